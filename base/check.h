@@ -16,9 +16,9 @@ namespace distill::internal {
 
 // Aborts, in every build, unless `condition` holds. `reason` is a string literal that says why it
 // must hold.
-#define DISTILL_CHECK(condition, reason)                                           \
-  do {                                                                             \
-    if (!(condition)) {                                                            \
-      ::distill::internal::CheckFailed(__FILE__, __LINE__, #condition, reason);    \
-    }                                                                              \
+#define DISTILL_CHECK(condition, reason)                                        \
+  do {                                                                          \
+    if (!(condition)) {                                                         \
+      ::distill::internal::CheckFailed(__FILE__, __LINE__, #condition, reason); \
+    }                                                                           \
   } while (false)

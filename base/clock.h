@@ -12,10 +12,16 @@ namespace distill {
 struct MonotonicTime {
   absl::Duration since_start;
 
-  friend bool operator==(MonotonicTime a, MonotonicTime b) { return a.since_start == b.since_start; }
-  friend bool operator!=(MonotonicTime a, MonotonicTime b) { return a.since_start != b.since_start; }
+  friend bool operator==(MonotonicTime a, MonotonicTime b) {
+    return a.since_start == b.since_start;
+  }
+  friend bool operator!=(MonotonicTime a, MonotonicTime b) {
+    return a.since_start != b.since_start;
+  }
   friend bool operator<(MonotonicTime a, MonotonicTime b) { return a.since_start < b.since_start; }
-  friend bool operator<=(MonotonicTime a, MonotonicTime b) { return a.since_start <= b.since_start; }
+  friend bool operator<=(MonotonicTime a, MonotonicTime b) {
+    return a.since_start <= b.since_start;
+  }
   friend bool operator>(MonotonicTime a, MonotonicTime b) { return b < a; }
   friend bool operator>=(MonotonicTime a, MonotonicTime b) { return b <= a; }
   friend MonotonicTime operator+(MonotonicTime t, absl::Duration d) { return {t.since_start + d}; }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -41,12 +42,13 @@ class CounterRandom {
   // A permutation of 0 .. count-1 (Fisher-Yates).
   std::vector<uint32_t> Permutation(uint32_t count);
 
-  // Fills out[0 .. count) with uniforms in [0, 1) resp. standard normals; the fast path for tensors.
+  // Fills out[0 .. count) with uniforms in [0, 1) of 24 random bits, one 32-bit number each.
   void FillUniform(float* out, size_t count);
+  // Fills out[0 .. count) with exactly the numbers that as many calls of Normal(), each rounded to
+  // float, return.
   void FillNormal(float* out, size_t count);
 
  private:
-  CounterRandom(uint64_t key, int);
   void Refill();
 
   uint64_t key_ = 0;
@@ -55,7 +57,10 @@ class CounterRandom {
   int used_ = 4;
 };
 
-// The inverse of the standard normal CDF for 0 < p < 1; relative error below 1e-9.
+// The block cipher under CounterRandom, ten rounds; public so that published vectors can pin it.
+std::array<uint32_t, 4> Philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+// The inverse of the standard normal CDF for 0 < p < 1; relative error below 1e-14.
 double InverseNormalCdf(double p);
 
 }  // namespace distill

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,7 +33,7 @@ class Digest {
 
  private:
   explicit Digest(std::string text) : text_(std::move(text)) {}
-  friend class DigestBuilder;
+
   std::string text_;
 };
 

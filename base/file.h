@@ -1,6 +1,7 @@
 // The few file operations that durable state needs, with errors that name the path and the cause.
-// errno maps to: ENOENT kNotFound, EEXIST kAlreadyExists, ENOSPC/EDQUOT kResourceExhausted, EACCES/EPERM
-// kPermissionDenied, everything else kInternal. All functions block; none is for gRPC threads.
+// errno maps to: ENOENT kNotFound, EEXIST kAlreadyExists, ENOSPC/EDQUOT kResourceExhausted,
+// EACCES/EPERM kPermissionDenied, everything else kInternal. All functions block; none is for gRPC
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +18,19 @@ namespace distill {
 absl::Status ErrnoStatus(int error, absl::string_view action, absl::string_view path);
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = 1ULL << 30);
-// Replaces `path` atomically and durably: temporary file beside it, fdatasync, rename, fsync of the directory.
+// Replaces `path` atomically and durably: temporary file beside it, fdatasync, rename, fsync of the
+// directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
 absl::Status SyncFile(const std::string& path);
 absl::Status SyncDirectory(const std::string& directory);
 absl::Status RenameDurably(const std::string& from, const std::string& to);
 absl::Status CreateDirectories(const std::string& directory);
-absl::Status RemoveFile(const std::string& path);        // OK when it is not there.
-absl::Status RemoveTree(const std::string& directory);   // OK when it is not there.
+absl::Status RemoveFile(const std::string& path);       // OK when it is not there.
+absl::Status RemoveTree(const std::string& directory);  // OK when it is not there.
 bool FileExists(const std::string& path);
 absl::StatusOr<uint64_t> FileSize(const std::string& path);
-absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& directory);  // Sorted names.
+absl::StatusOr<std::vector<std::string>> ListDirectory(
+    const std::string& directory);  // Sorted names.
 absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
 std::string JoinPath(absl::string_view directory, absl::string_view name);
 

@@ -8,7 +8,7 @@
 
 namespace distill {
 
-// A non-empty string of [a-z0-9._/-] once validated (ValidateIdText); Tag only tells types apart.
+// A text whose parts between slashes pass IsValidIdText once validated; Tag only tells types apart.
 template <typename Tag>
 class StrongId {
  public:

@@ -35,9 +35,12 @@ class Histogram {
 class Metrics {
  public:
   virtual ~Metrics() = default;
-  virtual Counter& AddCounter(absl::string_view name, absl::string_view help, const MetricLabels& labels = {}) = 0;
-  virtual Gauge& AddGauge(absl::string_view name, absl::string_view help, const MetricLabels& labels = {}) = 0;
-  virtual Histogram& AddHistogram(absl::string_view name, absl::string_view help, const std::vector<double>& bounds,
+  virtual Counter& AddCounter(absl::string_view name, absl::string_view help,
+                              const MetricLabels& labels = {}) = 0;
+  virtual Gauge& AddGauge(absl::string_view name, absl::string_view help,
+                          const MetricLabels& labels = {}) = 0;
+  virtual Histogram& AddHistogram(absl::string_view name, absl::string_view help,
+                                  const std::vector<double>& bounds,
                                   const MetricLabels& labels = {}) = 0;
   // Forgets one labelled series, e.g. of a slot that is gone. Its object must not be used again.
   virtual void Remove(absl::string_view name, const MetricLabels& labels) = 0;
@@ -50,7 +53,8 @@ class NullMetrics : public Metrics {
  public:
   Counter& AddCounter(absl::string_view, absl::string_view, const MetricLabels&) override;
   Gauge& AddGauge(absl::string_view, absl::string_view, const MetricLabels&) override;
-  Histogram& AddHistogram(absl::string_view, absl::string_view, const std::vector<double>&, const MetricLabels&) override;
+  Histogram& AddHistogram(absl::string_view, absl::string_view, const std::vector<double>&,
+                          const MetricLabels&) override;
   void Remove(absl::string_view, const MetricLabels&) override {}
 };
 

@@ -6,8 +6,8 @@
 
 namespace distill {
 
-// Returns `status` with "`context`: " in front of its message, code and payloads kept; OK unchanged.
-// Example: Annotate(status, "cannot publish checkpoint").
+// Returns `status` with "`context`: " in front of its message, code and payloads kept; OK
+// unchanged. Example: Annotate(status, "cannot publish checkpoint").
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
 }  // namespace distill

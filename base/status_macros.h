@@ -7,10 +7,10 @@
 #include "absl/status/statusor.h"
 
 // Returns the Status of `expression` from the enclosing function unless it is OK.
-#define DISTILL_RETURN_IF_ERROR(expression)                \
-  do {                                                     \
-    ::absl::Status distill_status_ = (expression);         \
-    if (!distill_status_.ok()) return distill_status_;     \
+#define DISTILL_RETURN_IF_ERROR(expression)            \
+  do {                                                 \
+    ::absl::Status distill_status_ = (expression);     \
+    if (!distill_status_.ok()) return distill_status_; \
   } while (false)
 
 #define DISTILL_CONCAT_INNER_(a, b) a##b
