@@ -33,8 +33,6 @@ class Descriptor {
     if (descriptor_ >= 0) close(descriptor_);
   }
   int get() const { return descriptor_; }
-  // Closes now. Returns the errno, 0 for none.
-  int Close() { return close(std::exchange(descriptor_, -1)) == 0 ? 0 : errno; }
 
  private:
   int descriptor_;
@@ -61,15 +59,6 @@ absl::Status WriteAll(int descriptor, absl::string_view bytes, const std::string
     if (written < 0) return ErrnoStatus(errno, "write", path);
     bytes.remove_prefix(static_cast<size_t>(written));
   }
-  return absl::OkStatus();
-}
-
-absl::Status FillDurably(int raw_descriptor, absl::string_view bytes, const std::string& path) {
-  Descriptor descriptor(raw_descriptor);
-  DISTILL_RETURN_IF_ERROR(WriteAll(descriptor.get(), bytes, path));
-  if (fchmod(descriptor.get(), 0644) != 0) return ErrnoStatus(errno, "set mode of", path);
-  if (fdatasync(descriptor.get()) != 0) return ErrnoStatus(errno, "sync", path);
-  if (const int error = descriptor.Close(); error != 0) return ErrnoStatus(error, "close", path);
   return absl::OkStatus();
 }
 
@@ -120,14 +109,51 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes) {
-  // A crash may leave a "<path>.tmp-XXXXXX" behind, never a torn `path`.
+  DISTILL_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  DISTILL_RETURN_IF_ERROR(file.Append(bytes));
+  return file.Commit();
+}
+
+absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
   std::string temporary = absl::StrCat(path, ".tmp-XXXXXX");
   const int descriptor = mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0) return ErrnoStatus(errno, "create", temporary);
-  absl::Status status = FillDurably(descriptor, bytes, temporary);
-  if (status.ok()) status = RenameDurably(temporary, path);
-  if (!status.ok()) unlink(temporary.c_str());  // The first error is the one worth reporting.
-  return status;
+  return AtomicFile(path, std::move(temporary), descriptor);
+}
+
+AtomicFile::AtomicFile(std::string path, std::string temporary, int descriptor)
+    : path_(std::move(path)), temporary_(std::move(temporary)), descriptor_(descriptor) {}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, "")),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  path_.swap(other.path_);
+  temporary_.swap(other.temporary_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+absl::Status AtomicFile::Append(absl::string_view bytes) {
+  return WriteAll(descriptor_, bytes, temporary_);
+}
+
+absl::Status AtomicFile::Commit() {
+  if (fchmod(descriptor_, 0644) != 0) return ErrnoStatus(errno, "set mode of", temporary_);
+  if (fdatasync(descriptor_) != 0) return ErrnoStatus(errno, "sync", temporary_);
+  if (close(std::exchange(descriptor_, -1)) != 0) return ErrnoStatus(errno, "close", temporary_);
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("rename ", temporary_, " to"), path_);
+  }
+  temporary_.clear();
+  return SyncDirectory(ParentDirectory(path_));
 }
 
 absl::Status SyncFile(const std::string& path) {

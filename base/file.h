@@ -21,6 +21,34 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 // Replaces `path` atomically and durably: temporary file beside it, fdatasync, rename, fsync of the
 // directory.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view bytes);
+// Same, for contents that come in pieces:
+//
+//   DISTILL_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+//   DISTILL_RETURN_IF_ERROR(file.Append(bytes));
+//   DISTILL_RETURN_IF_ERROR(file.Commit());  // Only now does `path` change.
+//
+// One thread at a time. A crash may leave a "<path>.tmp-XXXXXX" behind, never a torn `path`.
+class AtomicFile {
+ public:
+  static absl::StatusOr<AtomicFile> Create(const std::string& path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) noexcept;
+  // Discards what was written unless Commit() returned OK.
+  ~AtomicFile();
+
+  absl::Status Append(absl::string_view bytes);
+  // Makes the file durable and visible. Call once. After an error `path` is as it was, except when
+  // only the final fsync of the directory failed: then it may be either, and is never torn.
+  absl::Status Commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary, int descriptor);
+
+  std::string path_;
+  std::string temporary_;  // Empty once renamed.
+  int descriptor_ = -1;
+};
+
 absl::Status SyncFile(const std::string& path);
 absl::Status SyncDirectory(const std::string& directory);
 absl::Status RenameDurably(const std::string& from, const std::string& to);

@@ -36,6 +36,25 @@ TEST(FileTest, WriteReplacesTheWholeFileAndLeavesNothingBeside) {
   EXPECT_THAT(ListDirectory(directory.path()), IsOkAndHolds(ElementsAre("f")));
 }
 
+TEST(FileTest, AtomicFileAppearsOnlyWhenCommitted) {
+  const TempDir directory;
+  const std::string path = directory.Join("f");
+  {
+    absl::StatusOr<AtomicFile> abandoned = AtomicFile::Create(path);
+    ASSERT_THAT(abandoned, IsOk());
+    ASSERT_THAT(abandoned->Append("lost"), IsOk());
+    EXPECT_FALSE(FileExists(path));
+  }
+  EXPECT_THAT(ListDirectory(directory.path()), IsOkAndHolds(ElementsAre()));
+  absl::StatusOr<AtomicFile> created = AtomicFile::Create(path);
+  ASSERT_THAT(created, IsOk());
+  AtomicFile file = *std::move(created);
+  ASSERT_THAT(file.Append("kept "), IsOk());
+  ASSERT_THAT(file.Append("whole"), IsOk());
+  ASSERT_THAT(file.Commit(), IsOk());
+  EXPECT_THAT(ReadFile(path), IsOkAndHolds("kept whole"));
+}
+
 TEST(FileTest, FailedWriteLeavesNothingBehind) {
   const TempDir directory;
   ASSERT_THAT(CreateDirectories(directory.Join("target/child")), IsOk());

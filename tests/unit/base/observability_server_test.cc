@@ -92,10 +92,9 @@ TEST_F(ObservabilityServerTest, RoutesExactPathsAndPrefixes) {
 TEST_F(ObservabilityServerTest, RefusesWhatItDoesNotServe) {
   ASSERT_THAT(server_.Start(), IsOk());
   const std::string body(100'000, 'x');
-  EXPECT_THAT(
-      Exchange(server_.port(),
-               absl::StrCat("POST /metrics HTTP/1.1\r\nContent-Length: ", body.size(), "\r\n\r\n")),
-      Not(StartsWith("HTTP/1.1 200")));
+  EXPECT_THAT(Exchange(server_.port(), absl::StrCat("POST /metrics HTTP/1.1\r\nContent-Length: ",
+                                                    body.size(), "\r\n\r\n", body)),
+              Not(StartsWith("HTTP/1.1 200")));
   EXPECT_THAT(Exchange(server_.port(), "nonsense\r\n\r\n"), Not(StartsWith("HTTP/1.1 200")));
   EXPECT_THAT(Get(server_.port(), absl::StrCat("/", std::string(20'000, 'a'))),
               Not(StartsWith("HTTP/1.1 200")));
@@ -112,7 +111,7 @@ TEST_F(ObservabilityServerTest, ReportsAnAddressInUse) {
 TEST_F(ObservabilityServerTest, StopsAtOnceAndTwice) {
   ASSERT_THAT(server_.Start(), IsOk());
   std::vector<std::thread> clients;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 4; ++i) {
     clients.emplace_back([this] { Get(server_.port(), "/healthz"); });
   }
   for (std::thread& client : clients) client.join();
