@@ -1,0 +1,227 @@
+#include "server/planner/task_key.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace distill::server {
+namespace {
+
+// Raised when the encoding itself changes: all keys change with it.
+constexpr absl::string_view kHeader = "distill-task-key-v1\n";
+
+// Gathers "path=type:value" lines; the map sorts them.
+class CanonicalText {
+ public:
+  void Integer(const std::string& path, int64_t value) { Put(path, absl::StrCat("i:", value)); }
+  void Unsigned(const std::string& path, uint64_t value) { Put(path, absl::StrCat("u:", value)); }
+  void Boolean(const std::string& path, bool value) { Put(path, value ? "b:1" : "b:0"); }
+  // By bits, with the two zeros made one.
+  void Real(const std::string& path, double value) {
+    if (value == 0.0) value = 0.0;
+    uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof(bits));
+    Put(path, absl::StrFormat("f:%016x", bits));
+  }
+  // The length in front makes any content unambiguous.
+  void String(const std::string& path, absl::string_view value) {
+    Put(path, absl::StrCat("s", value.size(), ":", value));
+  }
+  void Reference(const std::string& path, const Digest& digest) {
+    Put(path, absl::StrCat("d:", digest.str()));
+  }
+
+  std::string Finish() const {
+    std::string text(kHeader);
+    for (const auto& [path, value] : lines_) absl::StrAppend(&text, path, "=", value, "\n");
+    return text;
+  }
+
+ private:
+  void Put(const std::string& path, std::string value) {
+    const bool is_new = lines_.emplace(path, std::move(value)).second;
+    DISTILL_CHECK(is_new, "each path is encoded once");
+  }
+
+  std::map<std::string, std::string> lines_;
+};
+
+std::string Child(const std::string& path, absl::string_view name) {
+  return absl::StrCat(path, ".", name);
+}
+
+std::string Element(const std::string& path, int index) {
+  return absl::StrCat(path, ".", absl::Dec(index, absl::kZeroPad6));
+}
+
+template <typename Values>
+void EncodeIntegers(const std::string& path, const Values& values, CanonicalText& text) {
+  text.Integer(Child(path, "count"), values.size());
+  for (int i = 0; i < values.size(); ++i) text.Integer(Element(path, i), values.Get(i));
+}
+
+template <typename Values>
+void EncodeStrings(const std::string& path, const Values& values, CanonicalText& text) {
+  text.Integer(Child(path, "count"), values.size());
+  for (int i = 0; i < values.size(); ++i) text.String(Element(path, i), values.Get(i));
+}
+
+void EncodeVit(const std::string& path, const v1::VitSpec& vit, CanonicalText& text) {
+  text.Integer(Child(path, "embed_dim"), vit.embed_dim());
+  text.Integer(Child(path, "heads"), vit.heads());
+  text.Real(Child(path, "mlp_ratio"), vit.mlp_ratio());
+  text.Boolean(Child(path, "qkv_bias"), vit.qkv_bias());
+  text.Real(Child(path, "layer_norm_epsilon"), vit.layer_norm_epsilon());
+  text.Integer(Child(path, "depth"), vit.depth());
+  EncodeIntegers(Child(path, "stage_depths"), vit.stage_depths(), text);
+}
+
+void EncodeStudent(const std::string& path, const v1::StudentSpec& student, CanonicalText& text) {
+  if (student.has_vit()) {
+    EncodeVit(Child(path, "vit"), student.vit(), text);
+    return;
+  }
+  const v1::VmoeSpec& vmoe = student.vmoe();
+  const std::string vmoe_path = Child(path, "vmoe");
+  EncodeVit(Child(vmoe_path, "backbone"), vmoe.backbone(), text);
+  text.Integer(Child(vmoe_path, "experts"), vmoe.experts());
+  text.Integer(Child(vmoe_path, "top_k"), vmoe.top_k());
+  EncodeIntegers(Child(vmoe_path, "moe_blocks"), vmoe.moe_blocks(), text);
+  text.Integer(Child(vmoe_path, "expert_init"), vmoe.expert_init());
+  text.Boolean(Child(vmoe_path, "keep_stitches"), vmoe.keep_stitches());
+}
+
+void EncodeRecipe(const std::string& path, const v1::TrainingRecipe& recipe, CanonicalText& text) {
+  text.Real(Child(path, "epochs"), recipe.epochs());
+  text.Integer(Child(path, "batch_size"), recipe.batch_size());
+  text.Integer(Child(path, "accumulate_steps"), recipe.accumulate_steps());
+  text.Real(Child(path, "learning_rate"), recipe.learning_rate());
+  text.Integer(Child(path, "learning_rate_reference_batch"),
+               recipe.learning_rate_reference_batch());
+  text.Real(Child(path, "warmup_learning_rate"), recipe.warmup_learning_rate());
+  text.Real(Child(path, "min_learning_rate"), recipe.min_learning_rate());
+  text.Real(Child(path, "warmup_epochs"), recipe.warmup_epochs());
+  text.Integer(Child(path, "schedule_unit"), recipe.schedule_unit());
+  text.Real(Child(path, "weight_decay"), recipe.weight_decay());
+  text.Real(Child(path, "beta1"), recipe.beta1());
+  text.Real(Child(path, "beta2"), recipe.beta2());
+  text.Real(Child(path, "epsilon"), recipe.epsilon());
+  text.Real(Child(path, "clip_grad_norm"), recipe.clip_grad_norm());
+  text.Real(Child(path, "drop_path"), recipe.drop_path());
+  text.Real(Child(path, "label_smoothing"), recipe.label_smoothing());
+  text.Real(Child(path, "mixup_alpha"), recipe.mixup_alpha());
+  text.Real(Child(path, "cutmix_alpha"), recipe.cutmix_alpha());
+  text.Real(Child(path, "mix_probability"), recipe.mix_probability());
+  text.Real(Child(path, "cutmix_switch_probability"), recipe.cutmix_switch_probability());
+  text.Integer(Child(path, "crop_padding"), recipe.crop_padding());
+  text.Real(Child(path, "horizontal_flip"), recipe.horizontal_flip());
+  text.Real(Child(path, "random_erasing"), recipe.random_erasing());
+  text.Integer(Child(path, "sampler"), recipe.sampler());
+  text.Integer(Child(path, "total_images"), recipe.total_images());
+}
+
+// `path`, the folder, stays out: the digest says what is in it.
+void EncodeDataset(const std::string& path, const v1::DatasetSpec& dataset, CanonicalText& text) {
+  text.Integer(Child(path, "format"), dataset.format());
+  text.Integer(Child(path, "classes"), dataset.classes());
+  text.Integer(Child(path, "train_images"), dataset.train_images());
+  text.String(Child(path, "digest"), dataset.digest());
+  text.Integer(Child(path, "image_size"), dataset.image_size());
+  text.Integer(Child(path, "channels"), dataset.channels());
+  text.Integer(Child(path, "train_size"), dataset.train_size());
+  text.Unsigned(Child(path, "subset_seed"), dataset.subset_seed());
+}
+
+void EncodeDistillation(const std::string& path, const v1::DistillationSpec& distillation,
+                        CanonicalText& text) {
+  text.Integer(Child(path, "kind"), distillation.kind());
+  text.Real(Child(path, "alpha"), distillation.alpha());
+  text.Real(Child(path, "tau"), distillation.tau());
+  text.Integer(Child(path, "divisor"), distillation.divisor());
+}
+
+void EncodeEvaluation(const std::string& path, const v1::EvaluationSpec& evaluation,
+                      CanonicalText& text) {
+  EncodeStrings(Child(path, "corruptions"), evaluation.corruptions(), text);
+  EncodeIntegers(Child(path, "severities"), evaluation.severities(), text);
+  text.Integer(Child(path, "corruption_images"), evaluation.corruption_images());
+  text.Unsigned(Child(path, "seed"), evaluation.seed());
+  text.Integer(Child(path, "batch_size"), evaluation.batch_size());
+}
+
+absl::Status EncodeInputs(const v1::TaskSpec& spec, const ProducerKeys& producers,
+                          CanonicalText& text) {
+  for (const v1::TaskInput& input : spec.inputs()) {
+    const std::string path = absl::StrCat("inputs.", input.name());
+    if (input.has_produced()) {
+      const auto producer = producers.find(input.produced().task());
+      if (producer == producers.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("cannot encode task key: producer has no key yet; input=", input.name(),
+                         " producer=", input.produced().task()));
+      }
+      text.Reference(Child(path, "producer"), producer->second);
+      text.String(Child(path, "output"), input.produced().output());
+    } else {
+      text.String(Child(path, "given"), input.given_digest());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int SemanticsVersion(v1::TaskKind kind) {
+  switch (kind) {
+    case v1::TASK_KIND_PRETRAIN_META:
+    case v1::TASK_KIND_INCUBATE_TEACHER:
+    case v1::TASK_KIND_ASSEMBLE_TEACHER:
+    case v1::TASK_KIND_FINETUNE_TEACHER:
+    case v1::TASK_KIND_SPLIT_TEACHER:
+    case v1::TASK_KIND_DISTILL_MODULE:
+    case v1::TASK_KIND_ASSEMBLE_STUDENT:
+    case v1::TASK_KIND_FINETUNE_STUDENT:
+    case v1::TASK_KIND_TRAIN_BASELINE:
+    case v1::TASK_KIND_EVALUATE:
+    default:
+      return 1;
+  }
+}
+
+absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
+                                              const ProducerKeys& producers,
+                                              absl::string_view scope) {
+  CanonicalText text;
+  text.String("scope", scope);
+  text.Integer("kind", spec.kind());
+  text.Integer("module_index", spec.module_index());
+  text.Integer("modules", spec.modules());
+  text.Integer("patch_size", spec.patch_size());
+  text.Unsigned("seed", spec.seed());
+  EncodeDataset("dataset", spec.dataset(), text);
+  if (spec.has_meta()) EncodeVit("meta", spec.meta(), text);
+  if (spec.has_teacher()) EncodeVit("teacher", spec.teacher(), text);
+  if (spec.has_student()) EncodeStudent("student", spec.student(), text);
+  if (spec.has_recipe()) EncodeRecipe("recipe", spec.recipe(), text);
+  if (spec.has_distillation()) EncodeDistillation("distillation", spec.distillation(), text);
+  if (spec.has_evaluation()) EncodeEvaluation("evaluation", spec.evaluation(), text);
+  text.Integer("subject", spec.subject());
+  text.Integer("baseline", spec.baseline());
+  text.String("numeric_class", spec.numeric_class());
+  text.Integer("semantics_version", spec.semantics_version());
+  DISTILL_RETURN_IF_ERROR(EncodeInputs(spec, producers, text));
+  EncodeStrings("outputs", spec.outputs(), text);
+  return text.Finish();
+}
+
+absl::StatusOr<Digest> TaskKey(const v1::TaskSpec& spec, const ProducerKeys& producers,
+                               absl::string_view scope) {
+  DISTILL_ASSIGN_OR_RETURN(const std::string text, CanonicalTaskText(spec, producers, scope));
+  return Digest::OfBytes(text);
+}
+
+}  // namespace distill::server

@@ -1,0 +1,39 @@
+// Names a task by all that decides the bits of its results, so that equal work is done once.
+//
+// The key is the SHA-256 of a canonical text, one "path=type:value" line per field, sorted by path:
+// every field explicit, floats by their bits, nothing of protobuf's own encoding. What cannot
+// change a result stays out: the folder of the data set, the checkpoint interval, the names of
+// producing tasks. Inputs enter by their producer's key, so keys are known before anything runs.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/digest.h"
+#include "distill/v1/task.pb.h"
+
+namespace distill::server {
+
+// Numeric class that promises no bits; its results are reused within one job only.
+inline constexpr absl::string_view kAnyNumericClass = "any";
+
+// Version of what a kind computes, raised by hand when its bits change. 1 or above.
+int SemanticsVersion(v1::TaskKind kind);
+
+// Keys of the tasks already encoded, by name within the job.
+using ProducerKeys = std::map<std::string, Digest>;
+
+// Returns the canonical text of `spec`. `scope` keeps apart what may not be shared between jobs; it
+// is empty unless the numeric class is "any". kInvalidArgument when a producer is not in
+// `producers`.
+absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
+                                              const ProducerKeys& producers,
+                                              absl::string_view scope);
+
+// Returns the digest of CanonicalTaskText.
+absl::StatusOr<Digest> TaskKey(const v1::TaskSpec& spec, const ProducerKeys& producers,
+                               absl::string_view scope);
+
+}  // namespace distill::server
