@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -149,6 +150,20 @@ TEST(CorruptionTest, BitsDependOnSeedSeverityAndImageOnly) {
   EXPECT_EQ(digest(1, 2), digest(1, 2));
   EXPECT_NE(digest(1, 2), digest(2, 2));
   EXPECT_NE(digest(1, 2), digest(1, 3));
+}
+
+// Accuracies under corruption are compared across versions, so the images may not change silently.
+TEST(CorruptionTest, ImagesAreThoseOfEarlierVersions) {
+  const std::shared_ptr<const Dataset> base = MakeDataset(8, 2, {1, 28, 28});
+  std::string digests;
+  for (const CorruptionKind kind : AllCorruptions()) {
+    for (int severity = 1; severity <= kMostSevere; ++severity) {
+      const auto corrupted = CorruptedDataset::Create(base, {kind, severity, 7}).value();
+      digests += ContentDigest(*corrupted).value().str();
+    }
+  }
+  EXPECT_EQ(Digest::OfBytes(digests).str(),
+            "sha256:685d4bc9df08bcddd2e5b6644a5cea1824fc7d534cf3e56220e193eaf2900812");
 }
 
 TEST(CorruptionTest, WorksForAnyShape) {
