@@ -1,0 +1,128 @@
+// Decides which worker runs which task, when a worker has lost its task, and when a job is over.
+//
+// The core is a value: it holds no locks, reads no clock, does no I/O, knows no protobuf and draws
+// ids only from the source handed in. Its caller passes `now` in and applies the returned effects
+// in order: commit, then reply (effects.h). The same events, times and ids give the same effects.
+// Callers: engine/driver.h, tests/simulation.
+//
+//   BLOCKED --inputs ready--> QUEUED --granted--> RUNNING --completed--> SUCCEEDED
+//                                ^--expired, failed, released--'  '--budget spent--> FAILED
+//   and from every state that is not terminal: CANCELLED          (checked copy: transitions.h)
+//
+// Not thread-safe: one thread owns it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/random_ids.h"
+#include "server/scheduler/effects.h"
+#include "server/scheduler/events.h"
+#include "storage/state/state_store.h"
+
+namespace distill::server {
+
+struct CoreConfig {
+  // A lease that is not renewed for this long is lost: exactly at the deadline.
+  absl::Duration lease_duration = absl::Seconds(30);
+  // First pause before a retry; doubles with each charged failure, up to the cap, with jitter of
+  // +-25 %.
+  absl::Duration retry_backoff = absl::Seconds(1);
+  absl::Duration max_retry_backoff = absl::Seconds(60);
+  // Budgets that jobs do not choose.
+  int32_t max_resource_failures = 3;
+  int32_t max_poison_failures = 3;
+  // A worker with a warm trainer for a younger job may be given that job first, unless an older
+  // task has been waiting this long.
+  absl::Duration warm_patience = absl::Seconds(5);
+  // A worker not heard of for this long is forgotten.
+  absl::Duration worker_retention = absl::Hours(1);
+  // Longest wait of a long poll.
+  absl::Duration max_wait = absl::Seconds(60);
+};
+
+// Both clocks at one moment. Decisions use `monotonic`; `wall` is only written down.
+struct Instant {
+  MonotonicTime monotonic;
+  absl::Time wall;
+};
+
+// Volatile facts of one worker.
+struct WorkerView {
+  WorkerInfo info;
+  bool draining = false;
+  bool live = false;  // Heard of within a lease term.
+  absl::Time last_seen;
+  int32_t slots_in_use = 0;
+  std::vector<LeaseRef> leases;
+};
+
+// Volatile facts of one task that is not terminal.
+struct TaskView {
+  std::string task;
+  storage::TaskState state = storage::TaskState::kBlocked;
+  std::string waiting_reason;  // For BLOCKED and QUEUED.
+  // While RUNNING.
+  WorkerId worker;
+  int32_t attempt = 0;
+  bool has_progress = false;
+  Progress progress;
+};
+
+// Gauges.
+struct CoreTotals {
+  std::map<storage::JobState, int64_t> jobs;
+  std::map<storage::TaskState, int64_t> tasks;
+  int64_t ready_tasks = 0;
+  int64_t leases = 0;
+  int64_t workers_live = 0;
+  int64_t slots = 0;
+  int64_t slots_in_use = 0;
+  int64_t blob_bytes = 0;
+};
+
+class Core {
+ public:
+  explicit Core(const CoreConfig& config);
+  ~Core();
+  Core(Core&&) noexcept;
+  Core& operator=(Core&&) noexcept;
+
+  // Rebuilds the state of a server that stopped. Every running attempt gets a full new term from
+  // `now`. kDataLoss when the image contradicts itself.
+  static absl::StatusOr<Core> Recover(const CoreConfig& config, storage::StateImage image,
+                                      Instant now);
+
+  // Lets everything happen that is due at `now`, then `event`. `now` must not run backwards.
+  Effects Step(Instant now, Event event, IdSource& ids);
+
+  // When Step must be called with a Tick at the latest; InfiniteFuture() when nothing is pending.
+  MonotonicTime NextDeadline() const;
+
+  // Queries. They change nothing.
+  std::vector<WorkerView> Workers(MonotonicTime now) const;
+  // Tasks that are not terminal, in plan order; empty for an unknown job.
+  std::vector<TaskView> Tasks(const JobId& job, MonotonicTime now) const;
+  CoreTotals Totals(MonotonicTime now) const;
+  // The best class that every live worker supports, by the order of the worker that names it first;
+  // empty when no worker is live. An empty device kind means any.
+  std::string CommonNumericClass(const std::string& device_kind, MonotonicTime now) const;
+
+  const CoreConfig& config() const;
+
+  // For invariants.h.
+  struct State;
+  const State& state() const { return *state_; }
+
+ private:
+  explicit Core(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace distill::server

@@ -1,0 +1,60 @@
+// What the caller of Core::Step must do, in this order: commit `mutations`; only then send
+// `replies`, publish `progress`, and start removing `unlinks`. If the commit fails, the core is
+// ahead of the disk and must be thrown away.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/scheduler/events.h"
+#include "storage/state/records.h"
+
+namespace distill::server {
+
+struct Reply {
+  uint64_t call = 0;
+  absl::Status status;
+  ReplyBody body;  // Of the event's Reply type when `status` is OK.
+};
+
+// Volatile news of a running attempt, for watchers.
+struct ProgressNews {
+  JobId job;
+  std::string task;
+  WorkerId worker;
+  int32_t attempt = 0;
+  Progress progress;
+};
+
+// Things worth counting; label values come from small fixed sets.
+struct CoreCounts {
+  int64_t leases_expired = 0;
+  int64_t stale_calls_rejected = 0;
+  int64_t attempts_salvaged = 0;
+  int64_t results_reused = 0;    // A task succeeded by the result of an equal one.
+  int64_t results_missed = 0;    // A task became ready and nothing equal was there.
+  int64_t followers_joined = 0;  // A task became ready while an equal one was under way.
+  int64_t nondeterminism_detected = 0;
+};
+
+struct AttemptEnd {
+  std::string kind;
+  storage::AttemptState outcome = storage::AttemptState::kSucceeded;
+  storage::FailureClass cause = storage::FailureClass::kNone;
+};
+
+struct Effects {
+  std::vector<storage::Mutation> mutations;
+  std::vector<Reply> replies;
+  std::vector<ProgressNews> progress;
+  std::vector<Digest> unlinks;
+
+  // For metrics only.
+  CoreCounts counts;
+  std::vector<AttemptEnd> attempts_ended;
+  std::vector<absl::Duration> schedule_latencies;  // Ready to granted.
+};
+
+}  // namespace distill::server

@@ -1,0 +1,286 @@
+// Everything that can happen to the scheduler, and what each event is answered with. Plain values;
+// a call number ties an event to its reply.
+//
+// Worker events are level-triggered and safe to repeat. A worker proves that it holds an attempt by
+// (lease_id, attempt_number).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/digest.h"
+#include "base/ids.h"
+#include "storage/state/records.h"
+
+namespace distill::server {
+
+// The fencing pair, with the task that it is about.
+struct LeaseRef {
+  JobId job;
+  std::string task;  // Name within the job.
+  int32_t attempt_number = 0;
+  LeaseId lease_id;
+};
+
+// What the server wants of a worker; repeated until it is so. Numbers equal the protocol's.
+struct Directive {
+  enum class Kind : int8_t {
+    kStopAttempt = 1,         // Cancelled: end the work on it, then release the lease.
+    kAbandonAttempt = 2,      // The lease is lost: stop, publish nothing.
+    kReleaseIfUnstarted = 3,  // A slot is free elsewhere: hand back members not yet started.
+    kDrain = 4,               // Take no new work; finish what runs.
+    kRegister = 5,            // The server does not know this worker: register again.
+  };
+  Kind kind = Kind::kStopAttempt;
+  LeaseRef lease;  // Empty for kDrain and kRegister.
+};
+
+// Latest word from a running attempt; volatile. Fields as in the protocol's Progress.
+struct Progress {
+  int64_t step = 0;
+  int64_t total_steps = 0;
+  double loss = 0;
+  double images_per_second = 0;
+  int64_t images_seen = 0;
+  std::string phase;
+  double data_wait_ratio = 0;
+  double eta_seconds = -1;
+};
+
+// Answer to events that only succeed or fail.
+struct Done {};
+
+// One status for each item of the event, in its order.
+struct ItemStatuses {
+  std::vector<absl::Status> statuses;
+};
+
+// Accepts a planned job. `job.id`, `job.spec`, limits, display name and project are the caller's;
+// state, times and revisions are set by the core. Tasks need only id, job and definition. The graph
+// must be acyclic with producers that exist; otherwise kInvalidArgument. A repeat of (project,
+// request_id) with the same body returns the first job; with another body kAlreadyExists.
+// kFailedPrecondition when a given blob is absent.
+struct SubmitJobReply {
+  JobId job;
+  bool existed = false;
+};
+struct SubmitJob {
+  using Reply = SubmitJobReply;
+  storage::JobRecord job;
+  std::vector<storage::TaskRecord> tasks;
+  RequestId request_id;
+  Digest body;  // Digest of what was asked, to tell a repeat from another request.
+};
+
+// Idempotent; a terminal job stays as it is. kNotFound.
+struct CancelJob {
+  using Reply = Done;
+  JobId job;
+};
+
+// Records reports of a terminal job beside it, replacing those of the same name. kNotFound;
+// kFailedPrecondition when the job is not terminal or a blob is absent.
+struct AttachJobArtifacts {
+  using Reply = Done;
+  JobId job;
+  std::vector<storage::NamedBlob> artifacts;
+};
+
+// What a worker tells about itself; volatile.
+struct WorkerInfo {
+  WorkerId id;
+  std::string hostname;
+  std::string version;
+  int32_t slots = 0;
+  std::string device_kind;
+  std::vector<std::string> numeric_classes;  // Best first.
+  int64_t slot_memory_bytes = 0;             // 0: unknown, fits all.
+  std::map<std::string, std::string> labels;
+};
+
+struct Directives {
+  std::vector<Directive> directives;
+};
+
+// Introduces a worker with the leases that it still runs. Its other leases end at once: whoever ran
+// them is gone. Never fails once the info is valid (kInvalidArgument: no id or no slots).
+struct RegisterWorker {
+  using Reply = Directives;
+  WorkerInfo info;
+  std::vector<LeaseRef> leases;
+};
+
+// An input with its digest known.
+struct ResolvedInput {
+  std::string name;
+  Digest digest;
+  int64_t size_bytes = 0;
+};
+struct Grant {
+  LeaseRef lease;
+  std::string spec;  // Serialised TaskSpec.
+  std::vector<ResolvedInput> inputs;
+  storage::Checkpoint checkpoint;  // Empty digest: start at step 0.
+};
+// One or more attempts that one trainer runs in lockstep, in one slot.
+struct LeaseSet {
+  std::string id;
+  std::vector<Grant> grants;
+};
+struct AcquireReply {
+  std::vector<LeaseSet> lease_sets;
+  std::vector<Directive> directives;
+};
+
+// Long poll: answered when there is work for a free slot, when there is a directive, or after
+// `wait`. A repeat of `request_id` gets the grants of the first call as far as they still stand,
+// also while that call is open and after a restart of the server. A new request of the same worker
+// ends its older one.
+struct AcquireTasks {
+  using Reply = AcquireReply;
+  WorkerId worker;
+  RequestId request_id;
+  int32_t max_lease_sets = 0;  // 0: directives only.
+  absl::Duration wait;
+  std::vector<Digest> cached;    // Hint.
+  std::vector<JobId> warm_jobs;  // Hint.
+};
+
+struct LeaseProgress {
+  LeaseRef lease;
+  Progress progress;
+  storage::Checkpoint checkpoint;  // Newest uploaded; empty digest: none.
+  bool started = false;
+};
+
+// Renews the leases that it names. Unknown ones are answered with kAbandonAttempt.
+struct Heartbeat {
+  using Reply = Directives;
+  WorkerId worker;
+  std::vector<LeaseProgress> leases;
+};
+
+// Publishes results. Per item: OK also for a repeat; kFailedPrecondition "lease lost" or naming
+// blobs that are not uploaded; kAborted when the digests differ from those already published;
+// kInvalidArgument when the outputs are not exactly those of the task; kNotFound.
+struct CompleteAttempts {
+  using Reply = ItemStatuses;
+  struct Item {
+    LeaseRef lease;
+    std::vector<storage::NamedBlob> results;
+    std::vector<storage::NamedBlob> observations;
+    std::string stats;  // Serialised AttemptStats.
+  };
+  WorkerId worker;
+  std::vector<Item> items;
+};
+
+// Per item: OK also for a repeat; kFailedPrecondition when the lease is lost; kInvalidArgument;
+// kNotFound. Absent observations are dropped. (Bad inputs: check the blobs, then tell with
+// BlobsGone.)
+struct FailAttempts {
+  using Reply = ItemStatuses;
+  struct Item {
+    LeaseRef lease;
+    storage::FailureClass failure_class = storage::FailureClass::kNone;
+    std::string message;
+    std::vector<storage::NamedBlob> observations;
+    std::string stats;
+  };
+  WorkerId worker;
+  std::vector<Item> items;
+};
+
+// Hands leases back unfinished and uncharged. Statuses as for FailAttempts.
+struct ReleaseLeases {
+  using Reply = ItemStatuses;
+  struct Item {
+    LeaseRef lease;
+    std::string reason;
+    storage::Checkpoint checkpoint;
+    std::vector<storage::NamedBlob> observations;
+    std::string stats;
+  };
+  WorkerId worker;
+  std::vector<Item> items;
+};
+
+// Durable; also for a worker that is not connected. kNotFound for one never heard of.
+struct SetDraining {
+  using Reply = Done;
+  WorkerId worker;
+  bool draining = true;
+};
+
+// A blob is complete, verified and durable in the blob store. kUnavailable while the same blob is
+// being removed: upload again.
+struct BlobPresent {
+  using Reply = Done;
+  Digest digest;
+  int64_t size_bytes = 0;
+  int32_t type = 0;
+};
+
+// Blobs are no longer in the blob store: removed by retention, or found corrupt or missing. Results
+// that held them are forgotten, and a running job that still needs one makes it again.
+struct BlobsGone {
+  using Reply = Done;
+  std::vector<Digest> digests;
+};
+
+// Which of the blobs are absent. Counts as a use, and as the announcement of an upload: call it
+// before each upload. A blob that was marked for removal comes back to life. `busy` ones are being
+// removed right now: ask again shortly.
+struct FindMissingReply {
+  std::vector<Digest> missing;
+  std::vector<Digest> busy;
+};
+struct FindMissing {
+  using Reply = FindMissingReply;
+  std::vector<Digest> digests;
+};
+
+// Applies retention: forgets old jobs, marks blobs that nothing refers to, and asks for the removal
+// of those marked a grace period ago. engine/retention.h sends it.
+struct CollectGarbageReply {
+  int jobs_deleted = 0;
+  int blobs_marked = 0;
+  int64_t blob_bytes = 0;  // Of all blobs still there.
+};
+struct CollectGarbage {
+  using Reply = CollectGarbageReply;
+  absl::Duration job_retention;  // Since the job finished.
+  absl::Duration blob_grace;     // Since the last use, and again between mark and removal.
+  int64_t max_blob_bytes = 0;    // Above it the oldest finished jobs go early; 0: no cap.
+};
+
+// The caller of an open long poll is gone; no reply is sent.
+struct AbandonCall {
+  using Reply = Done;
+  uint64_t call = 0;
+};
+
+// Time has passed; see Core::NextDeadline().
+struct Tick {
+  using Reply = Done;
+};
+
+using EventBody =
+    std::variant<SubmitJob, CancelJob, AttachJobArtifacts, RegisterWorker, AcquireTasks, Heartbeat,
+                 CompleteAttempts, FailAttempts, ReleaseLeases, SetDraining, BlobPresent, BlobsGone,
+                 FindMissing, CollectGarbage, AbandonCall, Tick>;
+
+struct Event {
+  uint64_t call = 0;  // Chosen by the caller, unique among open calls; 0: no reply wanted.
+  EventBody body;
+};
+
+using ReplyBody = std::variant<Done, ItemStatuses, SubmitJobReply, Directives, AcquireReply,
+                               FindMissingReply, CollectGarbageReply>;
+
+}  // namespace distill::server
