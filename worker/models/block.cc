@@ -1,0 +1,45 @@
+// The transformer block.
+#include "worker/models/block.h"
+
+namespace distill::models {
+namespace {
+
+// Places of random numbers within a block.
+enum RandomUse : int64_t { kAttentionPath, kMlpPath, kAttentionDropout, kMlpDropout };
+
+}  // namespace
+
+BlockImpl::BlockImpl(const StageConfig& stage, const BlockConfig& block)
+    : drop_path_(block.drop_path),
+      dropout_(stage.vit.dropout),
+      norm1_(stage.vit.embed_dim, stage.vit.layer_norm_epsilon),
+      attn_(stage.vit.embed_dim, stage.vit.heads, stage.vit.qkv_bias),
+      norm2_(stage.vit.embed_dim, stage.vit.layer_norm_epsilon) {
+  const int64_t width = stage.vit.embed_dim, hidden = HiddenWidth(stage.vit);
+  if (block.pre_stitch) {
+    pre_stitch_ = register_module("pre_stitch", Stitch(stage.stitch_width, width));
+  }
+  register_module("norm1", norm1_);
+  register_module("attn", attn_);
+  register_module("norm2", norm2_);
+  if (block.mixture_of_experts) {
+    moe_ = register_module("moe", MixtureOfExperts(width, hidden, stage.experts, stage.top_k));
+  } else {
+    mlp_ = register_module("mlp", Mlp(width, hidden, dropout_));
+  }
+  if (block.post_stitch) {
+    post_stitch_ = register_module("post_stitch", Stitch(width, stage.stitch_width));
+  }
+}
+
+torch::Tensor BlockImpl::forward(torch::Tensor x, const ForwardContext& context) {
+  if (pre_stitch_) x = pre_stitch_(x);
+  torch::Tensor branch = Dropout(attn_(norm1_(x)), dropout_, context.At(kAttentionDropout));
+  x = x + DropPath(branch, drop_path_, context.At(kAttentionPath));
+  const torch::Tensor normal = norm2_(x);
+  branch = moe_ ? moe_(normal, context) : mlp_(normal, context.At(kMlpDropout));
+  x = x + DropPath(branch, drop_path_, context.At(kMlpPath));
+  return post_stitch_ ? post_stitch_(x) : x;
+}
+
+}  // namespace distill::models
