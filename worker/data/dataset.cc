@@ -114,11 +114,9 @@ absl::StatusOr<Digest> ContentDigest(const Dataset& dataset) {
   return builder.Finish();
 }
 
-absl::StatusOr<Digest> ContentDigest(const Dataset& train, const Dataset& test) {
-  DISTILL_ASSIGN_OR_RETURN(const Digest train_digest, ContentDigest(train));
-  DISTILL_ASSIGN_OR_RETURN(const Digest test_digest, ContentDigest(test));
-  return Digest::OfBytes(absl::StrCat("distill data set pair v1\ntrain ", train_digest.str(),
-                                      "\ntest ", test_digest.str(), "\n"));
+Digest PairDigest(const Digest& train, const Digest& test) {
+  return Digest::OfBytes(
+      absl::StrCat("distill data set pair v1\ntrain ", train.str(), "\ntest ", test.str(), "\n"));
 }
 
 }  // namespace distill::data

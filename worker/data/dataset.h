@@ -87,7 +87,7 @@ std::vector<int64_t> CountPerClass(const Dataset& dataset);
 // same whether the files were compressed, and wherever they lay. Reads every image.
 absl::StatusOr<Digest> ContentDigest(const Dataset& dataset);
 
-// The digest by which a job names its data: of the ContentDigest of both splits. Reads every image.
-absl::StatusOr<Digest> ContentDigest(const Dataset& train, const Dataset& test);
+// The digest by which a job names its data, from the ContentDigest of its two splits.
+Digest PairDigest(const Digest& train, const Digest& test);
 
 }  // namespace distill::data

@@ -187,5 +187,26 @@ TEST(FashionMnistTest, HasItsKnownContent) {
             "sha256:cc325b16c4e37b761a74f999a3d80b1bc01311f3cd27b1fa44fd6b0a1f52805f");
 }
 
+TEST(FashionMnistTest, InspectionTellsItsFacts) {
+  const auto facts = InspectIdxDataset(IdxSource().directory);
+  ASSERT_THAT(facts, IsOk());
+  EXPECT_EQ(facts->digest.str(),
+            "sha256:26339b065015aa74c3553ca301f8b13e8493464bc9aef5919c4875585d4d27cf");
+  EXPECT_TRUE(facts->shape == (ImageShape{1, 28, 28}));
+  EXPECT_EQ(facts->classes, 10);
+  EXPECT_EQ(facts->train_images, 60000);
+  EXPECT_EQ(facts->test_images, 10000);
+}
+
+TEST_F(IdxReaderTest, InspectionRefusesSplitsThatDoNotFit) {
+  WriteTrain(Images(), Labels());
+  Write("t10k-images-idx3-ubyte", IdxBytes({8, 3, 2}, pixels_));
+  Write("t10k-labels-idx1-ubyte", Labels());
+  EXPECT_THAT(InspectIdxDataset(directory_.path()).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("do not fit together"),
+                             HasSubstr("train=2x3 of 4 classes test=3x2 of 4 classes"))));
+}
+
 }  // namespace
 }  // namespace distill::data
