@@ -79,7 +79,8 @@ class PlanBuilder {
   std::vector<PlannedTask> TakeTasks() { return std::move(tasks_); }
 
  private:
-  // A task with what every kind has. `seed_label` is empty for kinds that draw nothing, so that
+  // A task with what every kind has. `seed_label` names the phase: its modules share a seed, hence
+  // their batches. It is empty for kinds that draw nothing, so that
   // they are equal under any seed of the job.
   PlannedTask Start(std::string name, v1::TaskKind kind, absl::string_view seed_label) const {
     PlannedTask task;
@@ -184,7 +185,7 @@ class PlanBuilder {
     std::vector<v1::TaskInput> incubated;
     for (int i = 0; i < modules_; ++i) {
       const std::string name = Indexed("incubate-teacher-", i);
-      PlannedTask task = Start(name, v1::TASK_KIND_INCUBATE_TEACHER, name);
+      PlannedTask task = Start(name, v1::TASK_KIND_INCUBATE_TEACHER, "incubate-teacher");
       task.spec.set_module_index(i);
       *task.spec.mutable_meta() = spec_.meta();
       *task.spec.mutable_teacher() = spec_.teacher();
@@ -213,7 +214,7 @@ class PlanBuilder {
   void AddModules() {
     for (int i = 0; i < modules_; ++i) {
       const std::string name = Indexed("distill-module-", i);
-      PlannedTask task = Start(name, v1::TASK_KIND_DISTILL_MODULE, name);
+      PlannedTask task = Start(name, v1::TASK_KIND_DISTILL_MODULE, "distill-module");
       task.spec.set_module_index(i);
       *task.spec.mutable_meta() = spec_.meta();
       *task.spec.mutable_teacher() = spec_.teacher();
