@@ -1,0 +1,40 @@
+// Learning rates as pure functions of the epoch or the step.
+#pragma once
+
+#include <cstdint>
+
+namespace distill::optimization {
+
+// lr * images per optimiser step / 512, as the reference scales the rate of every phase but
+// few-shot training. Warm-up and minimum rates are not scaled.
+double ScaledLearningRate(double lr, int64_t images_per_step);
+
+// Cosine decay stepped once per epoch.
+struct EpochCosine {
+  double base = 5e-4;
+  double warmup_start = 1e-6;
+  double minimum = 1e-5;
+  int64_t epochs = 1;
+  int64_t warmup_epochs = 0;
+};
+
+// The rate of epoch e as the reference uses it: f(e - 1), and for epoch 0 the first value again,
+// where
+//   f(t) = warmup_start + t (base - warmup_start) / warmup_epochs   for t < warmup_epochs,
+//   f(t) = minimum + (base - minimum) (1 + cos(pi t / epochs)) / 2  before `epochs`, minimum after.
+double LearningRateOfEpoch(const EpochCosine& schedule, int64_t epoch);
+
+// Cosine decay stepped every optimiser step, which short runs need.
+struct StepCosine {
+  double base = 5e-4;
+  double warmup_start = 1e-6;
+  double minimum = 1e-5;
+  int64_t steps = 1;
+  int64_t warmup_steps = 0;
+};
+
+// The rate of step s, counted from 0: rises linearly from warmup_start, reaches base at step
+// warmup_steps, and falls along half a cosine to minimum at step `steps`; minimum after.
+double LearningRateOfStep(const StepCosine& schedule, int64_t step);
+
+}  // namespace distill::optimization
