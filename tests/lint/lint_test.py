@@ -1,0 +1,73 @@
+"""Shows each check a small tree with faults, and one without."""
+
+import os
+import tempfile
+import unittest
+
+import layers
+import lengths
+import links
+import listed
+import words
+from tree import Tree
+
+
+class LintTest(unittest.TestCase):
+    def tree(self, files):
+        root = tempfile.TemporaryDirectory()
+        self.addCleanup(root.cleanup)
+        for name, text in files.items():
+            path = os.path.join(root.name, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        return Tree(root.name)
+
+    def expect(self, check, files, *places):
+        found = list(check.problems(self.tree(files)))
+        self.assertEqual([p.split(": ")[0] for p in found], list(places), found)
+
+    def test_includes_that_point_down_pass(self):
+        self.expect(layers, {
+            "server/engine/driver.h": '#include "server/scheduler/core.h"\n#include "distill/v1/job.pb.h"\n',
+            "worker/training/loop.cc": "#include <torch/torch.h>\n",
+            "server/app/main.cc": '#include "worker/data/dataset.h"\n',
+            "tests/unit/x_test.cc": '#include "worker/trainer/main.h"\n'})
+
+    def test_includes_that_point_up_or_aside_are_found(self):
+        self.expect(layers, {
+            "base/file.h": '// Why.\n#include "storage/blob/blob_store.h"\n',
+            "server/scheduler/core.h": '#include "storage/blob/blob_store.h"\n',
+            "server/scheduler/events.h": '#include "distill/v1/job.pb.h"\n',
+            "worker/agent/agent.cc": "#include <ATen/ATen.h>\n",
+            "worker/mystery/x.cc": ""},
+            "base/file.h:2", "server/scheduler/core.h:1", "server/scheduler/events.h:1",
+            "worker/agent/agent.cc:1", "worker/mystery/x.cc:1")
+
+    def test_files_that_no_target_lists_are_found(self):
+        self.expect(listed, {
+            "base/CMakeLists.txt": "foo(a.cc a.h sub/c.cc) # b.cc\nforeach(s one two)\n x(${s}_test.cc)\n",
+            "base/a.cc": "", "base/a.h": "", "base/b.cc": "", "base/sub/c.cc": "", "base/one_test.cc": "",
+            "base/three_test.cc": ""},
+            "base/b.cc:1", "base/three_test.cc:1")
+
+    def test_words_are_found_in_code_only(self):
+        self.expect(words, {
+            "base/a.cc": '// absl::Now() is not used.\nconst char* s = "LOG(x)";\nint DISTILL_LOG(int);\n',
+            "base/b.cc": "int x = 1\'000;\nauto t = absl::Now();\n",
+            "base/c.h": "class A {\n  friend class B;\n  std::mutex m;\n};\n"},
+            "base/b.cc:2", "base/c.h:2", "base/c.h:3")
+
+    def test_long_files_are_found(self):
+        self.expect(lengths, {"base/a.cc": "\n" * 800, "base/b.cc": "\n" * 801}, "base/b.cc:800")
+
+    def test_links_that_lead_nowhere_are_found(self):
+        self.expect(links, {
+            "docs/a.md": "# One: two\n[ok](b.md#a-heading) [web](https://x.example) `[no](link)`\n"
+                         "[self](#one-two)\n[bad](c.md)\n[bad](b.md#other)\n```\n[fenced](nowhere)\n```\n",
+            "docs/b.md": "## A heading\n"},
+            "docs/a.md:4", "docs/a.md:5")
+
+
+if __name__ == "__main__":
+    unittest.main()
