@@ -1,0 +1,183 @@
+// Task keys must not drift: results stored under them would be lost, or worse, mistaken. Set
+// DISTILL_REWRITE=1 to write the expectation anew, and review the difference.
+#include <cstdlib>
+#include <functional>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/message.h"
+#include "gtest/gtest.h"
+#include "server/planner/planner.h"
+#include "server/planner/task_key.h"
+#include "tests/support/job_specs.h"
+#include "tests/support/status_matchers.h"
+
+namespace distill::server {
+namespace {
+
+using ::google::protobuf::FieldDescriptor;
+using ::google::protobuf::Message;
+using ::google::protobuf::Reflection;
+
+std::string ExpectationPath(const std::string& name) {
+  const char* source = std::getenv("DISTILL_SOURCE_DIR");
+  return absl::StrCat(source == nullptr ? "." : source, "/tests/golden/task_key/", name);
+}
+
+void CompareWithFile(const std::string& name, const std::string& actual) {
+  if (std::getenv("DISTILL_REWRITE") != nullptr) {
+    ASSERT_THAT(WriteFileAtomically(ExpectationPath(name), actual), IsOk());
+  }
+  const absl::StatusOr<std::string> expected = ReadFile(ExpectationPath(name));
+  ASSERT_THAT(expected, IsOk());
+  EXPECT_EQ(actual, *expected);
+}
+
+v1::JobSpec GoldenSpec() {
+  v1::JobSpec spec = MinimalSpec();
+  spec.set_modules(2);
+  spec.set_seed(42);
+  spec.add_baselines(v1::BASELINE_KIND_ALL_IMAGES);
+  return CompleteSpec(spec);
+}
+
+v1::TaskSpec DistillTask() {
+  for (const PlannedTask& task : Plan(GoldenSpec(), "")->tasks) {
+    if (task.name == "distill-module-1") return task.spec;
+  }
+  return {};
+}
+
+ProducerKeys Producers() {
+  return {{"pretrain-meta", Digest::OfBytes("meta")}, {"split-teacher", Digest::OfBytes("split")}};
+}
+
+TEST(TaskKeyGoldenTest, CanonicalTextIsStable) {
+  const absl::StatusOr<std::string> text = CanonicalTaskText(DistillTask(), Producers(), "");
+  ASSERT_THAT(text, IsOk());
+  CompareWithFile("distill_module_1.txt", *text);
+}
+
+TEST(TaskKeyGoldenTest, KeysOfAWholeJobAreStable) {
+  std::string keys;
+  for (const PlannedTask& task : Plan(GoldenSpec(), "")->tasks) {
+    absl::StrAppend(&keys, task.name, " ", task.key.str(), "\n");
+  }
+  CompareWithFile("job_keys.txt", keys);
+}
+
+TEST(TaskKeyTest, UnknownProducerIsRefused) {
+  EXPECT_THAT(TaskKey(DistillTask(), {}, ""), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+// Fields that cannot change a result.
+const std::set<std::string>& Excluded() {
+  static const auto* excluded = new std::set<std::string>{"checkpoint_interval_seconds",
+                                                          "dataset.path", "inputs.produced.task"};
+  return *excluded;
+}
+
+void ChangeField(const FieldDescriptor& field, const Reflection& reflection, Message& message) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection.SetInt32(&message, &field, reflection.GetInt32(message, &field) + 1);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return reflection.SetInt64(&message, &field, reflection.GetInt64(message, &field) + 1);
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return reflection.SetUInt64(&message, &field, reflection.GetUInt64(message, &field) + 1);
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return reflection.SetDouble(&message, &field, reflection.GetDouble(message, &field) + 0.25);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.SetBool(&message, &field, !reflection.GetBool(message, &field));
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return reflection.SetEnumValue(&message, &field,
+                                     reflection.GetEnumValue(message, &field) + 1);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection.SetString(&message, &field, reflection.GetString(message, &field) + "x");
+    default:
+      FAIL() << "a field type that this test does not know: " << field.full_name();
+  }
+}
+
+void ChangeElement(const FieldDescriptor& field, const Reflection& reflection, Message& message) {
+  switch (field.cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection.AddInt32(&message, &field, 1);
+    case FieldDescriptor::CPPTYPE_STRING:
+      return reflection.AddString(&message, &field, "x");
+    default:
+      FAIL() << "a field type that this test does not know: " << field.full_name();
+  }
+}
+
+// Visits every field of `message`, changes it alone in a copy of `root`, and expects the key to
+// change exactly when the field is not excluded. `locate` finds the message within the copy.
+void CheckFields(const v1::TaskSpec& root, const Digest& key, const std::string& path,
+                 const Message& message, const std::function<Message&(v1::TaskSpec&)>& locate) {
+  const auto* descriptor = message.GetDescriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    const FieldDescriptor& field = *descriptor->field(i);
+    const std::string name = path.empty() ? field.name() : absl::StrCat(path, ".", field.name());
+    const Reflection& reflection = *message.GetReflection();
+    const bool is_message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    if (is_message && !field.is_repeated()) {
+      if (!reflection.HasField(message, &field)) continue;
+      CheckFields(root, key, name, reflection.GetMessage(message, &field),
+                  [&locate, &field](v1::TaskSpec& copy) -> Message& {
+                    Message& parent = locate(copy);
+                    return *parent.GetReflection()->MutableMessage(&parent, &field);
+                  });
+      continue;
+    }
+    if (is_message) {
+      CheckFields(root, key, name, reflection.GetRepeatedMessage(message, &field, 0),
+                  [&locate, &field](v1::TaskSpec& copy) -> Message& {
+                    Message& parent = locate(copy);
+                    return *parent.GetReflection()->MutableRepeatedMessage(&parent, &field, 0);
+                  });
+      continue;
+    }
+    const auto* oneof = field.real_containing_oneof();
+    if (oneof != nullptr && !reflection.HasField(message, &field)) continue;
+    v1::TaskSpec copy = root;
+    Message& target = locate(copy);
+    if (field.is_repeated()) {
+      ChangeElement(field, *target.GetReflection(), target);
+    } else {
+      ChangeField(field, *target.GetReflection(), target);
+    }
+    ProducerKeys producers = Producers();
+    producers["pretrain-metax"] = producers["pretrain-meta"];
+    const absl::StatusOr<Digest> changed = TaskKey(copy, producers, "");
+    ASSERT_THAT(changed, IsOk()) << name;
+    EXPECT_EQ(*changed == key, Excluded().count(name) > 0) << name;
+  }
+}
+
+// A field added to the protocol and forgotten in the encoder would let two different tasks share
+// one result.
+TEST(TaskKeyTest, EveryFieldOfTheSpecEntersTheKey) {
+  v1::TaskSpec spec = DistillTask();
+  *spec.mutable_evaluation() = GoldenSpec().evaluation();
+  const absl::StatusOr<Digest> key = TaskKey(spec, Producers(), "");
+  ASSERT_THAT(key, IsOk());
+  CheckFields(spec, *key, "", spec, [](v1::TaskSpec& copy) -> Message& { return copy; });
+  *spec.mutable_student()->mutable_vit() = spec.meta();
+  const absl::StatusOr<Digest> dense_key = TaskKey(spec, Producers(), "");
+  ASSERT_THAT(dense_key, IsOk());
+  CheckFields(spec, *dense_key, "", spec, [](v1::TaskSpec& copy) -> Message& { return copy; });
+}
+
+TEST(TaskKeyTest, BothZerosAreOneValue) {
+  v1::TaskSpec positive = DistillTask();
+  positive.mutable_recipe()->set_drop_path(0.0);
+  v1::TaskSpec negative = DistillTask();
+  negative.mutable_recipe()->set_drop_path(-0.0);
+  EXPECT_EQ(*TaskKey(positive, Producers(), ""), *TaskKey(negative, Producers(), ""));
+}
+
+}  // namespace
+}  // namespace distill::server
