@@ -9,7 +9,6 @@ namespace {
 
 constexpr int kDefaultModules = 4;
 constexpr int kDefaultPatchSize = 7;
-constexpr int kDefaultClasses = 10;
 constexpr int kDefaultCorruptionImages = 1000;
 
 // Sets optional field `field` of `message` unless it is set.
@@ -144,7 +143,6 @@ v1::JobSpec ResolveDefaults(const v1::JobSpec& spec) {
   ResolveExecution(resolved.mutable_execution());
   v1::DatasetSpec* dataset = resolved.mutable_dataset();
   DISTILL_SET_DEFAULT(dataset, format, v1::DATASET_FORMAT_IDX);
-  DISTILL_SET_DEFAULT(dataset, classes, kDefaultClasses);
   DISTILL_SET_DEFAULT(dataset, train_images, 0);
   DISTILL_SET_DEFAULT(dataset, subset_seed, dataset->train_images() == 0 ? 0 : resolved.seed());
   resolved.mutable_given();
@@ -155,6 +153,7 @@ v1::JobSpec ResolveDataset(const v1::JobSpec& resolved, const DatasetInfo& info)
   v1::JobSpec complete = resolved;
   v1::DatasetSpec* dataset = complete.mutable_dataset();
   DISTILL_SET_DEFAULT(dataset, digest, info.digest);
+  DISTILL_SET_DEFAULT(dataset, classes, info.classes);
   DISTILL_SET_DEFAULT(dataset, image_size, info.image_size);
   DISTILL_SET_DEFAULT(dataset, channels, info.channels);
   DISTILL_SET_DEFAULT(dataset, train_size, info.train_images);

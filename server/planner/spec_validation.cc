@@ -237,13 +237,10 @@ void CheckDatasetSpec(const v1::DatasetSpec& dataset, FieldChecks& checks) {
   if (dataset.format() != v1::DATASET_FORMAT_IDX) {
     checks.Fail("dataset.format", static_cast<int>(dataset.format()), "DATASET_FORMAT_IDX");
   }
-  checks.InRange("dataset.classes", int64_t{dataset.classes()}, 2, 100000);
-  checks.InRange("dataset.train_images", int64_t{dataset.train_images()}, 0, 1'000'000'000);
-  if (dataset.classes() >= 1 && dataset.train_images() % dataset.classes() != 0) {
-    checks.Fail("dataset.train_images", dataset.train_images(),
-                absl::StrCat("a multiple of classes, ", dataset.classes()),
-                "each class gets the same number of images");
+  if (dataset.has_classes()) {
+    checks.InRange("dataset.classes", int64_t{dataset.classes()}, 2, 100000);
   }
+  checks.InRange("dataset.train_images", int64_t{dataset.train_images()}, 0, 1'000'000'000);
   if (dataset.has_digest()) checks.IsDigest("dataset.digest", dataset.digest());
   if (dataset.has_image_size()) {
     checks.InRange("dataset.image_size", int64_t{dataset.image_size()}, 1, 4096);
@@ -342,6 +339,11 @@ absl::Status ValidateDataset(const v1::JobSpec& complete, const DatasetInfo& inf
   if (complete.patch_size() >= 1 && dataset.image_size() % complete.patch_size() != 0) {
     checks.Fail("patch_size", complete.patch_size(),
                 absl::StrCat("a divisor of the image size, ", dataset.image_size()));
+  }
+  if (dataset.classes() >= 1 && dataset.train_images() % dataset.classes() != 0) {
+    checks.Fail("dataset.train_images", dataset.train_images(),
+                absl::StrCat("a multiple of classes, ", dataset.classes()),
+                "each class gets the same number of images");
   }
   if (dataset.train_images() > info.train_images) {
     checks.Fail("dataset.train_images", dataset.train_images(),

@@ -4,6 +4,8 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -44,8 +46,14 @@ v1::JobSpec GoldenSpec() {
   return CompleteSpec(spec);
 }
 
+std::vector<PlannedTask> GoldenTasks() {
+  absl::StatusOr<JobPlan> plan = Plan(GoldenSpec(), "");
+  EXPECT_THAT(plan, IsOk());
+  return plan.ok() ? std::move(plan->tasks) : std::vector<PlannedTask>();
+}
+
 v1::TaskSpec DistillTask() {
-  for (const PlannedTask& task : Plan(GoldenSpec(), "")->tasks) {
+  for (const PlannedTask& task : GoldenTasks()) {
     if (task.name == "distill-module-1") return task.spec;
   }
   return {};
@@ -63,7 +71,7 @@ TEST(TaskKeyGoldenTest, CanonicalTextIsStable) {
 
 TEST(TaskKeyGoldenTest, KeysOfAWholeJobAreStable) {
   std::string keys;
-  for (const PlannedTask& task : Plan(GoldenSpec(), "")->tasks) {
+  for (const PlannedTask& task : GoldenTasks()) {
     absl::StrAppend(&keys, task.name, " ", task.key.str(), "\n");
   }
   CompareWithFile("job_keys.txt", keys);

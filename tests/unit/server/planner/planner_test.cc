@@ -196,8 +196,12 @@ TEST(PlannerTest, TasksOfOneJobHaveDistinctSeedsAndKeys) {
 TEST(PlannerTest, ClassAnySharesNothingBetweenJobs) {
   v1::JobSpec spec = FullSpec();
   spec.mutable_execution()->set_numeric_class("any");
-  const auto one = ByName(*Plan(CompleteSpec(spec), "job-1"));
-  const auto two = ByName(*Plan(CompleteSpec(spec), "job-2"));
+  const absl::StatusOr<JobPlan> first = Plan(CompleteSpec(spec), "job-1");
+  const absl::StatusOr<JobPlan> second = Plan(CompleteSpec(spec), "job-2");
+  ASSERT_THAT(first, IsOk());
+  ASSERT_THAT(second, IsOk());
+  const auto one = ByName(*first);
+  const auto two = ByName(*second);
   for (const auto& [name, task] : one) EXPECT_NE(task.key, two.at(name).key) << name;
 }
 

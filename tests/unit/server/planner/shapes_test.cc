@@ -7,6 +7,7 @@
 #include "gtest/gtest.h"
 #include "server/planner/planner.h"
 #include "tests/support/job_specs.h"
+#include "tests/support/status_matchers.h"
 
 namespace distill::server {
 namespace {
@@ -82,15 +83,15 @@ TEST(ShapesTest, DenseCounterpartMatchesTheReference) {
 }
 
 TEST(ShapesTest, MemoryGrowsWithTheBatchAndStaysSmallForTheDefaultJob) {
-  v1::JobSpec spec = CompleteSpec(MinimalSpec());
-  for (const PlannedTask& task : Plan(spec, "")->tasks) {
+  const absl::StatusOr<JobPlan> plan = Plan(CompleteSpec(MinimalSpec()), "");
+  ASSERT_THAT(plan, IsOk());
+  for (const PlannedTask& task : plan->tasks) {
     EXPECT_GT(task.predicted_memory_bytes, 200 << 20) << task.name;
     EXPECT_LT(task.predicted_memory_bytes, int64_t{1500} << 20) << task.name;
   }
-  const v1::TaskSpec task = Plan(spec, "")->tasks[0].spec;
-  v1::TaskSpec larger = task;
+  v1::TaskSpec larger = plan->tasks[0].spec;
   larger.mutable_recipe()->set_batch_size(4096);
-  EXPECT_GT(PredictMemoryBytes(larger), PredictMemoryBytes(task));
+  EXPECT_GT(PredictMemoryBytes(larger), plan->tasks[0].predicted_memory_bytes);
 }
 
 }  // namespace
