@@ -20,7 +20,7 @@ LAYERS = {
     "worker/data": ["base"],
     "worker/models/kernels": ["base"],
     "worker/models": ["base", "proto", "storage/tensor", "worker/models/kernels"],
-    "worker/optimization": ["base", "proto", "storage/tensor", "worker/models/kernels"],
+    "worker/optimization": ["base", "proto", "storage/tensor", "worker/models"],
     "worker/training": ["base", "proto", "storage/tensor", "worker/data", "worker/models",
                         "worker/optimization"],
     "worker/pipe": ["base", "proto"],
