@@ -1,0 +1,427 @@
+#include "client/client.h"
+
+#include <fstream>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "client/call_status.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace distill::client {
+namespace {
+
+constexpr int kPageSize = 1000;
+// Half of what the protocol allows, so that a message stays small beside gRPC's own limit.
+constexpr size_t kChunkBytes = 512 * 1024;
+// Reports hold hundreds of models and rendered Markdown; gRPC's default of 4 MiB may fall short.
+constexpr int kMaxMessageBytes = 64 << 20;
+
+std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  // Reconnect about as often as calls are tried again, instead of gRPC's up to two minutes.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
+  // A watch may be silent for hours; this notices a server that vanished without a word.
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+}
+
+bool MayRetry(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+}
+
+// Writes to a stream until the file's end. False when the stream broke, or the file changed size.
+bool SendFrom(std::ifstream& file, v1::UploadRequest request,
+              grpc::ClientWriterInterface<v1::UploadRequest>& writer) {
+  std::string buffer(kChunkBytes, '\0');
+  int64_t offset = request.offset();
+  do {
+    file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    const auto count = static_cast<size_t>(file.gcount());
+    request.set_offset(offset);
+    request.set_data(buffer.data(), count);
+    if (!writer.Write(request)) return false;
+    offset += static_cast<int64_t>(count);
+    request.Clear();
+  } while (file);
+  return true;
+}
+
+}  // namespace
+
+bool IsTerminal(v1::JobState state) {
+  return state == v1::JOB_STATE_SUCCEEDED || state == v1::JOB_STATE_FAILED ||
+         state == v1::JOB_STATE_CANCELLED;
+}
+
+bool IsTerminal(v1::TaskState state) {
+  return state == v1::TASK_STATE_SUCCEEDED || state == v1::TASK_STATE_FAILED ||
+         state == v1::TASK_STATE_CANCELLED;
+}
+
+Client::Client(ClientOptions options, ClientDependencies dependencies)
+    : options_(std::move(options)),
+      dependencies_(std::move(dependencies)),
+      channel_(Connect(options_.server)),
+      jobs_(v1::JobService::NewStub(channel_)),
+      tasks_(v1::TaskService::NewStub(channel_)),
+      artifacts_(v1::ArtifactService::NewStub(channel_)),
+      fleet_(v1::FleetService::NewStub(channel_)) {}
+
+Backoff Client::NewBackoff() {
+  uint64_t seed = 0;
+  // The seed only spreads clients out, so text that is no number does no harm.
+  (void)absl::SimpleHexAtoi(dependencies_.ids->RandomHex(8), &seed);
+  return Backoff(options_.first_backoff, options_.longest_backoff, seed);
+}
+
+absl::Status Client::Annotated(absl::string_view action, const absl::Status& status) const {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("cannot ", action, ": ", status.message(),
+                                                  "; server=", options_.server));
+}
+
+absl::Status Client::Retry(absl::Duration patience, const std::function<StreamTry()>& attempt) {
+  std::optional<Backoff> backoff;
+  MonotonicTime last_advance = dependencies_.clock->Now();
+  while (true) {
+    if (dependencies_.interrupt->requested()) return absl::CancelledError("interrupted");
+    const StreamTry outcome = attempt();
+    if (outcome.status.ok()) return outcome.status;
+    if (dependencies_.interrupt->requested()) return absl::CancelledError("interrupted");
+    if (!MayRetry(outcome.status)) return outcome.status;
+    const MonotonicTime now = dependencies_.clock->Now();
+    if (outcome.advanced) {
+      last_advance = now;
+      backoff.reset();
+    }
+    const bool is_first = !backoff.has_value();
+    if (is_first) backoff.emplace(NewBackoff());
+    const absl::Duration delay = backoff->Next();
+    if (now + delay - last_advance > patience) return outcome.status;
+    if (is_first && dependencies_.on_retry) dependencies_.on_retry(outcome.status);
+    dependencies_.interrupt->WaitFor(delay);
+  }
+}
+
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Client::Call(absl::string_view action, Stub& stub,
+                                      grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                                   const Request&, Response*),
+                                      const Request& request) {
+  Response response;
+  const absl::Status status = Retry(options_.retry_for, [&]() -> StreamTry {
+    grpc::ClientContext context;
+    const absl::Time deadline = dependencies_.clock->WallNow() + options_.call_timeout;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+    return {FromGrpcStatus((stub.*method)(&context, request, &response))};
+  });
+  if (!status.ok()) return Annotated(action, status);
+  return response;
+}
+
+absl::StatusOr<v1::Job> Client::CreateJob(const v1::JobSpec& spec, const std::string& request_id) {
+  v1::CreateJobRequest request;
+  *request.mutable_spec() = spec;
+  request.set_request_id(request_id);
+  return Call("submit job", *jobs_, &v1::JobService::StubInterface::CreateJob, request);
+}
+
+absl::StatusOr<v1::Job> Client::ValidateJob(const v1::JobSpec& spec) {
+  v1::CreateJobRequest request;
+  *request.mutable_spec() = spec;
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  request.set_validate_only(true);
+  return Call("check job", *jobs_, &v1::JobService::StubInterface::CreateJob, request);
+}
+
+absl::StatusOr<v1::Job> Client::GetJob(const std::string& job) {
+  v1::GetJobRequest request;
+  request.set_job(job);
+  return Call("get job", *jobs_, &v1::JobService::StubInterface::GetJob, request);
+}
+
+absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(const std::string& project, int limit) {
+  v1::ListJobsRequest request;
+  request.set_project(project);
+  std::vector<v1::Job> jobs;
+  do {
+    request.set_page_size(std::min(limit - static_cast<int>(jobs.size()), kPageSize));
+    DISTILL_ASSIGN_OR_RETURN(
+        v1::ListJobsResponse page,
+        Call("list jobs", *jobs_, &v1::JobService::StubInterface::ListJobs, request));
+    for (v1::Job& job : *page.mutable_jobs()) jobs.push_back(std::move(job));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty() && static_cast<int>(jobs.size()) < limit);
+  return jobs;
+}
+
+absl::StatusOr<v1::Job> Client::CancelJob(const std::string& job) {
+  v1::CancelJobRequest request;
+  request.set_job(job);
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("cancel job", *jobs_, &v1::JobService::StubInterface::CancelJob, request);
+}
+
+absl::StatusOr<v1::Report> Client::GetReport(const std::string& job) {
+  v1::GetReportRequest request;
+  request.set_job(job);
+  return Call("get report", *jobs_, &v1::JobService::StubInterface::GetReport, request);
+}
+
+absl::StatusOr<v1::Job> Client::WatchJob(const std::string& job, int64_t after_revision,
+                                         WatchProgress progress,
+                                         const std::function<void(const v1::JobEvent&)>& on_event) {
+  // Also checks, with the short patience of a first call, that there is such a job and a server.
+  DISTILL_ASSIGN_OR_RETURN(v1::Job last, GetJob(job));
+  int64_t revision = after_revision;
+  const absl::Status status = Retry(options_.reconnect_for, [&]() -> StreamTry {
+    grpc::ClientContext context;
+    const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+    v1::WatchJobRequest request;
+    request.set_job(job);
+    request.set_after_revision(revision);
+    request.set_include_progress(progress == WatchProgress::kYes);
+    const auto reader = jobs_->WatchJob(&context, request);
+    bool advanced = false;
+    bool finished = false;
+    v1::JobEvent event;
+    while (reader->Read(&event)) {
+      advanced = true;
+      if (event.revision() != 0) {
+        if (event.revision() <= revision) continue;  // Sent again after a reconnection.
+        revision = event.revision();
+      }
+      if (event.has_job()) {
+        last = event.job();
+        finished = IsTerminal(last.state());
+      }
+      on_event(event);
+    }
+    const absl::Status ended = FromGrpcStatus(reader->Finish());
+    if (finished) return {absl::OkStatus(), advanced};
+    if (!ended.ok()) return {ended, advanced};
+    // An end without the last event: the caller had seen it already, or the server is stopping.
+    absl::StatusOr<v1::Job> now = GetJob(job);
+    if (!now.ok()) return {now.status(), advanced};
+    last = *std::move(now);
+    if (IsTerminal(last.state()) && last.revision() <= revision) return {absl::OkStatus(), true};
+    return {absl::UnavailableError("the server ended the watch"), advanced};
+  });
+  if (!status.ok()) return Annotated("watch job", status);
+  return last;
+}
+
+absl::StatusOr<v1::Task> Client::GetTask(const std::string& job, const std::string& task) {
+  v1::GetTaskRequest request;
+  request.set_job(job);
+  request.set_task(task);
+  return Call("get task", *tasks_, &v1::TaskService::StubInterface::GetTask, request);
+}
+
+absl::StatusOr<std::vector<v1::Task>> Client::ListTasks(const std::string& job) {
+  v1::ListTasksRequest request;
+  request.set_job(job);
+  request.set_page_size(kPageSize);
+  std::vector<v1::Task> tasks;
+  do {
+    DISTILL_ASSIGN_OR_RETURN(
+        v1::ListTasksResponse page,
+        Call("list tasks", *tasks_, &v1::TaskService::StubInterface::ListTasks, request));
+    for (v1::Task& task : *page.mutable_tasks()) tasks.push_back(std::move(task));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return tasks;
+}
+
+absl::StatusOr<int64_t> Client::ReadLog(const std::string& job, const std::string& task,
+                                        int attempt, int64_t offset,
+                                        const std::function<void(absl::string_view)>& sink) {
+  const absl::Status status = Retry(options_.retry_for, [&]() -> StreamTry {
+    grpc::ClientContext context;
+    const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+    v1::ReadLogRequest request;
+    request.set_job(job);
+    request.set_task(task);
+    request.set_attempt(attempt);
+    request.set_offset(offset);
+    const auto reader = tasks_->ReadLog(&context, request);
+    bool advanced = false;
+    v1::ReadLogResponse chunk;
+    while (reader->Read(&chunk)) {
+      sink(chunk.data());
+      offset = chunk.offset() + static_cast<int64_t>(chunk.data().size());
+      advanced = true;
+    }
+    return {FromGrpcStatus(reader->Finish()), advanced};
+  });
+  if (!status.ok()) return Annotated("read log", status);
+  return offset;
+}
+
+absl::StatusOr<v1::Series> Client::ReadSeries(const std::string& job, const std::string& task) {
+  v1::ReadSeriesRequest request;
+  request.set_job(job);
+  request.set_task(task);
+  DISTILL_ASSIGN_OR_RETURN(
+      v1::ReadSeriesResponse response,
+      Call("read series", *tasks_, &v1::TaskService::StubInterface::ReadSeries, request));
+  return std::move(*response.mutable_series());
+}
+
+absl::StatusOr<v1::Artifact> Client::GetArtifact(const std::string& digest) {
+  v1::GetArtifactRequest request;
+  request.set_digest(digest);
+  return Call("get artifact", *artifacts_, &v1::ArtifactService::StubInterface::GetArtifact,
+              request);
+}
+
+absl::StatusOr<std::vector<v1::Artifact>> Client::ListArtifacts(const std::string& job) {
+  v1::ListArtifactsRequest request;
+  request.set_job(job);
+  request.set_page_size(kPageSize);
+  std::vector<v1::Artifact> artifacts;
+  do {
+    DISTILL_ASSIGN_OR_RETURN(v1::ListArtifactsResponse page,
+                             Call("list artifacts", *artifacts_,
+                                  &v1::ArtifactService::StubInterface::ListArtifacts, request));
+    for (v1::Artifact& artifact : *page.mutable_artifacts()) {
+      artifacts.push_back(std::move(artifact));
+    }
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return artifacts;
+}
+
+absl::Status Client::DownloadArtifact(const std::string& digest,
+                                      const std::function<absl::Status(absl::string_view)>& sink) {
+  DISTILL_ASSIGN_OR_RETURN(const Digest wanted, Digest::Parse(digest));
+  DigestBuilder builder;
+  int64_t offset = 0;
+  const absl::Status status = Retry(options_.reconnect_for, [&]() -> StreamTry {
+    grpc::ClientContext context;
+    const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+    v1::DownloadRequest request;
+    request.set_digest(digest);
+    request.set_offset(offset);
+    const auto reader = artifacts_->Download(&context, request);
+    StreamTry result;
+    v1::DownloadResponse chunk;
+    while (result.status.ok() && reader->Read(&chunk)) {
+      if (chunk.offset() != offset) {
+        result.status = absl::DataLossError(absl::StrCat(
+            "the server skipped bytes; want_offset=", offset, " got_offset=", chunk.offset()));
+        break;
+      }
+      builder.Append(chunk.data());
+      offset += static_cast<int64_t>(chunk.data().size());
+      result = {sink(chunk.data()), true};
+    }
+    if (!result.status.ok()) context.TryCancel();
+    const absl::Status ended = FromGrpcStatus(reader->Finish());
+    if (result.status.ok()) result.status = ended;
+    return result;
+  });
+  if (!status.ok()) return Annotated("download artifact", status);
+  const Digest got = builder.Finish();
+  if (got == wanted) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "cannot download artifact: its content does not match; want=", digest, " got=", got.str()));
+}
+
+absl::Status Client::DownloadToFile(const std::string& digest, const std::string& path) {
+  const std::string partial = absl::StrCat(path, ".partial-", dependencies_.ids->RandomHex(4));
+  const auto failed = [&partial](const absl::Status& status) {
+    (void)RemoveFile(partial);  // The first error is the one to report.
+    return status;
+  };
+  std::ofstream file(partial, std::ios::binary);
+  if (!file) return ErrnoStatus(errno, "create", partial);
+  const absl::Status status =
+      DownloadArtifact(digest, [&](absl::string_view bytes) -> absl::Status {
+        file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+        return file ? absl::OkStatus() : ErrnoStatus(errno, "write", partial);
+      });
+  file.close();
+  if (!status.ok()) return failed(status);
+  if (!file) return failed(ErrnoStatus(errno, "write", partial));
+  if (absl::Status synced = SyncFile(partial); !synced.ok()) return failed(synced);
+  if (absl::Status moved = RenameDurably(partial, path); !moved.ok()) return failed(moved);
+  return absl::OkStatus();
+}
+
+Client::StreamTry Client::UploadOnce(const std::string& path, const v1::UploadRequest& first) {
+  v1::QueryUploadRequest query;
+  query.set_upload_id(first.upload_id());
+  query.set_digest(first.digest());
+  const absl::StatusOr<v1::QueryUploadResponse> standing =
+      Call("query upload", *artifacts_, &v1::ArtifactService::StubInterface::QueryUpload, query);
+  v1::UploadRequest request = first;
+  if (standing.ok()) {
+    if (standing->complete()) return {absl::OkStatus(), true};
+    request.set_offset(standing->committed_bytes());
+  } else if (!absl::IsNotFound(standing.status())) {
+    return {standing.status()};
+  }
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(request.offset());
+  if (!file) return {ErrnoStatus(errno, "read", path)};
+  grpc::ClientContext context;
+  const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+  v1::UploadResponse response;
+  const auto writer = artifacts_->Upload(&context, &response);
+  if (SendFrom(file, request, *writer)) writer->WritesDone();
+  return {FromGrpcStatus(writer->Finish()), /*advanced=*/false};
+}
+
+absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::ArtifactType type) {
+  DISTILL_ASSIGN_OR_RETURN(const Digest digest, DigestOfFile(path));
+  DISTILL_ASSIGN_OR_RETURN(const uint64_t size_bytes, FileSize(path));
+  v1::UploadRequest first;
+  first.set_upload_id(dependencies_.ids->RandomHex(16));
+  first.set_digest(digest.str());
+  first.set_size_bytes(static_cast<int64_t>(size_bytes));
+  first.set_type(type);
+  const absl::Status status =
+      Retry(options_.reconnect_for, [&]() -> StreamTry { return UploadOnce(path, first); });
+  if (!status.ok()) return Annotated(absl::StrCat("upload ", path), status);
+  return digest.str();
+}
+
+absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
+  v1::ListWorkersRequest request;
+  request.set_page_size(kPageSize);
+  std::vector<v1::Worker> workers;
+  do {
+    DISTILL_ASSIGN_OR_RETURN(
+        v1::ListWorkersResponse page,
+        Call("list workers", *fleet_, &v1::FleetService::StubInterface::ListWorkers, request));
+    for (v1::Worker& worker : *page.mutable_workers()) workers.push_back(std::move(worker));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return workers;
+}
+
+absl::StatusOr<v1::Worker> Client::DrainWorker(const std::string& worker_id) {
+  v1::DrainWorkerRequest request;
+  request.set_worker_id(worker_id);
+  return Call("drain worker", *fleet_, &v1::FleetService::StubInterface::DrainWorker, request);
+}
+
+absl::StatusOr<v1::Worker> Client::ResumeWorker(const std::string& worker_id) {
+  v1::ResumeWorkerRequest request;
+  request.set_worker_id(worker_id);
+  return Call("resume worker", *fleet_, &v1::FleetService::StubInterface::ResumeWorker, request);
+}
+
+}  // namespace distill::client

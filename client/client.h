@@ -1,0 +1,149 @@
+// The C++ client of a Distillery server: every call of its public API, made safe to repeat.
+//
+//   Interrupt interrupt;
+//   SystemClock clock;
+//   SystemIdSource ids;
+//   Client client({.server = "127.0.0.1:7070"}, {&clock, &ids, &interrupt, {}});
+//   DISTILL_ASSIGN_OR_RETURN(const v1::Job job, client.CreateJob(spec, ids.RandomHex(16)));
+//   DISTILL_ASSIGN_OR_RETURN(const v1::Job done, client.WatchJob(job.id(), 0, WatchProgress::kNo,
+//                                                                [](const v1::JobEvent&) {}));
+//
+// A call is tried again while the server is unreachable, always with the same request, so a
+// mutation whose reply was lost happens once. Errors: the server's own code and message;
+// kUnavailable or kDeadlineExceeded when patience ran out; kCancelled once the interrupt was
+// requested.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/random_ids.h"
+#include "client/backoff.h"
+#include "client/interrupt.h"
+#include "distill/v1/artifact_service.grpc.pb.h"
+#include "distill/v1/fleet_service.grpc.pb.h"
+#include "distill/v1/job_service.grpc.pb.h"
+#include "grpcpp/channel.h"
+#include "grpcpp/client_context.h"
+
+namespace distill::client {
+
+struct ClientOptions {
+  // "host:port".
+  std::string server;
+  // Longest single try of a call that is not a stream.
+  absl::Duration call_timeout = absl::Seconds(20);
+  // How long a call is tried again before its error is returned.
+  absl::Duration retry_for = absl::Seconds(10);
+  // The same for a stream that has worked before, counted from its last message.
+  absl::Duration reconnect_for = absl::Minutes(10);
+  absl::Duration first_backoff = absl::Milliseconds(100);
+  absl::Duration longest_backoff = absl::Seconds(3);
+};
+
+// All outlive the client.
+struct ClientDependencies {
+  const Clock* clock;
+  IdSource* ids;
+  Interrupt* interrupt;
+  // Told once per outage that calls are being tried again. May be empty.
+  std::function<void(const absl::Status&)> on_retry;
+};
+
+enum class WatchProgress { kNo, kYes };
+
+// Thread-safe; calls block.
+class Client {
+ public:
+  Client(ClientOptions options, ClientDependencies dependencies);
+
+  const std::string& server() const { return options_.server; }
+
+  // Plans and accepts a job. `request_id`: 1 to 128 of [A-Za-z0-9._-]; the same one returns the
+  // same job. kInvalidArgument names the field.
+  absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec, const std::string& request_id);
+  // Plans a job and stores nothing; the job returned has no id.
+  absl::StatusOr<v1::Job> ValidateJob(const v1::JobSpec& spec);
+  absl::StatusOr<v1::Job> GetJob(const std::string& job);
+  // Newest first, at most `limit`. `project` "-" means all.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs(const std::string& project, int limit);
+  // Accepts at once; the job is CANCELLING until its trainers are gone. Idempotent.
+  absl::StatusOr<v1::Job> CancelJob(const std::string& job);
+  absl::StatusOr<v1::Report> GetReport(const std::string& job);
+
+  // Delivers each change of the job after `after_revision` exactly once, in order, across restarts
+  // of the server and lost connections; progress as it comes. Returns the job once it is terminal.
+  absl::StatusOr<v1::Job> WatchJob(const std::string& job, int64_t after_revision,
+                                   WatchProgress progress,
+                                   const std::function<void(const v1::JobEvent&)>& on_event);
+
+  absl::StatusOr<v1::Task> GetTask(const std::string& job, const std::string& task);
+  // In plan order.
+  absl::StatusOr<std::vector<v1::Task>> ListTasks(const std::string& job);
+  // Hands the log of one attempt (0: the newest) from byte `offset` to `sink`, as far as it is
+  // written. Returns the offset of what comes next.
+  absl::StatusOr<int64_t> ReadLog(const std::string& job, const std::string& task, int attempt,
+                                  int64_t offset,
+                                  const std::function<void(absl::string_view)>& sink);
+  absl::StatusOr<v1::Series> ReadSeries(const std::string& job, const std::string& task);
+
+  absl::StatusOr<v1::Artifact> GetArtifact(const std::string& digest);
+  // Of one job, or all when `job` is empty.
+  absl::StatusOr<std::vector<v1::Artifact>> ListArtifacts(const std::string& job);
+  // Streams a blob to `sink` and resumes where a connection broke. `sink` sees bytes before they
+  // are verified: trust them only after OK. kDataLoss when they do not match the digest. An error
+  // of `sink` ends the call.
+  absl::Status DownloadArtifact(const std::string& digest,
+                                const std::function<absl::Status(absl::string_view)>& sink);
+  // Downloads into a file that appears, durably, only when it is complete and verified.
+  absl::Status DownloadToFile(const std::string& digest, const std::string& path);
+  // Uploads a file, or nothing if the server has it. Returns its digest.
+  absl::StatusOr<std::string> UploadFile(const std::string& path, v1::ArtifactType type);
+
+  absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker_id);
+  absl::StatusOr<v1::Worker> ResumeWorker(const std::string& worker_id);
+
+ private:
+  // What one try of a stream came to.
+  struct StreamTry {
+    absl::Status status;
+    // It delivered something, so patience and back-off start anew.
+    bool advanced = false;
+  };
+
+  // Runs `attempt` until it succeeds, fails for good, or made no progress for `patience`.
+  absl::Status Retry(absl::Duration patience, const std::function<StreamTry()>& attempt);
+  // Makes one unary call, with retries.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(absl::string_view action, Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                             Response*),
+                                const Request& request);
+  // Sends the rest of a file, from where the server stands.
+  StreamTry UploadOnce(const std::string& path, const v1::UploadRequest& first);
+  absl::Status Annotated(absl::string_view action, const absl::Status& status) const;
+  Backoff NewBackoff();
+
+  const ClientOptions options_;
+  const ClientDependencies dependencies_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::JobService::StubInterface> jobs_;
+  const std::unique_ptr<v1::TaskService::StubInterface> tasks_;
+  const std::unique_ptr<v1::ArtifactService::StubInterface> artifacts_;
+  const std::unique_ptr<v1::FleetService::StubInterface> fleet_;
+};
+
+// Whether nothing will change in the job any more.
+bool IsTerminal(v1::JobState state);
+bool IsTerminal(v1::TaskState state);
+
+}  // namespace distill::client
