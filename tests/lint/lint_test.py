@@ -8,6 +8,8 @@ import layers
 import lengths
 import links
 import listed
+import metrics
+import runbooks
 import words
 from tree import Tree
 
@@ -67,6 +69,21 @@ class LintTest(unittest.TestCase):
                          "[self](#one-two)\n[bad](c.md)\n[bad](b.md#other)\n```\n[fenced](nowhere)\n```\n",
             "docs/b.md": "## A heading\n"},
             "docs/a.md:4", "docs/a.md:5")
+
+    def test_metrics_that_are_not_documented_are_found(self):
+        self.expect(metrics, {
+            "docs/metrics.md": "`distill_a_total`, `distill_b_seconds`",
+            "server/x.cc": 'm.AddCounter("distill_a_total", ""); m.AddGauge("distill_c", "");',
+            "server/y.cc": 'const char* field = "distill_modules";',
+            "deploy/rules.yml": "expr: rate(distill_b_seconds_bucket[5m]) + distill:b:p99\nexpr: distill_d > 0\n"},
+            "server/x.cc:1", "deploy/rules.yml:2")
+
+    def test_alerts_without_a_runbook_are_found(self):
+        self.expect(runbooks, {
+            "docs/operations.md": "## One\n",
+            "deploy/rules.yml": "- alert: One\n  runbook: docs/operations.md#one\n"
+                                "- alert: Two\n  runbook: docs/operations.md#two\n- alert: Three\n"},
+            "deploy/rules.yml:1", "deploy/rules.yml:1")
 
 
 if __name__ == "__main__":
