@@ -1,0 +1,24 @@
+// The groups of commands. Each function declares its commands below `parent`, and arranges that
+// parsing one of them puts what it asks for into `chosen`, which runs later. `session` is used for
+// options only while parsing.
+#pragma once
+
+#include "CLI/App.hpp"
+#include "client/cli/session.h"
+
+namespace distill::client {
+
+void AddDevCommand(CLI::App& parent, Command& chosen);
+void AddDemoCommand(CLI::App& parent, Command& chosen);
+// job submit, list, get, cancel.
+void AddJobCommands(CLI::App& job, Command& chosen);
+// job watch, wait, logs.
+void AddJobWatchCommands(CLI::App& job, Command& chosen);
+// job report, compare, series.
+void AddJobReportCommands(CLI::App& job, Command& chosen);
+void AddTaskCommands(CLI::App& parent, Command& chosen);
+void AddArtifactCommands(CLI::App& parent, Command& chosen);
+void AddWorkerCommands(CLI::App& parent, Command& chosen);
+void AddVersionCommand(CLI::App& parent, Command& chosen);
+
+}  // namespace distill::client
