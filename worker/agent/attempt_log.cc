@@ -1,0 +1,49 @@
+#include "worker/agent/attempt_log.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace distill::worker {
+namespace {
+
+constexpr size_t kMaxLastLineChars = 500;
+
+}  // namespace
+
+void AttemptLog::Append(absl::string_view bytes) {
+  const auto room = static_cast<size_t>(config_.max_head_bytes) - head_.size();
+  const size_t taken = std::min(room, bytes.size());
+  head_.append(bytes.data(), taken);
+  bytes.remove_prefix(taken);
+  tail_.append(bytes.data(), bytes.size());
+  const auto max_tail = static_cast<size_t>(config_.max_tail_bytes);
+  // Twice the bound, so that the cut is not made for every line.
+  if (tail_.size() > 2 * max_tail) {
+    const size_t cut = tail_.size() - max_tail;
+    tail_.erase(0, cut);
+    dropped_bytes_ += static_cast<int64_t>(cut);
+  }
+}
+
+void AttemptLog::Clear() {
+  head_.clear();
+  tail_.clear();
+  dropped_bytes_ = 0;
+}
+
+std::string AttemptLog::LastLine() const {
+  absl::string_view text = absl::StripAsciiWhitespace(tail_);
+  if (text.empty()) text = absl::StripAsciiWhitespace(head_);
+  const size_t newline = text.rfind('\n');
+  if (newline != absl::string_view::npos) text.remove_prefix(newline + 1);
+  return std::string(text.substr(0, kMaxLastLineChars));
+}
+
+std::string AttemptLog::Text() const {
+  if (dropped_bytes_ == 0) return absl::StrCat(head_, tail_);
+  return absl::StrCat(head_, "\n[", dropped_bytes_, " bytes left out]\n", tail_);
+}
+
+}  // namespace distill::worker

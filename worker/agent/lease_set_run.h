@@ -1,0 +1,100 @@
+// Runs one lease set from its inputs to its end: fetches what the members need, starts a trainer,
+// forwards progress and checkpoints, carries out what the server wishes, and hands the end of every
+// member to the publisher. Whatever happens to the trainer, every member gets exactly one end.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "distill/v1/trainer.pb.h"
+#include "worker/agent/artifact_cache.h"
+#include "worker/agent/checkpoint_uploader.h"
+#include "worker/agent/live_lease.h"
+#include "worker/agent/publisher.h"
+#include "worker/agent/trainer_seat.h"
+#include "worker/agent/wake_descriptor.h"
+#include "worker/agent/worker_metrics.h"
+
+namespace distill::worker {
+
+// One use, on one thread.
+class LeaseSetRun {
+ public:
+  struct Config {
+    int slot = 0;
+    std::string worker_id;
+    // Each attempt works in a folder of its own below.
+    std::string attempts_directory;
+    // How long a member may take to end after CancelMember, before the trainer is killed.
+    absl::Duration cancel_grace = absl::Seconds(5);
+  };
+  // All must outlive the run.
+  struct Dependencies {
+    const Clock& clock;
+    ArtifactCache& cache;
+    CheckpointUploader& checkpoints;
+    Publisher& publisher;
+    WorkerMetrics& metrics;
+    TrainerSeat& seat;
+    WakeDescriptor& wake;
+    // Whether to drop everything at once: the daemon ends.
+    std::function<bool()> stopping;
+  };
+
+  LeaseSetRun(Config config, Dependencies dependencies,
+              const std::vector<std::shared_ptr<LiveLease>>& leases);
+  ~LeaseSetRun();
+
+  // Blocks until no member runs. The trainer is then gone, or warm.
+  void Run();
+
+ private:
+  struct Member;
+
+  // Preparation.
+  void PrepareMembers();
+  absl::Status FetchInputs(Member& member);
+  void EndUnwantedBeforeStart();
+  bool StartTrainer();
+  absl::Status SendStart();
+
+  // Supervision.
+  void Supervise();
+  void CarryOutWishes();
+  bool CancelOverdue() const;
+  absl::Duration NextTimeout() const;
+  void HandleEvent(const v1::TrainerEvent& event);
+  void HandleCheckpoint(const v1::CheckpointWritten& written);
+  void HandleEnded(const v1::MemberEnded& ended);
+  void HandleTrainerDeath(const absl::Status& cause);
+  void KillForCancel();
+
+  // Ends of members.
+  void Succeed(Member& member, const v1::MemberEnded& ended);
+  void Fail(Member& member, v1::FailureClass failure_class, const std::string& message,
+            std::vector<std::string> bad_inputs = {});
+  void Release(Member& member, const std::string& reason);
+  void Abandon(Member& member);
+  // What a member that was told to end, and did, becomes. False: it was not told.
+  bool EndAsWished(Member& member);
+  AttemptEnd NewEnd(Member& member, AttemptEnd::Kind kind);
+  void Publish(Member& member, AttemptEnd end);
+  std::string WriteLog(const Member& member);
+
+  Member* FindRunning(const std::string& lease_id);
+  bool AnyRunning() const;
+
+  const Config config_;
+  const Dependencies dependencies_;
+  std::vector<std::unique_ptr<Member>> members_;
+  bool all_succeeded_ = true;
+  bool stop_sent_ = false;
+};
+
+}  // namespace distill::worker

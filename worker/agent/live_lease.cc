@@ -1,0 +1,116 @@
+#include "worker/agent/live_lease.h"
+
+#include <limits>
+#include <utility>
+
+#include "base/log.h"
+
+namespace distill::worker {
+
+LiveLease::LiveLease(v1::Grant grant, std::function<void()> on_wish)
+    : grant_(std::move(grant)), on_wish_(std::move(on_wish)) {
+  *report_.mutable_lease() = grant_.lease();
+  report_.mutable_progress()->set_loss(std::numeric_limits<double>::quiet_NaN());
+  report_.mutable_progress()->set_eta_seconds(-1);
+  report_.mutable_progress()->set_step(grant_.checkpoint_step());
+  if (!grant_.checkpoint().digest().empty()) {
+    *report_.mutable_checkpoint() = grant_.checkpoint();
+    report_.set_checkpoint_step(grant_.checkpoint_step());
+  }
+}
+
+LeaseWish LiveLease::wish() const {
+  MutexLock lock(mu_);
+  return wish_;
+}
+
+void LiveLease::Wish(LeaseWish wish) {
+  {
+    MutexLock lock(mu_);
+    if (wish <= wish_) return;
+    if (wish == LeaseWish::kReleaseIfUnstarted && report_.started()) return;
+    wish_ = wish;
+  }
+  preparation_.Cancel();
+  if (wish == LeaseWish::kAbandon) publication_.Cancel();
+  on_wish_();
+}
+
+void LiveLease::SetPhase(const std::string& phase) {
+  MutexLock lock(mu_);
+  report_.mutable_progress()->set_phase(phase);
+}
+
+void LiveLease::SetProgress(const v1::Progress& progress, bool started) {
+  MutexLock lock(mu_);
+  *report_.mutable_progress() = progress;
+  if (started) report_.set_started(true);
+}
+
+bool LiveLease::started() const {
+  MutexLock lock(mu_);
+  return report_.started();
+}
+
+void LiveLease::SetCheckpoint(const v1::ArtifactRef& checkpoint, int64_t step) {
+  MutexLock lock(mu_);
+  if (report_.has_checkpoint() && step < report_.checkpoint_step()) return;
+  *report_.mutable_checkpoint() = checkpoint;
+  report_.set_checkpoint_step(step);
+}
+
+v1::LeaseProgress LiveLease::Report() const {
+  MutexLock lock(mu_);
+  return report_;
+}
+
+void LeaseTable::Add(std::shared_ptr<LiveLease> lease) {
+  MutexLock lock(mu_);
+  const std::string id = lease->id();
+  leases_[id] = std::move(lease);
+}
+
+void LeaseTable::Remove(const std::string& lease_id) {
+  MutexLock lock(mu_);
+  leases_.erase(lease_id);
+}
+
+std::shared_ptr<LiveLease> LeaseTable::Find(const std::string& lease_id) const {
+  MutexLock lock(mu_);
+  const auto found = leases_.find(lease_id);
+  return found == leases_.end() ? nullptr : found->second;
+}
+
+std::vector<std::shared_ptr<LiveLease>> LeaseTable::All() const {
+  MutexLock lock(mu_);
+  std::vector<std::shared_ptr<LiveLease>> all;
+  all.reserve(leases_.size());
+  for (const auto& [id, lease] : leases_) all.push_back(lease);
+  return all;
+}
+
+bool LeaseTable::empty() const {
+  MutexLock lock(mu_);
+  return leases_.empty();
+}
+
+void ApplyLeaseDirective(const v1::Directive& directive, const LeaseTable& leases) {
+  const std::shared_ptr<LiveLease> lease = leases.Find(directive.lease().lease_id());
+  if (lease == nullptr) return;
+  switch (directive.kind()) {
+    case v1::Directive::KIND_STOP_ATTEMPT:
+      lease->Wish(LeaseWish::kStop);
+      break;
+    case v1::Directive::KIND_ABANDON_ATTEMPT:
+      LogWarning("lease lost", {{"task", directive.lease().task()}, {"lease", lease->id()}});
+      lease->Wish(LeaseWish::kAbandon);
+      break;
+    case v1::Directive::KIND_RELEASE_IF_UNSTARTED:
+      lease->Wish(LeaseWish::kReleaseIfUnstarted);
+      break;
+    default:
+      break;
+  }
+}
+
+}  // namespace distill::worker

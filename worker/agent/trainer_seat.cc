@@ -1,0 +1,96 @@
+#include "worker/agent/trainer_seat.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "worker/agent/device_inventory.h"
+
+namespace distill::worker {
+namespace {
+
+// How long a trainer that has closed its pipe may take to end by itself, so that its exit status
+// tells the cause.
+constexpr absl::Duration kExitGrace = absl::Seconds(2);
+// Waits are cut into pieces of this length, in case `give_up` changes without a wake-up.
+constexpr absl::Duration kLongestWait = absl::Seconds(1);
+
+}  // namespace
+
+TrainerSeat::TrainerSeat(Config config, WakeDescriptor& wake)
+    : config_(std::move(config)), wake_(&wake) {}
+
+bool TrainerSeat::IsWarmFor(const std::string& job, const std::string& numeric_class) const {
+  return trainer_ != nullptr && job_ == job && numeric_class_ == numeric_class;
+}
+
+absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& numeric_class,
+                                  const std::function<bool()>& give_up) {
+  if (IsWarmFor(job, numeric_class)) {
+    trainer_->log().Clear();
+    return absl::OkStatus();
+  }
+  End();
+  TrainerProcess::Config config;
+  config.binary = config_.trainer_binary;
+  config.working_directory = config_.working_directory;
+  config.log = config_.log;
+  DISTILL_ASSIGN_OR_RETURN(config.environment,
+                           NumericEnvironment(numeric_class, config_.numeric_classes));
+  DISTILL_ASSIGN_OR_RETURN(trainer_, TrainerProcess::Start(config));
+  job_ = job;
+  numeric_class_ = numeric_class;
+  absl::Status ready = AwaitReady(config_.ready_timeout, numeric_class, give_up);
+  if (ready.ok()) return ready;
+  const std::string last_line = trainer_->log().LastLine();
+  const TrainerExit exit = End(absl::IsUnavailable(ready) ? kExitGrace : absl::ZeroDuration());
+  if (absl::IsCancelled(ready)) return ready;
+  return Annotate(ready, absl::StrCat("cannot start trainer (", exit.description,
+                                      "; last line: ", last_line, ")"));
+}
+
+void TrainerSeat::KeepWarm() {
+  const absl::Status ready = AwaitReady(config_.warm_timeout, numeric_class_, [] { return false; });
+  if (ready.ok()) return;
+  LogWarning("trainer does not stay warm", {{"error", ready}});
+  End();
+}
+
+TrainerExit TrainerSeat::End(absl::Duration grace) {
+  if (trainer_ == nullptr) return TrainerExit();
+  TrainerExit exit = trainer_->End(grace);
+  trainer_.reset();
+  job_.clear();
+  numeric_class_.clear();
+  return exit;
+}
+
+absl::Status TrainerSeat::AwaitReady(absl::Duration timeout, const std::string& numeric_class,
+                                     const std::function<bool()>& give_up) {
+  const SystemClock clock;
+  const MonotonicTime deadline = clock.Now() + timeout;
+  while (clock.Now() < deadline) {
+    if (give_up()) return absl::CancelledError("trainer is not needed any more");
+    DISTILL_ASSIGN_OR_RETURN(
+        const std::vector<v1::TrainerEvent> events,
+        trainer_->Wait(wake_->descriptor(), std::min(deadline - clock.Now(), kLongestWait)));
+    wake_->Clear();
+    for (const v1::TrainerEvent& event : events) {
+      if (!event.has_ready()) continue;
+      const std::string& actual = event.ready().numeric_class();
+      if (!numeric_class.empty() && numeric_class != "any" && !actual.empty() &&
+          actual != numeric_class) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "trainer runs in another numeric class; want=", numeric_class, " got=", actual));
+      }
+      return absl::OkStatus();
+    }
+  }
+  return absl::DeadlineExceededError("trainer did not become ready");
+}
+
+}  // namespace distill::worker

@@ -1,0 +1,243 @@
+#include "worker/agent/worker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "worker/agent/worker_identity.h"
+
+namespace distill::worker {
+namespace {
+
+constexpr int kMaxSlots = 1024;
+constexpr size_t kCachedDigestsTold = 200;
+
+absl::Status Validate(const Worker::Config& config) {
+  if (config.servers.empty()) {
+    return absl::InvalidArgumentError("cannot start worker: no server; give --server host:port");
+  }
+  if (config.slots < 0 || config.slots > kMaxSlots) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot start worker: --slots must be 0 to ",
+                                                   kMaxSlots, "; got=", config.slots));
+  }
+  if (config.cache_bytes < 0) {
+    return absl::InvalidArgumentError("cannot start worker: --cache-bytes must not be negative");
+  }
+  if (access(config.trainer_binary.c_str(), X_OK) != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot start worker: trainer cannot be run; give --trainer; path=",
+                     config.trainer_binary));
+  }
+  return absl::OkStatus();
+}
+
+v1::WorkerInfo InfoOf(const Worker::Config& config, const DeviceInventory& inventory,
+                      const std::string& worker_id) {
+  v1::WorkerInfo info;
+  info.set_worker_id(worker_id);
+  info.set_hostname(inventory.hostname);
+  info.set_version(DISTILL_VERSION);
+  info.set_slots(config.slots > 0 ? config.slots : inventory.cores);
+  info.set_device_kind(inventory.device_kind);
+  for (const std::string& name : inventory.numeric_classes) info.add_numeric_classes(name);
+  info.set_slot_memory_bytes(inventory.memory_bytes / info.slots());
+  info.mutable_labels()->insert(config.labels.begin(), config.labels.end());
+  return info;
+}
+
+BlobClient::Config BlobConfig(const std::string& worker_id) {
+  BlobClient::Config config;
+  config.worker_id = worker_id;
+  return config;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Config config, Dependencies dependencies) {
+  DISTILL_RETURN_IF_ERROR(Validate(config));
+  DISTILL_RETURN_IF_ERROR(CreateDirectories(config.data_directory));
+  DISTILL_ASSIGN_OR_RETURN(FileLock lock,
+                           FileLock::Acquire(JoinPath(config.data_directory, "lock")));
+  DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, TakeInventory());
+  DISTILL_ASSIGN_OR_RETURN(
+      std::string worker_id,
+      LoadOrCreateWorkerId(config.data_directory, inventory.hostname, dependencies.ids));
+  std::unique_ptr<Worker> worker(new Worker(std::move(config), std::move(dependencies),
+                                            std::move(lock), std::move(inventory),
+                                            std::move(worker_id)));
+  DISTILL_RETURN_IF_ERROR(worker->Assemble(worker->dependencies_.ids));
+  return worker;
+}
+
+Worker::Worker(Config config, Dependencies dependencies, FileLock lock, DeviceInventory inventory,
+               std::string worker_id)
+    : config_(std::move(config)),
+      dependencies_(std::move(dependencies)),
+      lock_(std::move(lock)),
+      inventory_(std::move(inventory)),
+      info_(InfoOf(config_, inventory_, worker_id)),
+      connection_(config_.servers),
+      client_(WorkerClient::Config(), connection_),
+      blobs_(BlobConfig(worker_id), connection_),
+      worker_metrics_(dependencies_.metrics, info_.slots()) {}
+
+Worker::~Worker() { Stop(); }
+
+absl::Status Worker::Assemble(IdSource& ids) {
+  // Attempts of an earlier run died with it.
+  const std::string attempts = JoinPath(config_.data_directory, "attempts");
+  DISTILL_RETURN_IF_ERROR(RemoveTree(attempts));
+  DISTILL_RETURN_IF_ERROR(CreateDirectories(attempts));
+  ArtifactCache::Config cache;
+  cache.directory = JoinPath(config_.data_directory, "cache");
+  cache.capacity_bytes = config_.cache_bytes;
+  cache.longest_retry = config_.longest_retry;
+  DISTILL_ASSIGN_OR_RETURN(cache_, ArtifactCache::Open(cache, blobs_, dependencies_.metrics));
+  DISTILL_ASSIGN_OR_RETURN(
+      outbox_, Outbox::Open(JoinPath(config_.data_directory, "outbox"), dependencies_.metrics));
+  checkpoints_ = std::make_unique<CheckpointUploader>(blobs_, dependencies_.metrics);
+  Publisher::Config publisher;
+  publisher.worker_id = info_.worker_id();
+  publisher.longest_retry = config_.longest_retry;
+  publisher_ = std::make_unique<Publisher>(
+      publisher, Publisher::Dependencies{client_, blobs_, *outbox_, *cache_, leases_,
+                                         dependencies_.metrics, [this] { OnDelivered(); }});
+  for (int i = 0; i < info_.slots(); ++i) slots_.push_back(NewSlot(i));
+  SyncLoop::Config sync;
+  sync.worker = info_;
+  sync.poll_wait = config_.poll_wait;
+  sync.longest_retry = config_.longest_retry;
+  sync_ = std::make_unique<SyncLoop>(
+      sync, SyncLoop::Dependencies{dependencies_.clock, ids, connection_, client_, leases_, *this,
+                                   dependencies_.metrics});
+  return RedeliverOutbox();
+}
+
+absl::Status Worker::RedeliverOutbox() {
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<Outbox::Item> items, outbox_->Load());
+  for (const Outbox::Item& item : items) {
+    LogInfo("result of an earlier run will be delivered", {{"task", item.lease().task()}});
+    v1::Grant grant;
+    *grant.mutable_lease() = item.lease();
+    auto lease = std::make_shared<LiveLease>(std::move(grant), [] {});
+    leases_.Add(lease);
+    publisher_->Redeliver(std::move(lease), item);
+  }
+  return absl::OkStatus();
+}
+
+std::unique_ptr<Slot> Worker::NewSlot(int index) {
+  Slot::Config config;
+  config.run.slot = index;
+  config.run.worker_id = info_.worker_id();
+  config.run.attempts_directory = JoinPath(config_.data_directory, "attempts");
+  config.run.cancel_grace = config_.cancel_grace;
+  config.seat.trainer_binary = config_.trainer_binary;
+  config.seat.working_directory = config_.data_directory;
+  config.seat.numeric_classes = inventory_.numeric_classes;
+  config.warm_idle = config_.warm_idle;
+  return std::make_unique<Slot>(
+      config, Slot::Dependencies{dependencies_.clock, *cache_, *checkpoints_, *publisher_,
+                                 worker_metrics_, [this] { sync_->NotifySlotFree(); }});
+}
+
+void Worker::Start() {
+  checkpoints_->Start();
+  publisher_->Start();
+  for (const auto& slot : slots_) slot->Start();
+  sync_->Start();
+}
+
+void Worker::Drain() {
+  draining_ = true;
+  LogInfo("handing work back");
+  for (const auto& lease : leases_.All()) lease->Wish(LeaseWish::kRelease);
+  sync_->StopAcquiring();
+  // What came while the last call was on its way.
+  for (const auto& lease : leases_.All()) lease->Wish(LeaseWish::kRelease);
+  if (idle()) dependencies_.on_idle();
+}
+
+void Worker::Stop() {
+  // All slots at once: each waits for the death of its trainer.
+  for (const auto& slot : slots_) slot->RequestStop();
+  for (const auto& slot : slots_) slot->Stop();
+  sync_->Stop();
+  publisher_->Stop();
+  checkpoints_->Stop();
+}
+
+int Worker::FreeSlots() {
+  return static_cast<int>(
+      std::count_if(slots_.begin(), slots_.end(), [](const auto& slot) { return slot->free(); }));
+}
+
+std::vector<std::string> Worker::WarmJobs() {
+  std::vector<std::string> jobs;
+  for (const auto& slot : slots_) {
+    const std::string job = slot->warm_job();
+    if (!job.empty() && std::find(jobs.begin(), jobs.end(), job) == jobs.end()) {
+      jobs.push_back(job);
+    }
+  }
+  return jobs;
+}
+
+std::vector<std::string> Worker::CachedDigests() { return cache_->Digests(kCachedDigestsTold); }
+
+void Worker::Accept(const v1::LeaseSet& lease_set) {
+  if (lease_set.grants().empty()) return;
+  Slot* slot = ChooseSlot(lease_set.grants(0).lease().job());
+  std::vector<std::shared_ptr<LiveLease>> leases;
+  for (const v1::Grant& grant : lease_set.grants()) {
+    if (!IsValidIdText(grant.lease().lease_id())) {
+      LogError("grant has no valid lease id; ignored", {{"task", grant.lease().task()}});
+      continue;
+    }
+    if (leases_.Find(grant.lease().lease_id()) != nullptr) continue;  // A repeated answer.
+    leases.push_back(std::make_shared<LiveLease>(grant, [slot] {
+      if (slot != nullptr) slot->Wake();
+    }));
+    leases_.Add(leases.back());
+    LogInfo("lease taken", {{"job", grant.lease().job()},
+                            {"task", grant.lease().task()},
+                            {"attempt", grant.lease().attempt_number()},
+                            {"resumes_from_step", grant.checkpoint_step()}});
+    if (draining_) leases.back()->Wish(LeaseWish::kRelease);
+  }
+  if (leases.empty()) return;
+  if (slot != nullptr) {
+    slot->Assign(std::move(leases));
+    return;
+  }
+  for (std::shared_ptr<LiveLease>& lease : leases) {
+    AttemptEnd end;
+    end.message = "worker has no free slot";
+    publisher_->Publish(std::move(lease), std::move(end));
+  }
+}
+
+Slot* Worker::ChooseSlot(const std::string& job) {
+  Slot* chosen = nullptr;
+  for (const auto& slot : slots_) {
+    if (!slot->free()) continue;
+    const std::string warm_job = slot->warm_job();
+    if (warm_job == job) return slot.get();
+    // Rather one without a trainer than one whose trainer may serve its own job again.
+    if (chosen == nullptr || (warm_job.empty() && !chosen->warm_job().empty())) {
+      chosen = slot.get();
+    }
+  }
+  return chosen;
+}
+
+void Worker::OnDelivered() {
+  if (idle()) dependencies_.on_idle();
+}
+
+}  // namespace distill::worker

@@ -1,0 +1,45 @@
+#include "worker/agent/worker_identity.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/ids.h"
+#include "base/status_macros.h"
+
+namespace distill::worker {
+namespace {
+
+constexpr size_t kMaxHostnameChars = 64;
+
+// Keeps what an id may hold of a host's name.
+std::string IdTextOf(absl::string_view hostname) {
+  std::string text;
+  for (const char c : hostname.substr(0, kMaxHostnameChars)) {
+    text.push_back(absl::ascii_isalnum(static_cast<unsigned char>(c)) ? absl::ascii_tolower(c)
+                                                                      : '-');
+  }
+  return text.empty() ? "worker" : text;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> LoadOrCreateWorkerId(const std::string& data_directory,
+                                                 absl::string_view hostname, IdSource& ids) {
+  const std::string path = JoinPath(data_directory, "worker_id");
+  if (FileExists(path)) {
+    DISTILL_ASSIGN_OR_RETURN(const std::string stored, ReadFile(path, 4096));
+    const std::string id(absl::StripAsciiWhitespace(stored));
+    if (!IsValidIdText(id)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot read worker id: not 1 to 128 of [A-Za-z0-9._-]; delete the file to "
+                       "get a new id; path=",
+                       path));
+    }
+    return id;
+  }
+  const std::string id = absl::StrCat(IdTextOf(hostname), "-", ids.RandomHex(4));
+  DISTILL_RETURN_IF_ERROR(WriteFileAtomically(path, absl::StrCat(id, "\n")));
+  return id;
+}
+
+}  // namespace distill::worker

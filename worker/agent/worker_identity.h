@@ -1,0 +1,18 @@
+// The name under which the server knows this worker: kept in the data directory, so that it is the
+// same after every restart.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/random_ids.h"
+
+namespace distill::worker {
+
+// Returns the id in `data_directory`, or makes "<host>-<8 hex digits>" and stores it durably.
+// kInvalidArgument when the stored text is no id; other errors are those of base/file.h.
+absl::StatusOr<std::string> LoadOrCreateWorkerId(const std::string& data_directory,
+                                                 absl::string_view hostname, IdSource& ids);
+
+}  // namespace distill::worker
