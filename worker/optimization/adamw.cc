@@ -61,6 +61,7 @@ void UpdateOnCpu(const Update& update, const torch::Tensor& gradient,
 }  // namespace
 
 bool Decays(const std::string& name, const torch::Tensor& parameter, const AdamWConfig& config) {
+  if (config.rule == DecayRule::kAll) return true;
   if (parameter.dim() == 1 || name == "bias" || absl::EndsWith(name, ".bias")) return false;
   if (config.exempt.count(name) > 0) return false;
   const size_t dot = name.rfind('.');

@@ -13,18 +13,25 @@
 
 namespace distill::optimization {
 
+// Which parameters weight decay applies to.
+enum class DecayRule {
+  kMatrices,  // not to biases, other parameters of one dimension, and exempt ones
+  kAll,
+};
+
 struct AdamWConfig {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
   double weight_decay = 0.05;
+  DecayRule rule = DecayRule::kMatrices;
   // Names (or their last parts, after a '.') that do not decay besides those that never do. The
   // reference exempts cls_token and pos_embed, except while it incubates teacher modules.
   std::set<std::string> exempt = {"cls_token", "pos_embed"};
 };
 
-// Whether a parameter decays: not if it has exactly one dimension, is named "....bias", or is
-// exempt. Stacked expert biases have two dimensions and are caught by their name.
+// Whether a parameter decays. Stacked expert biases have two dimensions and are caught by their
+// name.
 bool Decays(const std::string& name, const torch::Tensor& parameter, const AdamWConfig& config);
 
 // One thread only. Keeps references to the parameters, which must stay where they are.

@@ -31,13 +31,13 @@ void FillByRule(std::vector<models::NamedTensor> parameters, double amplitude,
                                .sin()
                                .mul(amplitude);
     if (IsNormWeight(parameters[k])) values += 1.0;
-    tensor.copy_(values.view(tensor.sizes()).to(torch::kFloat));
+    tensor.copy_(values.view(tensor.sizes()));
   }
 }
 
-torch::Tensor SineInput(torch::IntArrayRef shape, double frequency) {
+torch::Tensor SineInput(torch::IntArrayRef shape, double frequency, torch::ScalarType type) {
   const int64_t count = c10::multiply_integers(shape);
-  return torch::arange(count, torch::kDouble).mul(frequency).sin().view(shape).to(torch::kFloat);
+  return torch::arange(count, torch::kDouble).mul(frequency).sin().view(shape).to(type);
 }
 
 }  // namespace distill

@@ -17,7 +17,8 @@ namespace distill {
 void FillByRule(std::vector<models::NamedTensor> parameters, double amplitude,
                 const std::function<std::string(std::string)>& rename = nullptr);
 
-// sin(frequency * i) over the flat index, float32.
-torch::Tensor SineInput(torch::IntArrayRef shape, double frequency);
+// sin(frequency * i) over the flat index, computed in double.
+torch::Tensor SineInput(torch::IntArrayRef shape, double frequency,
+                        torch::ScalarType type = torch::kFloat);
 
 }  // namespace distill

@@ -1,0 +1,42 @@
+// Learning rates at the corners of the schedules.
+#include "worker/optimization/schedule.h"
+
+#include <gtest/gtest.h>
+
+namespace distill::optimization {
+namespace {
+
+TEST(StepCosineTest, RisesToTheBaseAndFallsToTheMinimum) {
+  const StepCosine schedule = {1e-3, 1e-6, 1e-5, 100, 10};
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 0), 1e-6);
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 5), 1e-6 + 0.5 * (1e-3 - 1e-6));
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 10), 1e-3);
+  EXPECT_NEAR(LearningRateOfStep(schedule, 55), 0.5 * (1e-3 + 1e-5), 1e-15);
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 100), 1e-5);
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 1000), 1e-5);
+}
+
+TEST(StepCosineTest, NeverRisesAfterWarmup) {
+  const StepCosine schedule = {1e-3, 1e-6, 1e-5, 57, 0};
+  for (int64_t step = 1; step < 70; ++step) {
+    EXPECT_LE(LearningRateOfStep(schedule, step), LearningRateOfStep(schedule, step - 1));
+  }
+}
+
+TEST(StepCosineTest, WarmupMayFillTheRun) {
+  const StepCosine schedule = {1e-3, 0.0, 1e-5, 10, 10};
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 9), 0.9e-3);
+  EXPECT_DOUBLE_EQ(LearningRateOfStep(schedule, 10), 1e-5);
+}
+
+TEST(EpochCosineTest, MinimumAfterTheEnd) {
+  const EpochCosine schedule = {1e-3, 1e-6, 1e-5, 10, 0};
+  EXPECT_DOUBLE_EQ(LearningRateOfEpoch(schedule, 11), 1e-5);
+}
+
+TEST(ScaledLearningRateTest, ReferenceBatchOf512) {
+  EXPECT_DOUBLE_EQ(ScaledLearningRate(5e-4, 2048), 2e-3);
+}
+
+}  // namespace
+}  // namespace distill::optimization
