@@ -70,7 +70,7 @@ class BlobStoreTest : public ::testing::TestWithParam<Backend> {
 
 TEST_P(BlobStoreTest, WhatIsPutIsRead) {
   const std::string bytes(3'000'000, 'x');
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", bytes);
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", bytes);
   ASSERT_THAT(digest, IsOkAndHolds(Digest::OfBytes(bytes)));
   EXPECT_THAT(ReadBlob(store(), *digest), IsOkAndHolds(bytes));
   EXPECT_THAT(store().Stat(*digest), IsOkAndHolds(bytes.size()));
@@ -81,13 +81,13 @@ TEST_P(BlobStoreTest, WhatIsPutIsRead) {
 }
 
 TEST_P(BlobStoreTest, TheEmptyBlobIsABlob) {
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", "");
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", "");
   ASSERT_THAT(digest, IsOk());
   EXPECT_THAT(ReadBlob(store(), *digest), IsOkAndHolds(""));
 }
 
 TEST_P(BlobStoreTest, ReadsRanges) {
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", "0123456789");
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", "0123456789");
   ASSERT_THAT(digest, IsOk());
   const absl::StatusOr<std::unique_ptr<BlobReader>> reader = store().OpenReader(*digest);
   ASSERT_THAT(reader, IsOk());
@@ -189,7 +189,7 @@ TEST_P(BlobStoreTest, DamagedResumedUploadIsAbortedAndStartsAnew) {
   ASSERT_THAT(upload->Append(4, "456789"), IsOk());
   EXPECT_THAT(upload->Commit(), StatusIs(absl::StatusCode::kAborted, HasSubstr("upload again")));
   upload.reset();
-  EXPECT_THAT(PutBlob(store(), "u1", bytes), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u1", bytes), IsOk());
 }
 
 TEST_P(BlobStoreTest, LongerPartOfAnotherBlobIsDropped) {
@@ -197,11 +197,11 @@ TEST_P(BlobStoreTest, LongerPartOfAnotherBlobIsDropped) {
     const std::unique_ptr<BlobUpload> other = Start("u1", "a longer blob");
     ASSERT_THAT(other->Append(0, "a longer"), IsOk());
   }
-  EXPECT_THAT(PutBlob(store(), "u1", "short"), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u1", "short"), IsOk());
 }
 
 TEST_P(BlobStoreTest, PresentBlobNeedsNoSecondUpload) {
-  ASSERT_THAT(PutBlob(store(), "u1", "bytes"), IsOk());
+  ASSERT_THAT(WriteBlob(store(), "u1", "bytes"), IsOk());
   {
     const std::unique_ptr<BlobUpload> upload = Start("u2", "bytes");
     EXPECT_TRUE(upload->already_present());
@@ -261,7 +261,7 @@ TEST_P(BlobStoreTest, RefusesIdsThatCouldLeaveTheTree) {
 }
 
 TEST_P(BlobStoreTest, DeletedBlobIsGoneButOpenReadersKeepIt) {
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", "bytes");
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", "bytes");
   ASSERT_THAT(digest, IsOk());
   const absl::StatusOr<std::unique_ptr<BlobReader>> reader = store().OpenReader(*digest);
   ASSERT_THAT(reader, IsOk());
@@ -270,22 +270,22 @@ TEST_P(BlobStoreTest, DeletedBlobIsGoneButOpenReadersKeepIt) {
   EXPECT_THAT(store().Stat(*digest), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT((*reader)->Read(0, 5), IsOkAndHolds("bytes"));
   EXPECT_EQ(store().used_bytes(), 0U);
-  EXPECT_THAT(PutBlob(store(), "u1", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u1", "bytes"), IsOk());
 }
 
 TEST_P(BlobStoreTest, QuarantinedNameIsFreeForAGoodCopy) {
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", "bytes");
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", "bytes");
   ASSERT_THAT(digest, IsOk());
   EXPECT_THAT(store().Quarantine(*digest), IsOk());
   EXPECT_THAT(store().Stat(*digest), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(store().Quarantine(*digest), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_EQ(store().used_bytes(), 0U);
-  EXPECT_THAT(PutBlob(store(), "u2", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u2", "bytes"), IsOk());
   EXPECT_THAT(store().Quarantine(*digest), IsOk());
 }
 
 TEST_P(BlobStoreTest, ReadBlobKeepsItsLimit) {
-  const absl::StatusOr<Digest> digest = PutBlob(store(), "u1", "bytes");
+  const absl::StatusOr<Digest> digest = WriteBlob(store(), "u1", "bytes");
   ASSERT_THAT(digest, IsOk());
   EXPECT_THAT(ReadBlob(store(), *digest, 5), IsOkAndHolds("bytes"));
   EXPECT_THAT(ReadBlob(store(), *digest, 4),
@@ -296,11 +296,11 @@ TEST_P(BlobStoreTest, PutsFiles) {
   const std::string bytes(2'500'000, 'f');
   ASSERT_THAT(WriteFileAtomically(world_.directory.Join("file"), bytes), IsOk());
   { ASSERT_THAT(Start("u1", bytes)->Append(0, bytes.substr(0, 1'234'567)), IsOk()); }
-  const absl::StatusOr<Digest> digest = PutBlobFile(store(), "u1", world_.directory.Join("file"));
+  const absl::StatusOr<Digest> digest = WriteBlobFile(store(), "u1", world_.directory.Join("file"));
   ASSERT_THAT(digest, IsOkAndHolds(Digest::OfBytes(bytes)));
   EXPECT_THAT(ReadBlob(store(), *digest), IsOkAndHolds(bytes));
-  EXPECT_THAT(PutBlobFile(store(), "u2", world_.directory.Join("file")), IsOk());
-  EXPECT_THAT(PutBlobFile(store(), "u3", world_.directory.Join("missing")),
+  EXPECT_THAT(WriteBlobFile(store(), "u2", world_.directory.Join("file")), IsOk());
+  EXPECT_THAT(WriteBlobFile(store(), "u3", world_.directory.Join("missing")),
               StatusIs(absl::StatusCode::kNotFound));
 }
 
@@ -312,7 +312,7 @@ TEST_P(BlobStoreTest, HoldsUnderConcurrentUse) {
     threads.emplace_back([this, thread, &failures] {
       for (int round = 0; round < 25; ++round) {
         const std::string bytes = absl::StrCat("blob ", round % 5, std::string(10'000, 'x'));
-        const absl::StatusOr<Digest> digest = PutBlob(store(), absl::StrCat("u", thread), bytes);
+        const absl::StatusOr<Digest> digest = WriteBlob(store(), absl::StrCat("u", thread), bytes);
         if (!digest.ok()) ++failures;
         const absl::StatusOr<std::string> read = ReadBlob(store(), Digest::OfBytes(bytes));
         if (read.ok() ? *read != bytes : !absl::IsNotFound(read.status())) ++failures;
@@ -345,8 +345,8 @@ class LimitedBlobStoreTest : public BlobStoreTest {
 };
 
 TEST_P(LimitedBlobStoreTest, RefusesWhatDoesNotFitAndSaysHowToMendIt) {
-  ASSERT_THAT(PutBlob(store(), "u1", std::string(60, 'a')), IsOk());
-  EXPECT_THAT(PutBlob(store(), "u2", std::string(41, 'b')),
+  ASSERT_THAT(WriteBlob(store(), "u1", std::string(60, 'a')), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u2", std::string(41, 'b')),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("delete finished jobs or raise"), HasSubstr("used_bytes=60"),
                              HasSubstr("wanted_bytes=41"), HasSubstr("max_bytes=100"))));
@@ -354,7 +354,7 @@ TEST_P(LimitedBlobStoreTest, RefusesWhatDoesNotFitAndSaysHowToMendIt) {
               StatusIs(absl::StatusCode::kResourceExhausted));
   EXPECT_THAT(store().ListUploads(), IsOkAndHolds(IsEmpty()));
   ASSERT_THAT(store().Delete(Digest::OfBytes(std::string(60, 'a'))), IsOk());
-  EXPECT_THAT(PutBlob(store(), "u2", std::string(41, 'b')), IsOk());
+  EXPECT_THAT(WriteBlob(store(), "u2", std::string(41, 'b')), IsOk());
 }
 
 // Two uploads that fit one by one but not together must not both be let in.

@@ -44,7 +44,7 @@ class FilesystemBlobStoreTest : public ::testing::Test {
   }
 
   Digest Put(const std::string& bytes) {
-    const absl::StatusOr<Digest> digest = PutBlob(*store_, "put", bytes);
+    const absl::StatusOr<Digest> digest = WriteBlob(*store_, "put", bytes);
     EXPECT_THAT(digest, IsOk());
     return digest.value_or(Digest());
   }
@@ -97,7 +97,7 @@ TEST_F(FilesystemBlobStoreTest, TornPartIsNoticedAtCommit) {
     EXPECT_THAT((*upload)->Commit(), StatusIs(absl::StatusCode::kAborted));
   }
   EXPECT_THAT(ListDirectory(config_.root + "/uploads"), IsOkAndHolds(IsEmpty()));
-  EXPECT_THAT(PutBlob(*store_, "u1", "0123456789"), IsOk());
+  EXPECT_THAT(WriteBlob(*store_, "u1", "0123456789"), IsOk());
 }
 
 TEST_F(FilesystemBlobStoreTest, FlippedBitAtRestIsDetectedAndQuarantined) {
@@ -113,7 +113,7 @@ TEST_F(FilesystemBlobStoreTest, FlippedBitAtRestIsDetectedAndQuarantined) {
   ASSERT_THAT(store_->Quarantine(digest), IsOk());
   EXPECT_THAT(ReadFile(absl::StrCat(config_.root, "/quarantine/", digest.hex())),
               IsOkAndHolds("byTes"));
-  EXPECT_THAT(PutBlob(*store_, "again", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(*store_, "again", "bytes"), IsOk());
   EXPECT_THAT(store_->Verify(digest), IsOk());
 }
 
@@ -126,7 +126,7 @@ TEST_F(FilesystemBlobStoreTest, TruncatedBlobIsDetectedAndReplaced) {
   EXPECT_THAT(store_->Verify(digest), StatusIs(absl::StatusCode::kDataLoss));
   Reopen();
   EXPECT_EQ(store_->used_bytes(), 3U);
-  EXPECT_THAT(PutBlob(*store_, "again", "bytes"), IsOk());  // Its size told that it is not present.
+  EXPECT_THAT(WriteBlob(*store_, "again", "bytes"), IsOk());  // Its size told that it is not present.
   EXPECT_THAT(ReadBlob(*store_, digest), IsOkAndHolds("bytes"));
   EXPECT_EQ(store_->used_bytes(), 5U);
 }
@@ -135,7 +135,7 @@ TEST_F(FilesystemBlobStoreTest, BlobThatSomeoneRemovedIsNotFound) {
   const Digest digest = Put("bytes");
   ASSERT_THAT(RemoveFile(PathOf(digest)), IsOk());
   EXPECT_THAT(store_->Stat(digest), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(PutBlob(*store_, "again", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(*store_, "again", "bytes"), IsOk());
   EXPECT_THAT(ReadBlob(*store_, digest), IsOkAndHolds("bytes"));
 }
 
@@ -144,14 +144,14 @@ TEST_F(FilesystemBlobStoreTest, FollowsNoLinks) {
   const std::string secret = directory_.Join("secret");
   ASSERT_THAT(WriteFileAtomically(secret, "bytes"), IsOk());
   ASSERT_EQ(symlink(secret.c_str(), (config_.root + "/uploads/u1.part").c_str()), 0);
-  EXPECT_THAT(PutBlob(*store_, "u1", "other"), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(WriteBlob(*store_, "u1", "other"), StatusIs(absl::StatusCode::kInternal));
   const Digest digest = Digest::OfBytes("bytes");
   ASSERT_THAT(CreateDirectories(PathOf(digest).substr(0, PathOf(digest).rfind('/'))), IsOk());
   ASSERT_EQ(symlink(secret.c_str(), PathOf(digest).c_str()), 0);
   EXPECT_THAT(store_->Stat(digest), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(store_->OpenReader(digest), StatusIs(absl::StatusCode::kInternal));
   EXPECT_THAT(store_->List(), IsOkAndHolds(IsEmpty()));
-  EXPECT_THAT(PutBlob(*store_, "u2", "bytes"), IsOk());  // The rename replaces the link itself.
+  EXPECT_THAT(WriteBlob(*store_, "u2", "bytes"), IsOk());  // The rename replaces the link itself.
   EXPECT_THAT(ReadBlob(*store_, digest), IsOkAndHolds("bytes"));
   EXPECT_THAT(ReadFile(secret), IsOkAndHolds("bytes"));
 }
@@ -170,7 +170,7 @@ TEST_F(FilesystemBlobStoreTest, ForeignFilesAreLeftAlone) {
 TEST_F(FilesystemBlobStoreTest, KeepsTheLowWaterMarkFree) {
   config_.low_water_free_bytes = UINT64_MAX / 2;
   Reopen();
-  EXPECT_THAT(PutBlob(*store_, "u1", "bytes"),
+  EXPECT_THAT(WriteBlob(*store_, "u1", "bytes"),
               StatusIs(absl::StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("the disk is nearly full; free space"),
                              HasSubstr("low_water_free_bytes="))));
@@ -189,11 +189,11 @@ TEST_F(FilesystemBlobStoreTest, LimitsUnfinishedUploads) {
 TEST_F(FilesystemBlobStoreTest, FailedPublishKeepsThePart) {
   const Digest digest = Digest::OfBytes("bytes");
   ASSERT_THAT(CreateDirectories(PathOf(digest)), IsOk());  // Where a file belongs.
-  EXPECT_THAT(PutBlob(*store_, "u1", "bytes"), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(WriteBlob(*store_, "u1", "bytes"), StatusIs(absl::StatusCode::kInternal));
   EXPECT_THAT(store_->UploadedBytes("u1"), IsOkAndHolds(5U));
   EXPECT_EQ(store_->used_bytes(), 5U);
   ASSERT_THAT(RemoveTree(PathOf(digest)), IsOk());
-  EXPECT_THAT(PutBlob(*store_, "u1", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(*store_, "u1", "bytes"), IsOk());
   EXPECT_EQ(store_->used_bytes(), 5U);
 }
 
@@ -212,11 +212,11 @@ TEST(FaultyBlobStoreTest, FailsTheCallsItIsToldTo) {
                  FaultyBlobStore::When::kAfter);
   store.FailCall(BlobCall::kStat, 2, absl::InternalError("broken"));
   const Digest digest = Digest::OfBytes("bytes");
-  EXPECT_THAT(PutBlob(store, "u1", "bytes"), StatusIs(absl::StatusCode::kUnavailable, "lost"));
+  EXPECT_THAT(WriteBlob(store, "u1", "bytes"), StatusIs(absl::StatusCode::kUnavailable, "lost"));
   EXPECT_THAT(store.Stat(digest), IsOkAndHolds(5U));  // Only the reply was lost.
   EXPECT_THAT(store.Stat(digest), StatusIs(absl::StatusCode::kInternal, "broken"));
   EXPECT_THAT(store.Stat(digest), IsOk());
-  EXPECT_THAT(PutBlob(store, "u1", "bytes"), IsOk());
+  EXPECT_THAT(WriteBlob(store, "u1", "bytes"), IsOk());
   EXPECT_EQ(store.calls(BlobCall::kStat), 3);
 }
 
