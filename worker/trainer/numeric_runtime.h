@@ -1,0 +1,20 @@
+// Holds LibTorch and its BLAS to one thread and to deterministic algorithms, and tells in which
+// numeric class this process really computes: bits agree between processes of one class only.
+#pragma once
+
+#include <string>
+
+namespace distill::worker {
+
+// Call once, in main, before any tensor is made.
+void ConfigureNumericRuntime();
+
+// "cpu-x86-avx512", "cpu-x86-avx2" or "cpu-x86-default" when LibTorch's and OpenBLAS's kernels are
+// both of that class, as the environment pins them; otherwise a name made of the two, which no task
+// asks for.
+std::string ActiveNumericClass();
+
+// The version of LibTorch that this program runs with.
+std::string LibTorchVersion();
+
+}  // namespace distill::worker

@@ -1,0 +1,160 @@
+#include "worker/trainer/pipe_session.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <utility>
+
+#include "base/log.h"
+#include "worker/pipe/trainer_contract.h"
+#include "worker/trainer/numeric_runtime.h"
+#include "worker/training/lease_set.h"
+
+namespace distill::worker {
+namespace {
+
+// Ends the process at once, from any thread: nobody is left to hear of anything.
+[[noreturn]] void EndForLostPipe() { std::_Exit(kTrainerExitPipe); }
+
+// Sends what training reports up the pipe, and asks the inbox. Thread-safe.
+class PipeObserver : public training::TrainingObserver {
+ public:
+  PipeObserver(int descriptor, CommandInbox& inbox) : inbox_(inbox), writer_(descriptor) {}
+
+  void SendReady(const std::string& numeric_class) {
+    v1::TrainerEvent event;
+    event.mutable_ready()->set_process_id(getpid());
+    event.mutable_ready()->set_libtorch_version(LibTorchVersion());
+    event.mutable_ready()->set_numeric_class(numeric_class);
+    Send(event);
+  }
+
+  void OnProgress(const v1::MemberProgress& progress) override {
+    v1::TrainerEvent event;
+    *event.mutable_progress() = progress;
+    Send(event);
+  }
+  void OnCheckpoint(const v1::CheckpointWritten& checkpoint) override {
+    v1::TrainerEvent event;
+    *event.mutable_checkpoint() = checkpoint;
+    Send(event);
+  }
+  void OnEnded(const v1::MemberEnded& ended) override {
+    v1::TrainerEvent event;
+    *event.mutable_ended() = ended;
+    Send(event);
+  }
+  bool IsCancelled(absl::string_view member) override { return inbox_.IsCancelled(member); }
+  bool IsStopRequested() override { return inbox_.IsStopRequested(); }
+
+ private:
+  void Send(const v1::TrainerEvent& event) ABSL_LOCKS_EXCLUDED(mutex_) {
+    MutexLock lock(mutex_);
+    const absl::Status status = writer_.Write(event);
+    if (status.ok()) return;
+    LogError("cannot report to the worker", {{"error", status}});
+    EndForLostPipe();
+  }
+
+  CommandInbox& inbox_;
+  Mutex mutex_;
+  MessageWriter writer_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+CommandInbox::CommandInbox(int descriptor, void (*on_lost)())
+    : descriptor_(descriptor), on_lost_(on_lost), thread_([this] { RunThread(); }) {}
+
+CommandInbox::~CommandInbox() { thread_.join(); }
+
+absl::StatusOr<std::optional<v1::StartLeaseSet>> CommandInbox::NextLeaseSet() {
+  MutexLock lock(mutex_);
+  while (!start_.has_value() && !ended_) changed_.Wait(mutex_);
+  if (!error_.ok()) return error_;
+  return std::exchange(start_, std::nullopt);
+}
+
+void CommandInbox::LeaseSetEnded() {
+  MutexLock lock(mutex_);
+  running_ = false;
+}
+
+bool CommandInbox::IsCancelled(absl::string_view member) {
+  MutexLock lock(mutex_);
+  return cancelled_.find(member) != cancelled_.end();
+}
+
+bool CommandInbox::IsStopRequested() {
+  MutexLock lock(mutex_);
+  return stop_requested_;
+}
+
+void CommandInbox::RunThread() {
+  MessageReader reader(descriptor_);
+  while (true) {
+    const absl::StatusOr<std::optional<v1::TrainerCommand>> command =
+        reader.Read<v1::TrainerCommand>();
+    if (command.ok() && command->has_value()) {
+      if (!Take(**command)) return;
+      continue;
+    }
+    MutexLock lock(mutex_);
+    if (running_) on_lost_();
+    if (!absl::IsOutOfRange(command.status())) error_ = command.status();
+    ended_ = true;
+    changed_.NotifyAll();
+    return;
+  }
+}
+
+bool CommandInbox::Take(const v1::TrainerCommand& command) {
+  MutexLock lock(mutex_);
+  switch (command.command_case()) {
+    case v1::TrainerCommand::kStart:
+      if (running_) {
+        LogError("worker started a lease set while another one runs");
+        on_lost_();
+      }
+      // What was said about an earlier set, perhaps too late, does not concern this one.
+      cancelled_.clear();
+      stop_requested_ = false;
+      start_ = command.start();
+      running_ = true;
+      break;
+    case v1::TrainerCommand::kCancel:
+      cancelled_.insert(command.cancel().member());
+      break;
+    case v1::TrainerCommand::kCheckpointAndStop:
+      stop_requested_ = true;
+      break;
+    case v1::TrainerCommand::kShutdown:
+      ended_ = true;
+      changed_.NotifyAll();
+      return false;
+    default:
+      LogWarning("worker sent an unknown command");
+  }
+  changed_.NotifyAll();
+  return true;
+}
+
+int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
+  const std::string numeric_class = ActiveNumericClass();
+  CommandInbox inbox(descriptors.commands, EndForLostPipe);
+  PipeObserver observer(descriptors.events, inbox);
+  training::ImageSetsCache images;
+  while (true) {
+    observer.SendReady(numeric_class);
+    const absl::StatusOr<std::optional<v1::StartLeaseSet>> set = inbox.NextLeaseSet();
+    if (!set.ok()) {
+      LogError("cannot read from the worker", {{"error", set.status()}});
+      return kTrainerExitPipe;
+    }
+    if (!set->has_value()) return kTrainerExitOk;
+    training::RunLeaseSet(**set, numeric_class, {clock, images, observer});
+    inbox.LeaseSetEnded();
+  }
+}
+
+}  // namespace distill::worker

@@ -1,0 +1,58 @@
+// The batches of a training run as tensors: loaded, augmented and mixed once for all members of a
+// lease set. What a step sees is a function of the task's seed and the step alone.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "distill/v1/task.pb.h"
+#include "worker/data/batch_loader.h"
+#include "worker/training/image_sets.h"
+#include "worker/training/training_plan.h"
+
+namespace distill::training {
+
+struct TrainingBatch {
+  torch::Tensor images;   // float32 [B, C, H, W], normalised
+  torch::Tensor targets;  // float32 [B, K], each row sums to 1
+};
+
+// One thread.
+class BatchSource {
+ public:
+  // Starts at step `first_step` of `plan`. `clock` outlives the source.
+  static absl::StatusOr<std::unique_ptr<BatchSource>> Create(const v1::TaskSpec& spec,
+                                                             const ImageSets& sets,
+                                                             const TrainingPlan& plan,
+                                                             int64_t first_step,
+                                                             const Clock& clock);
+
+  // The next micro-batch; the plan says how many there are. Its tensors are valid until the next
+  // call.
+  absl::StatusOr<TrainingBatch> Next();
+
+  // How long Next() has waited for data.
+  absl::Duration time_waited() const { return loader_->time_waited(); }
+
+ private:
+  BatchSource(const v1::TaskSpec& spec, const data::ImageShape& shape,
+              std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch);
+
+  const v1::TrainingRecipe recipe_;
+  const uint64_t seed_;
+  const int64_t classes_;
+  const data::ImageShape shape_;
+  const std::unique_ptr<data::BatchLoader> loader_;
+  int64_t micro_batch_;
+  data::Batch current_;  // Owns the memory of the batch handed out last.
+};
+
+// How images are normalised for every model of a job: by the training set's statistics.
+data::TransformConfig Normalization(const ImageSets& sets);
+
+}  // namespace distill::training

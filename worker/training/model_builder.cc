@@ -1,0 +1,310 @@
+#include "worker/training/model_builder.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "worker/models/hybrid.h"
+
+namespace distill::training {
+namespace {
+
+constexpr char kFormatKey[] = "format";
+constexpr char kFormat[] = "distillery-weights-1";
+constexpr char kArchitectureKey[] = "architecture";
+constexpr char kStageKey[] = "stage";
+
+absl::Status Wrong(absl::string_view field, absl::string_view cause) {
+  return absl::InvalidArgumentError(absl::StrCat("cannot build network: ", field, ": ", cause));
+}
+
+// Turns a fully resolved spec into a configuration; `field` names it in messages.
+absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1::VitSpec& vit,
+                                              double drop_path, absl::string_view field) {
+  if (vit.embed_dim() <= 0) return Wrong(absl::StrCat(field, ".embed_dim"), "is not set");
+  if (vit.stage_depths_size() != spec.modules()) {
+    return Wrong(absl::StrCat(field, ".stage_depths"),
+                 absl::StrCat("must have one entry per module; got=", vit.stage_depths_size(),
+                              " modules=", spec.modules()));
+  }
+  if (spec.dataset().image_size() <= 0 || spec.dataset().channels() <= 0) {
+    return Wrong("dataset", "image_size or channels is not set");
+  }
+  models::VitConfig config;
+  config.image_size = spec.dataset().image_size();
+  config.channels = spec.dataset().channels();
+  config.patch_size = spec.patch_size();
+  config.embed_dim = vit.embed_dim();
+  config.heads = vit.heads();
+  config.mlp_ratio = vit.mlp_ratio();
+  config.qkv_bias = vit.qkv_bias();
+  config.layer_norm_epsilon = vit.layer_norm_epsilon();
+  config.stage_depths.assign(vit.stage_depths().begin(), vit.stage_depths().end());
+  config.classes = spec.dataset().classes();
+  config.drop_path = drop_path;
+  return config;
+}
+
+absl::StatusOr<models::VmoeConfig> StudentConfig(const v1::TaskSpec& spec, double drop_path) {
+  models::VmoeConfig config;
+  if (spec.student().has_vit()) {
+    DISTILL_ASSIGN_OR_RETURN(config.vit,
+                             VitConfigOf(spec, spec.student().vit(), drop_path, "student.vit"));
+    return config;
+  }
+  const v1::VmoeSpec& vmoe = spec.student().vmoe();
+  DISTILL_ASSIGN_OR_RETURN(config.vit,
+                           VitConfigOf(spec, vmoe.backbone(), drop_path, "student.vmoe.backbone"));
+  config.experts = vmoe.experts();
+  config.top_k = vmoe.top_k();
+  config.moe_blocks.assign(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end());
+  return config;
+}
+
+absl::Status CheckModuleIndex(const v1::TaskSpec& spec) {
+  if (spec.module_index() >= 0 && spec.module_index() < spec.modules()) return absl::OkStatus();
+  return Wrong("module_index", absl::StrCat("must be in [0, modules); got=", spec.module_index(),
+                                            " modules=", spec.modules()));
+}
+
+// What all stages of a network have in common.
+nlohmann::json Describe(const std::vector<models::VitStage>& stages) {
+  const models::StageConfig& first = stages.front()->config();
+  const models::VitConfig& vit = first.vit;
+  nlohmann::json json = {
+      {"channels", vit.channels},     {"classes", vit.classes},
+      {"embed_dim", vit.embed_dim},   {"heads", vit.heads},
+      {"image_size", vit.image_size}, {"layer_norm_epsilon", vit.layer_norm_epsilon},
+      {"mlp_ratio", vit.mlp_ratio},   {"patch_size", vit.patch_size},
+      {"qkv_bias", vit.qkv_bias}};
+  for (const models::VitStage& stage : stages) {
+    for (const models::BlockConfig& block : stage->config().blocks) {
+      if (block.mixture_of_experts) {
+        json["experts"] = first.experts;
+        json["top_k"] = first.top_k;
+      }
+      if (block.pre_stitch || block.post_stitch) json["stitch_width"] = first.stitch_width;
+    }
+  }
+  return json;
+}
+
+// What each block of a stage holds besides what every block holds.
+nlohmann::json DescribeBlocks(const models::StageConfig& stage) {
+  nlohmann::json blocks = nlohmann::json::array();
+  for (const models::BlockConfig& block : stage.blocks) {
+    nlohmann::json json = nlohmann::json::object();
+    if (block.mixture_of_experts) json["experts"] = true;
+    if (block.pre_stitch) json["pre_stitch"] = true;
+    if (block.post_stitch) json["post_stitch"] = true;
+    blocks.push_back(std::move(json));
+  }
+  return blocks;
+}
+
+NamedTensors Copy(const std::vector<models::NamedTensor>& state) {
+  NamedTensors copy;
+  for (const models::NamedTensor& entry : state) copy.emplace(entry.name, entry.tensor.clone());
+  return copy;
+}
+
+// Whether the names are timm's: blocks.<b>... without stages.
+bool HasFlatNames(const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (absl::StartsWith(name, "stages.")) return false;
+  }
+  return true;
+}
+
+// Renames flat names to whole-model ones by the layout of `model`.
+NamedTensors FromFlatNames(const models::StagedModel& model, NamedTensors flat) {
+  const std::vector<models::NamedTensor> flat_names = models::ExportFlatState(model);
+  const std::vector<models::NamedTensor> whole_names = models::ExportState(model);
+  NamedTensors whole;
+  for (size_t i = 0; i < flat_names.size(); ++i) {
+    const auto found = flat.find(flat_names[i].name);
+    if (found == flat.end()) continue;
+    whole.emplace(whole_names[i].name, found->second);
+    flat.erase(found);
+  }
+  whole.merge(flat);  // What is left is unexpected, and is reported as such.
+  return whole;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<models::StageConfig>> MetaStages(const v1::TaskSpec& spec,
+                                                            double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(const models::VitConfig config,
+                           VitConfigOf(spec, spec.meta(), drop_path, "meta"));
+  return models::StagesOf(config);
+}
+
+absl::StatusOr<std::vector<models::StageConfig>> TeacherStages(const v1::TaskSpec& spec,
+                                                               double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(const models::VitConfig config,
+                           VitConfigOf(spec, spec.teacher(), drop_path, "teacher"));
+  return models::StagesOf(config);
+}
+
+absl::StatusOr<std::vector<models::StageConfig>> StudentStages(const v1::TaskSpec& spec,
+                                                               double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(models::VmoeConfig config, StudentConfig(spec, drop_path));
+  if (spec.student().has_vmoe() && spec.student().vmoe().keep_stitches()) {
+    config.stitch_width = spec.meta().embed_dim();
+    int64_t begin = 0;
+    for (size_t s = 0; s < config.vit.stage_depths.size(); ++s) {
+      const int64_t end = begin + config.vit.stage_depths[s];
+      if (s > 0) config.pre_stitch_blocks.push_back(begin);
+      if (s + 1 < config.vit.stage_depths.size()) config.post_stitch_blocks.push_back(end - 1);
+      begin = end;
+    }
+  }
+  return models::StagesOf(config);
+}
+
+absl::StatusOr<models::StageConfig> IncubatedStage(const v1::TaskSpec& spec, double drop_path) {
+  DISTILL_RETURN_IF_ERROR(CheckModuleIndex(spec));
+  DISTILL_ASSIGN_OR_RETURN(std::vector<models::StageConfig> teacher, TeacherStages(spec, 0));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> meta, MetaStages(spec, 0));
+  if (spec.teacher().embed_dim() != spec.meta().embed_dim()) {
+    return Wrong("teacher.embed_dim",
+                 absl::StrCat("must equal meta.embed_dim; got=", spec.teacher().embed_dim(),
+                              " meta=", spec.meta().embed_dim()));
+  }
+  const size_t index = static_cast<size_t>(spec.module_index());
+  size_t before = 0;
+  size_t total = teacher[index].blocks.size();
+  for (size_t s = 0; s < meta.size(); ++s) {
+    if (s < index) before += meta[s].blocks.size();
+    if (s != index) total += meta[s].blocks.size();
+  }
+  for (size_t b = 0; b < teacher[index].blocks.size(); ++b) {
+    teacher[index].blocks[b].drop_path =
+        total < 2 ? 0
+                  : drop_path * static_cast<double>(before + b) / static_cast<double>(total - 1);
+  }
+  return std::move(teacher[index]);
+}
+
+absl::StatusOr<models::StageConfig> StudentModule(const v1::TaskSpec& spec, double drop_path) {
+  DISTILL_RETURN_IF_ERROR(CheckModuleIndex(spec));
+  DISTILL_ASSIGN_OR_RETURN(models::VmoeConfig config, StudentConfig(spec, drop_path));
+  const std::vector<int64_t> depths = config.vit.stage_depths;
+  const int64_t index = spec.module_index();
+  const bool is_first = index == 0;
+  const bool is_last = index + 1 == spec.modules();
+  const int64_t depth = depths[static_cast<size_t>(index)];
+  int64_t begin = 0;
+  for (int64_t s = 0; s < index; ++s) begin += depths[static_cast<size_t>(s)];
+
+  config.vit.stage_depths = {depth};
+  std::vector<int64_t> local_moe_blocks;
+  for (const int64_t block : config.moe_blocks) {
+    if (block >= begin && block < begin + depth) local_moe_blocks.push_back(block - begin);
+  }
+  config.moe_blocks = std::move(local_moe_blocks);
+  config.role = is_first ? (is_last ? models::StageRole::kWhole : models::StageRole::kFirst)
+                         : (is_last ? models::StageRole::kLast : models::StageRole::kMiddle);
+  if (spec.student().has_vmoe()) {
+    config.stitch_width = spec.meta().embed_dim();
+    if (!is_first) config.pre_stitch_blocks = {0};
+    if (!is_last) config.post_stitch_blocks = {depth - 1};
+  } else if (config.vit.embed_dim != spec.meta().embed_dim()) {
+    return Wrong("student.vit.embed_dim",
+                 absl::StrCat("must equal meta.embed_dim, for a ViT student has no stitches; got=",
+                              config.vit.embed_dim, " meta=", spec.meta().embed_dim()));
+  }
+  DISTILL_ASSIGN_OR_RETURN(std::vector<models::StageConfig> stages, models::StagesOf(config));
+  return std::move(stages.front());
+}
+
+models::StagedModel BuildModel(const std::vector<models::StageConfig>& stages) {
+  std::vector<models::VitStage> built;
+  for (const models::StageConfig& stage : stages) built.push_back(models::VitStage(stage));
+  return models::StagedModel(std::move(built));
+}
+
+models::ExpertInitialization ExpertInitializationOf(const v1::StudentSpec& student) {
+  return student.vmoe().expert_init() == v1::EXPERT_INIT_REFERENCE
+             ? models::ExpertInitialization::kReference
+             : models::ExpertInitialization::kPerMatrix;
+}
+
+absl::StatusOr<models::StagedModel> LoadFrozenStages(const std::vector<models::StageConfig>& stages,
+                                                     const std::vector<bool>& wanted,
+                                                     const std::string& path) {
+  std::vector<std::string> prefixes;
+  for (size_t s = 0; s < stages.size(); ++s) {
+    if (wanted[s]) prefixes.push_back(absl::StrCat("stages.", s, "."));
+  }
+  if (wanted[0]) prefixes.insert(prefixes.end(), {"cls_token", "pos_embed"});
+  std::vector<models::VitStage> built(stages.size(), models::VitStage(nullptr));
+  if (prefixes.empty()) return models::StagedModel(std::move(built));
+  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path, prefixes));
+  if (HasFlatNames(file.tensors)) {
+    // Flat names do not tell stages apart, so the file is read whole.
+    const models::StagedModel whole = BuildModel(stages);
+    DISTILL_RETURN_IF_ERROR(LoadModel(path, whole));
+    models::Freeze(whole);
+    return whole;
+  }
+  for (size_t s = 0; s < stages.size(); ++s) {
+    if (!wanted[s]) continue;
+    built[s] = models::VitStage(stages[s]);
+    const absl::Status status =
+        models::ImportState(built[s], models::StageState(file.tensors, static_cast<int64_t>(s)));
+    if (!status.ok()) return Annotate(status, absl::StrCat("cannot load stage ", s, " of ", path));
+    models::Freeze(built[s]);
+  }
+  return models::StagedModel(std::move(built));
+}
+
+absl::Status LoadModel(const std::string& path, const models::StagedModel& model) {
+  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path));
+  if (HasFlatNames(file.tensors)) file.tensors = FromFlatNames(model, std::move(file.tensors));
+  return Annotate(models::ImportState(model, file.tensors), absl::StrCat("cannot load ", path));
+}
+
+absl::Status LoadStage(const std::string& path, int64_t index, const models::VitStage& stage,
+                       const models::ImportOptions& options) {
+  DISTILL_ASSIGN_OR_RETURN(const TensorFile file, ReadTensorFile(path));
+  const auto said = file.metadata.find(kStageKey);
+  if (said != file.metadata.end() && said->second != absl::StrCat(index)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot load ", path, ": file holds another stage; stage=", said->second,
+                     " wanted=", index));
+  }
+  return Annotate(models::ImportState(stage, file.tensors, options),
+                  absl::StrCat("cannot load ", path));
+}
+
+TensorFile ExportModel(const models::StagedModel& model) {
+  TensorFile file;
+  file.tensors = Copy(models::ExportState(model));
+  nlohmann::json architecture = Describe(model.stages());
+  for (const models::VitStage& stage : model.stages()) {
+    architecture["stages"].push_back(DescribeBlocks(stage->config()));
+  }
+  file.metadata = {{kFormatKey, kFormat}, {kArchitectureKey, architecture.dump()}};
+  return file;
+}
+
+TensorFile ExportStage(const models::VitStage& stage, int64_t index) {
+  TensorFile file;
+  file.tensors = Copy(models::ExportState(stage));
+  nlohmann::json architecture = Describe({stage});
+  architecture["blocks"] = DescribeBlocks(stage->config());
+  architecture["has_embedding"] = stage->config().has_embedding;
+  architecture["has_head"] = stage->config().has_head;
+  file.metadata = {{kFormatKey, kFormat},
+                   {kArchitectureKey, architecture.dump()},
+                   {kStageKey, absl::StrCat(index)}};
+  return file;
+}
+
+}  // namespace distill::training

@@ -1,0 +1,44 @@
+#include "worker/training/series_recorder.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace distill::training {
+
+SeriesRecorder::SeriesRecorder(int64_t total_steps)
+    : total_steps_(total_steps),
+      stride_(std::max<int64_t>(1, (total_steps + kMostSeriesPoints - 1) / kMostSeriesPoints)) {
+  DISTILL_CHECK(total_steps >= 0, "a run cannot have a negative length");
+}
+
+void SeriesRecorder::Restore(const v1::Series& series) { series_ = series; }
+
+std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, double now_seconds) {
+  if (!last_point_seconds_.has_value()) last_point_seconds_ = now_seconds;
+  ++steps_;
+  images_ += record.images;
+  loss_sum_ += record.loss;
+  cross_entropy_sum_ += record.cross_entropy;
+  distillation_sum_ += record.distillation;
+  if (record.step % stride_ != 0 && record.step != total_steps_) return std::nullopt;
+
+  const double steps = static_cast<double>(steps_);
+  v1::Series::Point point;
+  point.set_step(record.step);
+  point.set_loss(loss_sum_ / steps);
+  point.set_learning_rate(record.learning_rate);
+  point.set_cross_entropy(cross_entropy_sum_ / steps);
+  point.set_distillation(distillation_sum_ / steps);
+  const double seconds = now_seconds - *last_point_seconds_;
+  point.set_images_per_second(seconds > 0 ? static_cast<double>(images_) / seconds : 0);
+  last_point_seconds_ = now_seconds;
+  steps_ = images_ = 0;
+  loss_sum_ = cross_entropy_sum_ = distillation_sum_ = 0;
+  // The last step may fall one beyond the last full stride; it then takes that point's place.
+  if (series_.points_size() == kMostSeriesPoints) series_.mutable_points()->RemoveLast();
+  *series_.add_points() = point;
+  return point;
+}
+
+}  // namespace distill::training
