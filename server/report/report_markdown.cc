@@ -1,0 +1,216 @@
+#include "server/report/report_markdown.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+
+namespace distill::server {
+namespace {
+
+std::string Percent(double share) { return absl::StrFormat("%.2f %%", 100.0 * share); }
+
+std::string Points(double difference) { return absl::StrFormat("%+.2f", 100.0 * difference); }
+
+// 1234567 -> "1,234,567".
+std::string Grouped(int64_t value) {
+  std::string digits = absl::StrCat(value);
+  const size_t first = value < 0 ? 1 : 0;
+  for (size_t place = digits.size(); place > first + 3;) {
+    place -= 3;
+    digits.insert(place, ",");
+  }
+  return digits;
+}
+
+std::string Row(const std::vector<std::string>& cells) {
+  return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
+}
+
+// Columns after the first are right-aligned.
+std::string Header(const std::vector<std::string>& cells) {
+  std::string rule = "|---|";
+  for (size_t i = 1; i < cells.size(); ++i) absl::StrAppend(&rule, "---:|");
+  return absl::StrCat(Row(cells), rule, "\n");
+}
+
+// Text of people in a table or a heading: no cell or line may end early.
+std::string Escaped(absl::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    if (c == '|' || c == '<' || c == '`' || c == '*' || c == '_') escaped.push_back('\\');
+    escaped.push_back(c == '\n' ? ' ' : c);
+  }
+  return escaped;
+}
+
+// Corruption names in the order of the results, and the mean accuracy of each over severities.
+std::vector<std::string> CorruptionNames(const v1::Report& report) {
+  std::vector<std::string> names;
+  for (const v1::Report::Model& model : report.models()) {
+    for (const auto& corruption : model.result().corruptions()) {
+      bool known = false;
+      for (const std::string& name : names) known = known || name == corruption.name();
+      if (!known) names.push_back(corruption.name());
+    }
+  }
+  return names;
+}
+
+std::map<std::string, double> MeanPerCorruption(const v1::EvaluationResult& result) {
+  std::map<std::string, double> sums;
+  std::map<std::string, int> counts;
+  for (const auto& corruption : result.corruptions()) {
+    sums[corruption.name()] += corruption.accuracy();
+    ++counts[corruption.name()];
+  }
+  for (auto& [name, sum] : sums) sum /= counts[name];
+  return sums;
+}
+
+std::string ModelTable(const v1::Report& report) {
+  const std::vector<std::string> corruptions = CorruptionNames(report);
+  std::vector<std::string> head = {"model", "parameters", "IID", "corruption mean"};
+  head.insert(head.end(), corruptions.begin(), corruptions.end());
+  std::string table = Header(head);
+  for (const v1::Report::Model& model : report.models()) {
+    std::vector<std::string> cells = {model.label()};
+    if (!model.has_result()) {
+      cells.push_back(absl::StrCat("(", absl::AsciiStrToLower(model.state()), ")"));
+      cells.resize(head.size(), "");
+    } else {
+      const v1::EvaluationResult& result = model.result();
+      cells.push_back(Grouped(result.parameters()));
+      cells.push_back(Percent(result.accuracy()));
+      cells.push_back(corruptions.empty() ? "-" : Percent(result.corruption_accuracy_mean()));
+      const std::map<std::string, double> means = MeanPerCorruption(result);
+      for (const std::string& name : corruptions) {
+        const auto mean = means.find(name);
+        cells.push_back(mean == means.end() ? "-" : Percent(mean->second));
+      }
+    }
+    absl::StrAppend(&table, Row(cells));
+  }
+  return table;
+}
+
+// What module distillation gains over training the same student from scratch.
+std::string ComparisonTable(const v1::Report& report) {
+  const v1::Report::Model* student = nullptr;
+  for (const v1::Report::Model& model : report.models()) {
+    if (model.label() == "student" && model.has_result()) student = &model;
+  }
+  std::string rows;
+  for (const v1::Report::Model& model : report.models()) {
+    if (student == nullptr || !model.has_result() || !absl::StartsWith(model.label(), "baseline")) {
+      continue;
+    }
+    absl::StrAppend(&rows, Row({absl::StrCat("student minus ", model.label()),
+                                Points(student->result().accuracy() - model.result().accuracy()),
+                                Points(student->result().corruption_accuracy_mean() -
+                                       model.result().corruption_accuracy_mean())}));
+  }
+  if (rows.empty()) return "";
+  return absl::StrCat("\n## Against the baselines (percentage points)\n\n",
+                      Header({"difference", "IID", "corruption mean"}), rows);
+}
+
+bool IsTeacherPreparation(absl::string_view phase) {
+  return phase == "pretrain meta" || absl::EndsWith(phase, "teacher");
+}
+
+std::vector<std::string> PhaseCells(const v1::Report::Phase& phase) {
+  return {
+      phase.label(),
+      absl::StrCat(phase.tasks()),
+      absl::StrCat(phase.tasks_reused()),
+      Grouped(phase.images_seen()),
+      phase.wall_seconds() > 0 ? absl::StrFormat("%.1f", phase.wall_seconds()) : "-",
+      absl::StrFormat("%.1f", phase.cpu_seconds()),
+      phase.peak_memory_bytes() > 0 ? absl::StrCat(phase.peak_memory_bytes() >> 20, " MiB") : "-",
+      absl::StrCat(phase.attempts()),
+      absl::StrCat(phase.attempts_lost())};
+}
+
+void AddCosts(const v1::Report::Phase& phase, v1::Report::Phase& sum) {
+  sum.set_tasks(sum.tasks() + phase.tasks());
+  sum.set_tasks_reused(sum.tasks_reused() + phase.tasks_reused());
+  sum.set_images_seen(sum.images_seen() + phase.images_seen());
+  sum.set_cpu_seconds(sum.cpu_seconds() + phase.cpu_seconds());
+  sum.set_peak_memory_bytes(std::max(sum.peak_memory_bytes(), phase.peak_memory_bytes()));
+  sum.set_attempts(sum.attempts() + phase.attempts());
+  sum.set_attempts_lost(sum.attempts_lost() + phase.attempts_lost());
+}
+
+std::string PhaseTable(const v1::Report& report) {
+  std::string table = Header({"phase", "tasks", "reused", "images seen", "wall s", "CPU s",
+                              "peak memory", "attempts", "lost"});
+  v1::Report::Phase preparation;
+  preparation.set_label("**teacher preparation**");
+  v1::Report::Phase rest;
+  rest.set_label("**the rest**");
+  for (const v1::Report::Phase& phase : report.phases()) {
+    absl::StrAppend(&table, Row(PhaseCells(phase)));
+    AddCosts(phase, IsTeacherPreparation(phase.label()) ? preparation : rest);
+  }
+  // Phases overlap, so their wall times do not add up.
+  return absl::StrCat(table, Row(PhaseCells(preparation)), Row(PhaseCells(rest)));
+}
+
+std::string ProvenanceTable(const v1::Report& report) {
+  std::string table = Header({"model", "task", "metrics", "evaluated weights"});
+  const auto code = [](const std::string& digest) {
+    return digest.empty() ? std::string("-") : absl::StrCat("`", digest, "`");
+  };
+  for (const v1::Report::Model& model : report.models()) {
+    absl::StrAppend(&table, Row({model.label(), model.task(), code(model.metrics_digest()),
+                                 code(model.model_digest())}));
+  }
+  return table;
+}
+
+template <typename Lines>
+std::string List(const Lines& lines) {
+  std::string list;
+  for (const std::string& line : lines) absl::StrAppend(&list, "- ", Escaped(line), "\n");
+  return list;
+}
+
+std::string StateWord(v1::JobState state) {
+  constexpr absl::string_view kPrefix = "JOB_STATE_";
+  const std::string name = v1::JobState_Name(state);
+  return absl::AsciiStrToLower(absl::string_view(name).substr(kPrefix.size()));
+}
+
+}  // namespace
+
+std::string RenderMarkdown(const v1::Report& report) {
+  const v1::Job& job = report.job();
+  const std::string title =
+      job.spec().display_name().empty()
+          ? job.id()
+          : absl::StrCat(Escaped(job.spec().display_name()), " (", job.id(), ")");
+  std::string page = absl::StrCat("# Report: ", title, "\n\n");
+  absl::StrAppend(&page, "State **", StateWord(job.state()), "**, ", job.tasks_succeeded(), " of ",
+                  job.tasks_total(), " tasks succeeded, ", job.tasks_reused(), " of them reused. ",
+                  "Data set `", job.spec().dataset().path(), "` (`", job.spec().dataset().digest(),
+                  "`).\n");
+  absl::StrAppend(&page, "\n## Models\n\nTop-1 accuracy; each corruption is the mean over its ",
+                  "severities.\n\n", ModelTable(report), ComparisonTable(report));
+  absl::StrAppend(&page, "\n## Phases\n\n", PhaseTable(report));
+  absl::StrAppend(&page, "\n## Where the numbers come from\n\n", ProvenanceTable(report));
+  absl::StrAppend(&page, "\n## Choices that affect results\n\n", List(report.choices()));
+  if (!report.warnings().empty()) {
+    absl::StrAppend(&page, "\n## Warnings\n\n", List(report.warnings()));
+  }
+  return page;
+}
+
+}  // namespace distill::server

@@ -1,0 +1,130 @@
+#include "server/rpc/artifact_service.h"
+
+#include <utility>
+#include <vector>
+
+#include "base/status_macros.h"
+#include "server/rpc/blob_stream.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/upload_reactor.h"
+
+namespace distill::server {
+
+ArtifactService::ArtifactService(const RpcDependencies& dependencies)
+    : dependencies_(dependencies),
+      metrics_(*dependencies.clock, *dependencies.metrics),
+      uploads_(dependencies.limits.max_uploads),
+      downloads_(dependencies.limits.max_downloads) {}
+
+absl::Status ArtifactService::Read(const Digest& digest, v1::Artifact& response) const {
+  DISTILL_ASSIGN_OR_RETURN(const storage::BlobRecord blob, dependencies_.store->GetBlob(digest));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::LineageRecord> lineage,
+                           dependencies_.store->Lineage(digest));
+  response = ToProto(blob, lineage);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ArtifactService::GetArtifact(grpc::CallbackServerContext* context,
+                                                       const v1::GetArtifactRequest* request,
+                                                       v1::Artifact* response) {
+  return StartCall(context, "GetArtifact", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return Read(*Digest::Parse(request->digest()), *response); });
+  });
+}
+
+absl::Status ArtifactService::ReadPage(const v1::ListArtifactsRequest& request,
+                                       v1::ListArtifactsResponse& response) const {
+  const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<storage::BlobRecord> blobs,
+      dependencies_.store->ListBlobs({JobId(request.job()), request.page_token(), limit + 1}));
+  for (const storage::BlobRecord& blob : blobs) {
+    if (response.artifacts_size() == limit) {
+      response.set_next_page_token(response.artifacts(limit - 1).digest());
+      break;
+    }
+    DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::LineageRecord> lineage,
+                             dependencies_.store->Lineage(blob.digest));
+    *response.add_artifacts() = ToProto(blob, lineage);
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ArtifactService::ListArtifacts(grpc::CallbackServerContext* context,
+                                                         const v1::ListArtifactsRequest* request,
+                                                         v1::ListArtifactsResponse* response) {
+  return StartCall(context, "ListArtifacts", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return ReadPage(*request, *response); });
+  });
+}
+
+grpc::ServerUnaryReactor* ArtifactService::FindMissing(grpc::CallbackServerContext* context,
+                                                       const v1::FindMissingRequest* request,
+                                                       v1::FindMissingResponse* response) {
+  return StartCall(context, "FindMissing", metrics_, *request, [&](const UnaryCallPtr& call) {
+    server::FindMissing event;
+    for (const std::string& text : request->digests()) {
+      event.digests.push_back(*Digest::Parse(text));
+    }
+    dependencies_.driver->Post(std::move(event),
+                               [call, response](absl::StatusOr<FindMissingReply> reply) {
+                                 if (!reply.ok()) return call->Finish(reply.status());
+                                 for (const Digest& digest : reply->missing) {
+                                   response->add_missing_digests(digest.str());
+                                 }
+                                 // What is being removed must be sent again; the upload says when
+                                 // that is possible.
+                                 for (const Digest& digest : reply->busy)
+                                   response->add_missing_digests(digest.str());
+                                 call->Finish(absl::OkStatus());
+                               });
+  });
+}
+
+grpc::ServerReadReactor<v1::UploadRequest>* ArtifactService::Upload(
+    grpc::CallbackServerContext* context, v1::UploadResponse* response) {
+  return StartUpload(dependencies_, metrics_, *context, *response, uploads_.Admit());
+}
+
+absl::Status ArtifactService::ReadProgress(const v1::QueryUploadRequest& request,
+                                           v1::QueryUploadResponse& response) const {
+  const absl::StatusOr<storage::BlobRecord> blob =
+      dependencies_.store->GetBlob(*Digest::Parse(request.digest()));
+  if (blob.ok() && blob->state == storage::BlobState::kPresent) {
+    response.set_committed_bytes(blob->size_bytes);
+    response.set_complete(true);
+    return absl::OkStatus();
+  }
+  DISTILL_ASSIGN_OR_RETURN(const uint64_t arrived,
+                           dependencies_.blobs->UploadedBytes(request.upload_id()));
+  response.set_committed_bytes(static_cast<int64_t>(arrived));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ArtifactService::QueryUpload(grpc::CallbackServerContext* context,
+                                                       const v1::QueryUploadRequest* request,
+                                                       v1::QueryUploadResponse* response) {
+  return StartCall(context, "QueryUpload", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.transfers, call,
+          [this, request, response] { return ReadProgress(*request, *response); });
+  });
+}
+
+grpc::ServerWriteReactor<v1::DownloadResponse>* ArtifactService::Download(
+    grpc::CallbackServerContext*, const v1::DownloadRequest* request) {
+  const absl::Status valid = ValidateRequest(*request);
+  const std::string digest = request->digest();
+  BlobStreamSource source;
+  source.offset = request->offset();
+  source.limit = request->limit();
+  source.find = [valid, digest]() -> absl::StatusOr<Digest> {
+    DISTILL_RETURN_IF_ERROR(valid);
+    return Digest::Parse(digest);
+  };
+  return StartBlobStream<v1::DownloadResponse>(dependencies_, metrics_, "Download",
+                                               std::move(source), downloads_.Admit());
+}
+
+}  // namespace distill::server

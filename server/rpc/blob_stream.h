@@ -1,0 +1,149 @@
+// Streams one blob to a caller, a chunk at a time: the next chunk is read when the last one was
+// taken, so a slow reader costs one chunk of memory.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "base/digest.h"
+#include "base/log.h"
+#include "server/rpc/call.h"
+#include "server/rpc/rpc_dependencies.h"
+
+namespace distill::server {
+
+struct BlobStreamSource {
+  // Tells which blob; runs on an I/O thread and may block.
+  std::function<absl::StatusOr<Digest>()> find;
+  int64_t offset = 0;
+  int64_t limit = 0;  // 0: to the end.
+};
+
+// Writes Responses that have `offset` and `data`. Lives until OnDone(). A whole blob is verified
+// while it is sent; a corrupt one ends the stream with kDataLoss and is taken out of the store.
+template <typename Response>
+class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
+ public:
+  BlobStreamReactor(const RpcDependencies& dependencies, const CallMetrics& metrics,
+                    absl::string_view method, BlobStreamSource source, StreamLimit::Place place)
+      : dependencies_(dependencies),
+        metrics_(&metrics),
+        method_(method),
+        start_(metrics.Now()),
+        source_(std::move(source)),
+        place_(std::move(place)) {}
+
+  void Start() {
+    if (!place_.admitted()) {
+      return End(absl::ResourceExhaustedError(
+          "cannot read artifact: too many downloads are open; retry later"));
+    }
+    Continue();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return End(absl::CancelledError("the reader is gone"));
+    Continue();
+  }
+
+  void OnDone() override { delete this; }
+
+ private:
+  void Continue() {
+    const absl::Status queued = dependencies_.transfers->Submit([this] { Step(); });
+    if (!queued.ok()) End(queued);
+  }
+
+  // Reads and sends the next chunk, on an I/O thread.
+  void Step() {
+    if (reader_ == nullptr) {
+      const absl::Status opened = Open();
+      if (!opened.ok()) return End(opened);
+    }
+    if (next_ >= end_) return End(Verify());
+    const uint64_t size = std::min<uint64_t>(kMostChunkBytes, end_ - next_);
+    absl::StatusOr<std::string> bytes = reader_->Read(next_, size);
+    if (!bytes.ok()) return End(bytes.status());
+    if (verifier_.has_value()) verifier_->Append(*bytes);
+    response_.set_offset(static_cast<int64_t>(next_));
+    next_ += bytes->size();
+    response_.set_data(*std::move(bytes));
+    this->StartWrite(&response_);
+  }
+
+  absl::Status Open() {
+    absl::StatusOr<Digest> digest = source_.find();
+    if (!digest.ok()) return digest.status();
+    digest_ = *std::move(digest);
+    absl::StatusOr<std::unique_ptr<storage::BlobReader>> reader =
+        dependencies_.blobs->OpenReader(digest_);
+    if (!reader.ok()) return reader.status();
+    reader_ = *std::move(reader);
+    const uint64_t size = reader_->size_bytes();
+    next_ = static_cast<uint64_t>(source_.offset);
+    if (next_ > size) {
+      return absl::OutOfRangeError(absl::StrCat("cannot read artifact: offset: got ", next_,
+                                                ", want at most the size, ", size));
+    }
+    end_ = source_.limit == 0 ? size : std::min(size, next_ + static_cast<uint64_t>(source_.limit));
+    if (next_ == 0 && end_ == size) verifier_.emplace();
+    return absl::OkStatus();
+  }
+
+  absl::Status Verify() {
+    if (!verifier_.has_value() || verifier_->Finish() == digest_) return absl::OkStatus();
+    LogError("artifact is corrupt at rest", {{"digest", digest_.str()}});
+    dependencies_.metrics
+        ->AddCounter("distill_blob_corruption_total",
+                     "Stored blobs that are not what their digest says.")
+        .Increment();
+    if (dependencies_.blobs->Quarantine(digest_).ok()) {
+      dependencies_.driver->Post(BlobsGone{{digest_}}, {});
+    }
+    return absl::DataLossError(
+        absl::StrCat("cannot read artifact: its bytes are not what its "
+                     "digest says; digest=",
+                     digest_.str()));
+  }
+
+  void End(const absl::Status& status) {
+    metrics_->Count(method_, status, start_);
+    this->Finish(ToGrpcStatus(status));
+  }
+
+  const RpcDependencies dependencies_;
+  const CallMetrics* const metrics_;
+  const absl::string_view method_;
+  const MonotonicTime start_;
+  const BlobStreamSource source_;
+  const StreamLimit::Place place_;
+
+  // One step or one write at a time, so none of this needs a lock.
+  Digest digest_;
+  std::unique_ptr<storage::BlobReader> reader_;
+  std::optional<DigestBuilder> verifier_;
+  uint64_t next_ = 0;
+  uint64_t end_ = 0;
+  Response response_;
+};
+
+// Returns the reactor of a new stream, which deletes itself. `method` is a string literal.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* StartBlobStream(const RpcDependencies& dependencies,
+                                                    const CallMetrics& metrics,
+                                                    absl::string_view method,
+                                                    BlobStreamSource source,
+                                                    StreamLimit::Place place) {
+  auto* reactor = new BlobStreamReactor<Response>(dependencies, metrics, method, std::move(source),
+                                                  std::move(place));
+  reactor->Start();
+  return reactor;
+}
+
+}  // namespace distill::server

@@ -1,0 +1,195 @@
+#include "server/rpc/job_service.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "server/planner/defaults.h"
+#include "server/planner/spec_validation.h"
+#include "server/report/report_builder.h"
+#include "server/rpc/convert.h"
+#include "server/rpc/host_class.h"
+#include "server/rpc/watch_reactor.h"
+
+namespace distill::server {
+namespace {
+
+constexpr int kDefaultJobPage = 100;
+constexpr int kJobIdBytes = 6;
+
+absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
+  int64_t value = 0;
+  if (token.empty()) return value;
+  if (!absl::SimpleAtoi(token, &value) || value <= 0) {
+    return absl::InvalidArgumentError(
+        "cannot list jobs: page_token: got an unknown token, want the next_page_token of an "
+        "earlier answer");
+  }
+  return value;
+}
+
+}  // namespace
+
+JobService::JobService(const RpcDependencies& dependencies)
+    : dependencies_(dependencies),
+      metrics_(*dependencies.clock, *dependencies.metrics),
+      watches_(dependencies.limits.max_watches) {}
+
+grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* context,
+                                                const v1::CreateJobRequest* request,
+                                                v1::Job* response) {
+  return StartCall(context, "CreateJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const absl::Status queued = dependencies_.queries->Submit(
+        [this, call, request, response] { Prepare(call, *request, *response); });
+    if (!queued.ok()) call->Finish(queued);
+  });
+}
+
+void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                         v1::Job& response) {
+  if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
+  const v1::JobSpec resolved = ResolveDefaults(request.spec());
+  absl::Status status = ValidateJobSpec(resolved);
+  if (!status.ok()) return call->Finish(status);
+  const absl::StatusOr<DatasetInfo> info = dependencies_.datasets->Inspect(resolved.dataset());
+  if (!info.ok()) return call->Finish(info.status());
+  auto complete = std::make_shared<v1::JobSpec>(ResolveDataset(resolved, *info));
+  status = ValidateDataset(*complete, *info);
+  if (!status.ok()) return call->Finish(status);
+  if (complete->execution().has_numeric_class()) {
+    return PlanAndSubmit(call, request, *complete, response);
+  }
+  ChooseClass(call, request, std::move(complete), response);
+}
+
+void JobService::ChooseClass(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                             std::shared_ptr<v1::JobSpec> spec, v1::Job& response) {
+  dependencies_.driver->PostQuery([this, call, &request, spec = std::move(spec), &response](
+                                      const Core* core, MonotonicTime now) {
+    if (core == nullptr) {
+      return call->Finish(absl::UnavailableError("the server is stopping; retry later"));
+    }
+    std::string numeric_class = core->CommonNumericClass(/*device_kind=*/"", now);
+    // Nobody is there to ask: workers of the same make as this machine are the best guess.
+    if (numeric_class.empty()) numeric_class = HostNumericClass();
+    spec->mutable_execution()->set_numeric_class(numeric_class);
+    const absl::Status queued = dependencies_.queries->Submit(
+        [this, call, &request, spec, &response] { PlanAndSubmit(call, request, *spec, response); });
+    if (!queued.ok()) call->Finish(queued);
+  });
+}
+
+void JobService::PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                               const v1::JobSpec& spec, v1::Job& response) {
+  const JobId job(absl::StrCat("job-", dependencies_.ids->RandomHex(kJobIdBytes)));
+  absl::StatusOr<JobPlan> plan = Plan(spec, job.str());
+  if (!plan.ok()) return call->Finish(plan.status());
+  if (request.validate_only()) {
+    *response.mutable_spec() = plan->spec;
+    response.set_state(v1::JOB_STATE_RUNNING);
+    response.set_tasks_total(static_cast<int>(plan->tasks.size()));
+    return call->Finish(absl::OkStatus());
+  }
+  const Digest body = Digest::OfBytes(request.spec().SerializeAsString());
+  dependencies_.driver->Post(
+      ToSubmission(*plan, job, RequestId(request.request_id()), body),
+      [this, call, &response](absl::StatusOr<SubmitJobReply> reply) {
+        if (absl::IsAlreadyExists(reply.status())) {
+          return call->Finish(absl::InvalidArgumentError(
+              absl::StrCat("cannot create job: request_id: got one that was used for another spec, "
+                           "want a new one; ",
+                           std::string(reply.status().message()))));
+        }
+        if (!reply.ok()) return call->Finish(reply.status());
+        if (!reply->existed) {
+          LogInfo("job accepted", {{"job", reply->job.str()}});
+          dependencies_.reports->Track(reply->job);
+        }
+        Show(call, reply->job, response);
+      });
+}
+
+void JobService::Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response) {
+  RunOn(*dependencies_.queries, call, [this, job, &response] { return Read(job, response); });
+}
+
+absl::Status JobService::Read(const JobId& job, v1::Job& response) const {
+  DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record, dependencies_.store->GetJob(job));
+  DISTILL_ASSIGN_OR_RETURN(const storage::JobCounts counts, dependencies_.store->CountTasks(job));
+  response = ToProto(record, counts);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
+                                             const v1::GetJobRequest* request, v1::Job* response) {
+  return StartCall(context, "GetJob", metrics_, *request,
+                   [&](const UnaryCallPtr& call) { Show(call, JobId(request->job()), *response); });
+}
+
+absl::Status JobService::ReadPage(const v1::ListJobsRequest& request,
+                                  v1::ListJobsResponse& response) const {
+  storage::JobPageRequest page;
+  if (request.project() != "-") {
+    page.project = ProjectId(request.project().empty() ? "default" : request.project());
+  }
+  DISTILL_ASSIGN_OR_RETURN(page.before_create_revision, ParsePageToken(request.page_token()));
+  const int limit = request.page_size() == 0 ? kDefaultJobPage : request.page_size();
+  page.limit = limit + 1;  // One more tells whether there is a next page.
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::JobRecord> jobs,
+                           dependencies_.store->ListJobs(page));
+  for (const storage::JobRecord& job : jobs) {
+    if (response.jobs_size() == limit) {
+      response.set_next_page_token(
+          absl::StrCat(jobs[static_cast<size_t>(limit) - 1].create_revision));
+      break;
+    }
+    DISTILL_ASSIGN_OR_RETURN(const storage::JobCounts counts,
+                             dependencies_.store->CountTasks(job.id));
+    *response.add_jobs() = ToProto(job, counts);
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* context,
+                                               const v1::ListJobsRequest* request,
+                                               v1::ListJobsResponse* response) {
+  return StartCall(context, "ListJobs", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return ReadPage(*request, *response); });
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* context,
+                                                const v1::CancelJobRequest* request,
+                                                v1::Job* response) {
+  return StartCall(context, "CancelJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const JobId job(request->job());
+    dependencies_.driver->Post(server::CancelJob{job},
+                               [this, call, job, response](absl::StatusOr<Done> reply) {
+                                 if (!reply.ok()) return call->Finish(reply.status());
+                                 Show(call, job, *response);
+                               });
+  });
+}
+
+grpc::ServerWriteReactor<v1::JobEvent>* JobService::WatchJob(grpc::CallbackServerContext* context,
+                                                             const v1::WatchJobRequest* request) {
+  return StartWatch(dependencies_, metrics_, *context, *request, watches_.Admit());
+}
+
+grpc::ServerUnaryReactor* JobService::GetReport(grpc::CallbackServerContext* context,
+                                                const v1::GetReportRequest* request,
+                                                v1::Report* response) {
+  return StartCall(context, "GetReport", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call, [this, request, response]() -> absl::Status {
+      DISTILL_ASSIGN_OR_RETURN(*response, BuildReport(*dependencies_.store, *dependencies_.blobs,
+                                                      JobId(request->job())));
+      return absl::OkStatus();
+    });
+  });
+}
+
+}  // namespace distill::server

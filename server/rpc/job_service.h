@@ -1,0 +1,54 @@
+// The calls of researchers about jobs.
+#pragma once
+
+#include <memory>
+
+#include "distill/v1/job_service.grpc.pb.h"
+#include "server/planner/planner.h"
+#include "server/rpc/call.h"
+#include "server/rpc/rpc_dependencies.h"
+
+namespace distill::server {
+
+// Thread-safe.
+class JobService : public v1::JobService::CallbackService {
+ public:
+  explicit JobService(const RpcDependencies& dependencies);
+
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
+                                      const v1::CreateJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
+                                   const v1::GetJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
+                                     const v1::ListJobsRequest* request,
+                                     v1::ListJobsResponse* response) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
+                                      const v1::CancelJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
+                                                   const v1::WatchJobRequest* request) override;
+  grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
+                                      const v1::GetReportRequest* request,
+                                      v1::Report* response) override;
+
+ private:
+  // The steps of CreateJob, each on the thread that may do it: read the data set and check the spec
+  // (I/O thread), ask the core for a numeric class (driver), plan (I/O thread), submit (driver),
+  // read back (I/O thread).
+  void Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request, v1::Job& response);
+  void ChooseClass(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                   std::shared_ptr<v1::JobSpec> spec, v1::Job& response);
+  void PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                     const v1::JobSpec& spec, v1::Job& response);
+  // Finishes the call with the job as it is stored.
+  void Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response);
+  absl::Status Read(const JobId& job, v1::Job& response) const;
+  absl::Status ReadPage(const v1::ListJobsRequest& request, v1::ListJobsResponse& response) const;
+
+  const RpcDependencies dependencies_;
+  const CallMetrics metrics_;
+  StreamLimit watches_;
+};
+
+}  // namespace distill::server

@@ -1,0 +1,44 @@
+// What the services share: the engine, the stores, the threads that may block, and the limits.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/random_ids.h"
+#include "server/engine/driver.h"
+#include "server/io/io_executor.h"
+#include "server/report/report_publisher.h"
+#include "server/rpc/dataset_catalog.h"
+#include "storage/blob/blob_store.h"
+#include "storage/state/state_store.h"
+
+namespace distill::server {
+
+struct RpcLimits {
+  int max_watches = 512;
+  int max_uploads = 256;
+  int max_downloads = 256;
+  // Told to workers.
+  absl::Duration heartbeat_interval = absl::Seconds(2);
+  absl::Duration lease_duration = absl::Seconds(30);
+};
+
+// Borrowed; everything outlives the gRPC server.
+struct RpcDependencies {
+  Driver* driver;
+  const storage::StateStore* store;
+  storage::BlobStore* blobs;
+  IoExecutor* queries;    // Short reads of the database, planning.
+  IoExecutor* transfers;  // Bytes of blobs.
+  DatasetCatalog* datasets;
+  ReportPublisher* reports;
+  const Clock* clock;
+  IdSource* ids;
+  Metrics* metrics;
+  RpcLimits limits;
+};
+
+}  // namespace distill::server

@@ -1,0 +1,331 @@
+#include "server/rpc/validate.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/planner/field_checks.h"
+
+namespace distill::server {
+namespace {
+
+constexpr int kMostLeases = 4096;
+constexpr int kMostRefs = 256;
+constexpr size_t kLongestText = 16384;
+constexpr size_t kLongestPageToken = 256;
+constexpr double kMostWaitSeconds = 60.0;
+
+// A page size of 0 means the default.
+void CheckPage(int page_size, const std::string& page_token, FieldChecks& checks) {
+  checks.InRange("page_size", int64_t{page_size}, 0, kMostPageSize);
+  if (page_token.size() > kLongestPageToken) {
+    checks.Fail("page_token", absl::StrCat(page_token.size(), " bytes"),
+                "the next_page_token of an earlier answer");
+  }
+}
+
+void CheckText(absl::string_view path, const std::string& text, FieldChecks& checks) {
+  if (text.size() > kLongestText) {
+    checks.Fail(path, absl::StrCat(text.size(), " bytes"), absl::StrCat("at most ", kLongestText));
+  }
+}
+
+template <typename Items>
+bool CheckCount(absl::string_view path, const Items& items, int most, FieldChecks& checks) {
+  if (static_cast<int64_t>(items.size()) <= most) return true;
+  checks.Fail(path, absl::StrCat(items.size(), " entries"), absl::StrCat("at most ", most));
+  return false;
+}
+
+void CheckLease(const std::string& path, const v1::LeaseRef& lease, FieldChecks& checks) {
+  checks.IsIdText(absl::StrCat(path, ".job"), lease.job());
+  checks.IsIdText(absl::StrCat(path, ".task"), lease.task());
+  checks.IsIdText(absl::StrCat(path, ".lease_id"), lease.lease_id());
+  checks.InRange(absl::StrCat(path, ".attempt_number"), int64_t{lease.attempt_number()}, 1,
+                 INT32_MAX);
+}
+
+void CheckRef(const std::string& path, const v1::ArtifactRef& ref, FieldChecks& checks) {
+  checks.IsIdText(absl::StrCat(path, ".name"), ref.name());
+  checks.IsDigest(absl::StrCat(path, ".digest"), ref.digest());
+  checks.InRange(absl::StrCat(path, ".size_bytes"), ref.size_bytes(), 0, kMostBlobBytes);
+}
+
+template <typename Refs>
+void CheckRefs(const std::string& path, const Refs& refs, FieldChecks& checks) {
+  if (!CheckCount(path, refs, kMostRefs, checks)) return;
+  for (int i = 0; i < refs.size(); ++i) {
+    CheckRef(absl::StrCat(path, "[", i, "]"), refs.Get(i), checks);
+  }
+}
+
+void CheckCheckpoint(const std::string& path, const v1::ArtifactRef& checkpoint, int64_t step,
+                     FieldChecks& checks) {
+  if (checkpoint.digest().empty()) return;
+  checks.IsDigest(absl::StrCat(path, ".checkpoint.digest"), checkpoint.digest());
+  checks.InRange(absl::StrCat(path, ".checkpoint.size_bytes"), checkpoint.size_bytes(), 0,
+                 kMostBlobBytes);
+  checks.InRange(absl::StrCat(path, ".checkpoint_step"), step, 0, INT64_MAX);
+}
+
+template <typename Digests>
+void CheckDigests(absl::string_view path, const Digests& digests, int most, FieldChecks& checks) {
+  if (!CheckCount(path, digests, most, checks)) return;
+  for (int i = 0; i < digests.size(); ++i) {
+    checks.IsDigest(absl::StrCat(path, "[", i, "]"), digests.Get(i));
+  }
+}
+
+std::string ItemPath(int index) { return absl::StrCat("items[", index, "]"); }
+
+}  // namespace
+
+absl::Status ValidateRequest(const v1::CreateJobRequest& request) {
+  FieldChecks checks;
+  if (!request.validate_only() || !request.request_id().empty()) {
+    checks.IsIdText("request_id", request.request_id());
+  }
+  return checks.ToStatus("create job");
+}
+
+absl::Status ValidateRequest(const v1::GetJobRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  return checks.ToStatus("get job");
+}
+
+absl::Status ValidateRequest(const v1::ListJobsRequest& request) {
+  FieldChecks checks;
+  if (!request.project().empty() && request.project() != "-") {
+    checks.IsIdText("project", request.project());
+  }
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list jobs");
+}
+
+absl::Status ValidateRequest(const v1::CancelJobRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("cancel job");
+}
+
+absl::Status ValidateRequest(const v1::WatchJobRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  checks.InRange("after_revision", request.after_revision(), 0, INT64_MAX);
+  return checks.ToStatus("watch job");
+}
+
+absl::Status ValidateRequest(const v1::GetReportRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  return checks.ToStatus("get report");
+}
+
+absl::Status ValidateRequest(const v1::GetTaskRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  checks.IsIdText("task", request.task());
+  return checks.ToStatus("get task");
+}
+
+absl::Status ValidateRequest(const v1::ListTasksRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list tasks");
+}
+
+absl::Status ValidateRequest(const v1::ReadLogRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  checks.IsIdText("task", request.task());
+  checks.InRange("attempt", int64_t{request.attempt()}, 0, INT32_MAX);
+  checks.InRange("offset", request.offset(), 0, INT64_MAX);
+  return checks.ToStatus("read log");
+}
+
+absl::Status ValidateRequest(const v1::ReadSeriesRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  checks.IsIdText("task", request.task());
+  return checks.ToStatus("read series");
+}
+
+absl::Status ValidateRequest(const v1::ListWorkersRequest& request) {
+  FieldChecks checks;
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list workers");
+}
+
+absl::Status ValidateRequest(const v1::DrainWorkerRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  return checks.ToStatus("drain worker");
+}
+
+absl::Status ValidateRequest(const v1::ResumeWorkerRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  return checks.ToStatus("resume worker");
+}
+
+absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request) {
+  FieldChecks checks;
+  const v1::WorkerInfo& worker = request.worker();
+  checks.IsIdText("worker.worker_id", worker.worker_id());
+  checks.InRange("worker.slots", int64_t{worker.slots()}, 1, 1024);
+  checks.IsIdText("worker.device_kind", worker.device_kind());
+  checks.InRange("worker.slot_memory_bytes", worker.slot_memory_bytes(), 0, INT64_MAX);
+  CheckText("worker.hostname", worker.hostname(), checks);
+  CheckText("worker.version", worker.version(), checks);
+  if (CheckCount("worker.numeric_classes", worker.numeric_classes(), 64, checks)) {
+    for (int i = 0; i < worker.numeric_classes_size(); ++i) {
+      checks.IsIdText(absl::StrCat("worker.numeric_classes[", i, "]"), worker.numeric_classes(i));
+    }
+  }
+  if (CheckCount("worker.labels", worker.labels(), 64, checks)) {
+    for (const auto& [key, value] : worker.labels()) {
+      checks.IsIdText("worker.labels (key)", key);
+      if (value.size() > 256)
+        checks.Fail("worker.labels (value)", value.size(), "at most 256 bytes");
+    }
+  }
+  if (CheckCount("leases", request.leases(), kMostLeases, checks)) {
+    for (int i = 0; i < request.leases_size(); ++i) {
+      CheckLease(absl::StrCat("leases[", i, "]"), request.leases(i), checks);
+    }
+  }
+  return checks.ToStatus("register worker");
+}
+
+absl::Status ValidateRequest(const v1::AcquireTasksRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  checks.IsIdText("request_id", request.request_id());
+  checks.InRange("max_lease_sets", int64_t{request.max_lease_sets()}, 0, 1024);
+  checks.InRange("wait_seconds", request.wait_seconds(), 0.0, kMostWaitSeconds);
+  CheckDigests("cached_digests", request.cached_digests(), 1000, checks);
+  if (CheckCount("warm_jobs", request.warm_jobs(), 1024, checks)) {
+    for (int i = 0; i < request.warm_jobs_size(); ++i) {
+      checks.IsIdText(absl::StrCat("warm_jobs[", i, "]"), request.warm_jobs(i));
+    }
+  }
+  return checks.ToStatus("acquire tasks");
+}
+
+absl::Status ValidateRequest(const v1::HeartbeatRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  if (CheckCount("leases", request.leases(), kMostLeases, checks)) {
+    for (int i = 0; i < request.leases_size(); ++i) {
+      const std::string path = absl::StrCat("leases[", i, "]");
+      const v1::LeaseProgress& lease = request.leases(i);
+      CheckLease(absl::StrCat(path, ".lease"), lease.lease(), checks);
+      CheckCheckpoint(path, lease.checkpoint(), lease.checkpoint_step(), checks);
+      if (lease.progress().phase().size() > 64) {
+        checks.Fail(absl::StrCat(path, ".progress.phase"), lease.progress().phase().size(),
+                    "at most 64 bytes");
+      }
+    }
+  }
+  return checks.ToStatus("accept heartbeat");
+}
+
+absl::Status ValidateRequest(const v1::CompleteAttemptsRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  if (CheckCount("items", request.items(), kMostLeases, checks)) {
+    for (int i = 0; i < request.items_size(); ++i) {
+      const auto& item = request.items(i);
+      CheckLease(absl::StrCat(ItemPath(i), ".lease"), item.lease(), checks);
+      CheckRefs(absl::StrCat(ItemPath(i), ".results"), item.results(), checks);
+      CheckRefs(absl::StrCat(ItemPath(i), ".observations"), item.observations(), checks);
+    }
+  }
+  return checks.ToStatus("complete attempts");
+}
+
+absl::Status ValidateRequest(const v1::FailAttemptsRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  if (CheckCount("items", request.items(), kMostLeases, checks)) {
+    for (int i = 0; i < request.items_size(); ++i) {
+      const auto& item = request.items(i);
+      CheckLease(absl::StrCat(ItemPath(i), ".lease"), item.lease(), checks);
+      CheckText(absl::StrCat(ItemPath(i), ".message"), item.message(), checks);
+      CheckRefs(absl::StrCat(ItemPath(i), ".observations"), item.observations(), checks);
+      CheckDigests(absl::StrCat(ItemPath(i), ".bad_inputs"), item.bad_inputs(), kMostRefs, checks);
+      if (!v1::FailureClass_IsValid(item.failure_class()) ||
+          item.failure_class() == v1::FAILURE_CLASS_UNSPECIFIED) {
+        checks.Fail(absl::StrCat(ItemPath(i), ".failure_class"),
+                    static_cast<int>(item.failure_class()), "a known failure class");
+      }
+    }
+  }
+  return checks.ToStatus("fail attempts");
+}
+
+absl::Status ValidateRequest(const v1::ReleaseLeasesRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  if (CheckCount("items", request.items(), kMostLeases, checks)) {
+    for (int i = 0; i < request.items_size(); ++i) {
+      const auto& item = request.items(i);
+      CheckLease(absl::StrCat(ItemPath(i), ".lease"), item.lease(), checks);
+      CheckText(absl::StrCat(ItemPath(i), ".reason"), item.reason(), checks);
+      CheckCheckpoint(ItemPath(i), item.checkpoint(), item.checkpoint_step(), checks);
+      CheckRefs(absl::StrCat(ItemPath(i), ".observations"), item.observations(), checks);
+    }
+  }
+  return checks.ToStatus("release leases");
+}
+
+absl::Status ValidateRequest(const v1::GetArtifactRequest& request) {
+  FieldChecks checks;
+  checks.IsDigest("digest", request.digest());
+  return checks.ToStatus("get artifact");
+}
+
+absl::Status ValidateRequest(const v1::ListArtifactsRequest& request) {
+  FieldChecks checks;
+  if (!request.job().empty()) checks.IsIdText("job", request.job());
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list artifacts");
+}
+
+absl::Status ValidateRequest(const v1::FindMissingRequest& request) {
+  FieldChecks checks;
+  CheckDigests("digests", request.digests(), 1000, checks);
+  return checks.ToStatus("find missing artifacts");
+}
+
+absl::Status ValidateRequest(const v1::QueryUploadRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("upload_id", request.upload_id());
+  checks.IsDigest("digest", request.digest());
+  return checks.ToStatus("query upload");
+}
+
+absl::Status ValidateRequest(const v1::DownloadRequest& request) {
+  FieldChecks checks;
+  checks.IsDigest("digest", request.digest());
+  checks.InRange("offset", request.offset(), 0, kMostBlobBytes);
+  checks.InRange("limit", request.limit(), 0, kMostBlobBytes);
+  return checks.ToStatus("download artifact");
+}
+
+absl::Status ValidateRequest(const v1::UploadRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("upload_id", request.upload_id());
+  checks.IsDigest("digest", request.digest());
+  checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
+  checks.InRange("offset", request.offset(), 0, request.size_bytes());
+  if (!v1::ArtifactType_IsValid(request.type()) ||
+      request.type() == v1::ARTIFACT_TYPE_UNSPECIFIED) {
+    checks.Fail("type", static_cast<int>(request.type()), "a known artifact type");
+  }
+  return checks.ToStatus("upload artifact");
+}
+
+}  // namespace distill::server

@@ -1,0 +1,45 @@
+// Checks every request before anything looks at it: identifiers, page sizes, bounds of numbers and
+// of lists. Messages name the field. What a job spec may say is decided by the planner.
+#pragma once
+
+#include "absl/status/status.h"
+#include "distill/v1/artifact_service.pb.h"
+#include "distill/v1/fleet_service.pb.h"
+#include "distill/v1/job_service.pb.h"
+#include "distill/v1/worker_service.pb.h"
+
+namespace distill::server {
+
+inline constexpr int kMostPageSize = 1000;
+inline constexpr int64_t kMostBlobBytes = int64_t{1} << 40;
+inline constexpr size_t kMostChunkBytes = size_t{1} << 20;
+
+// All return OK or kInvalidArgument.
+absl::Status ValidateRequest(const v1::CreateJobRequest& request);
+absl::Status ValidateRequest(const v1::GetJobRequest& request);
+absl::Status ValidateRequest(const v1::ListJobsRequest& request);
+absl::Status ValidateRequest(const v1::CancelJobRequest& request);
+absl::Status ValidateRequest(const v1::WatchJobRequest& request);
+absl::Status ValidateRequest(const v1::GetReportRequest& request);
+absl::Status ValidateRequest(const v1::GetTaskRequest& request);
+absl::Status ValidateRequest(const v1::ListTasksRequest& request);
+absl::Status ValidateRequest(const v1::ReadLogRequest& request);
+absl::Status ValidateRequest(const v1::ReadSeriesRequest& request);
+absl::Status ValidateRequest(const v1::ListWorkersRequest& request);
+absl::Status ValidateRequest(const v1::DrainWorkerRequest& request);
+absl::Status ValidateRequest(const v1::ResumeWorkerRequest& request);
+absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request);
+absl::Status ValidateRequest(const v1::AcquireTasksRequest& request);
+absl::Status ValidateRequest(const v1::HeartbeatRequest& request);
+absl::Status ValidateRequest(const v1::CompleteAttemptsRequest& request);
+absl::Status ValidateRequest(const v1::FailAttemptsRequest& request);
+absl::Status ValidateRequest(const v1::ReleaseLeasesRequest& request);
+absl::Status ValidateRequest(const v1::GetArtifactRequest& request);
+absl::Status ValidateRequest(const v1::ListArtifactsRequest& request);
+absl::Status ValidateRequest(const v1::FindMissingRequest& request);
+absl::Status ValidateRequest(const v1::QueryUploadRequest& request);
+absl::Status ValidateRequest(const v1::DownloadRequest& request);
+// The first message of an upload.
+absl::Status ValidateRequest(const v1::UploadRequest& request);
+
+}  // namespace distill::server
