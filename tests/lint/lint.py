@@ -11,7 +11,7 @@ import sys
 
 from tree import Tree
 
-CHECKS = ["layers", "listed", "words", "lengths", "links", "metrics", "runbooks", "formatted"]
+CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "formatted"]
 
 
 def main(arguments):

@@ -8,6 +8,7 @@ import layers
 import lengths
 import links
 import listed
+import markers
 import metrics
 import runbooks
 import words
@@ -69,6 +70,11 @@ class LintTest(unittest.TestCase):
                          "[self](#one-two)\n[bad](c.md)\n[bad](b.md#other)\n```\n[fenced](nowhere)\n```\n",
             "docs/b.md": "## A heading\n"},
             "docs/a.md:4", "docs/a.md:5")
+
+    def test_conflict_markers_are_found(self):
+        self.expect(markers, {"base/CMakeLists.txt": "a\n" + "<" * 7 + " HEAD\nb\n" + "=" * 7 + "\nc\n",
+                              "docs/a.md": "=" * 8 + "\n"},
+                    "base/CMakeLists.txt:2", "base/CMakeLists.txt:4")
 
     def test_metrics_that_are_not_documented_are_found(self):
         self.expect(metrics, {
