@@ -9,7 +9,7 @@ In float32 two runs drift apart once a token sits on the border between two expe
 the tolerance when only its matrix library changes. So the float32 losses are held to the tolerance over the first
 --float32-steps, and the drift over all steps is reported.
 
-  compare_step.py --bench build/release/bin/step_bench --pairs 20
+  step_bench.py build/release --pairs 20
 """
 import argparse
 import json
@@ -44,7 +44,7 @@ def differences(ours, theirs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bench", default="build/release/bin/step_bench", help="our program")
+    parser.add_argument("build", help="build directory with our program, test_bin/timed_step")
     parser.add_argument("--pairs", type=int, default=20, help="pairs of runs per size")
     parser.add_argument("--sizes", nargs="+", choices=sorted(SIZES), default=sorted(SIZES))
     parser.add_argument("--loss-steps", type=int, default=50, help="steps whose losses are compared")
@@ -52,12 +52,13 @@ def main():
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each run")
     arguments = parser.parse_args()
 
+    program = str(Path(arguments.build) / "test_bin" / "timed_step")
     result, agreed = {}, True
     for name in arguments.sizes:
         size = SIZES[name]
         losses = [*size, "--steps", str(arguments.loss_steps), "--warmup", "0"]
-        exact = differences(run([arguments.bench, *losses, "--float64"]), run([PYTHON, "-c", FLOAT64, str(PEER), *losses]))
-        single = differences(run([arguments.bench, *losses]), run([PYTHON, str(PEER), *losses]))
+        exact = differences(run([program, *losses, "--float64"]), run([PYTHON, "-c", FLOAT64, str(PEER), *losses]))
+        single = differences(run([program, *losses]), run([PYTHON, str(PEER), *losses]))
         result[f"distill_step_loss_difference_float64_{name}"] = max(exact)
         result[f"distill_step_loss_difference_float32_{name}"] = max(single)
         agreed &= max(exact) <= TOLERANCE and max(single[:arguments.float32_steps]) <= TOLERANCE
@@ -65,7 +66,7 @@ def main():
         ratios, ours, theirs = [], [], []
         timed = [*size, "--steps", str(arguments.steps), "--warmup", "2"]
         for pair in range(arguments.pairs):
-            commands = [[arguments.bench, *timed], [PYTHON, str(PEER), *timed]]
+            commands = [[program, *timed], [PYTHON, str(PEER), *timed]]
             # Every other pair starts with the peer, so that neither gains from going first.
             order = (0, 1) if pair % 2 == 0 else (1, 0)
             seconds = {which: run(commands[which])["seconds_median"] for which in order}

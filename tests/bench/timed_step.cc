@@ -1,6 +1,6 @@
 // Times one step of distilling one V-MoE module with our trainer's own parts, exactly the step of
 // pytorch_step.py beside it: teacher hybrid forward without gradient, student hybrid forward, loss,
-// backward, AdamW. No I/O, no augmentation. Prints the same JSON line, so that compare_step.py can
+// backward, AdamW. No I/O, no augmentation. Prints the same JSON line, so that step_bench.py can
 // first compare the losses and then the time.
 #include <torch/torch.h>
 
