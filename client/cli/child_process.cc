@@ -39,7 +39,12 @@ constexpr int kCannotExecute = 127;
 
 absl::StatusOr<ChildProcess> ChildProcess::Start(const std::vector<std::string>& command,
                                                  const std::string& log_path) {
-  if (access(command[0].c_str(), X_OK) != 0) return ErrnoStatus(errno, "run", command[0]);
+  if (access(command[0].c_str(), X_OK) != 0) {
+    const absl::Status status = ErrnoStatus(errno, "run", command[0]);
+    return absl::Status(status.code(), absl::StrCat(status.message(),
+                                                    "; `./dev build` makes it, and --program-dir "
+                                                    "names another folder"));
+  }
   const int log = open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (log < 0) return ErrnoStatus(errno, "open", log_path);
   std::vector<char*> arguments;

@@ -1,7 +1,6 @@
 #include "client/cli/command_line.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -27,11 +26,14 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   app.set_help_flag("--help,-h", "Print this help");
   app.add_option("--server", options.server,
                  "host:port; default DISTILL_SERVER, or the `distill dev` of this directory");
-  app.add_option("--output,-o", options.output, "table or json")
-      ->transform(CLI::Transformer(std::map<std::string, OutputFormat>{
-          {"table", OutputFormat::kTable}, {"json", OutputFormat::kJson}}))
-      ->type_name("FORMAT")
-      ->default_str("table");
+  app.add_option_function<std::string>(
+         "--output,-o",
+         [&options](const std::string& format) {
+           options.output = format == "json" ? OutputFormat::kJson : OutputFormat::kTable;
+         },
+         "What to print data as; default table")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->type_name("");
   app.add_flag("--quiet,-q", options.quiet, "Print no notes");
   app.footer(std::string("Example:\n  distill demo\n  distill dev & distill job submit "
                          "deploy/jobs/tiny.yaml --watch\n\n") +
@@ -56,6 +58,12 @@ const CLI::App& Deepest(const CLI::App& app) {
   return parsed.empty() ? app : Deepest(*parsed.back());
 }
 
+// "distill job submit".
+std::string FullName(const CLI::App& app) {
+  if (app.get_parent() == nullptr) return app.get_name();
+  return FullName(*app.get_parent()) + " " + app.get_name();
+}
+
 ExitCode ComplainOfUsage(const CLI::App& app, const CLI::ParseError& error,
                          const std::vector<std::string>& arguments, std::ostream& out) {
   const CLI::App& reached = Deepest(app);
@@ -75,10 +83,7 @@ ExitCode ComplainOfUsage(const CLI::App& app, const CLI::ParseError& error,
       std::find(names.begin(), names.end(), *word) == names.end()) {
     message = "unknown command \"" + *word + "\"" + Suggestion(*word, names, "commands");
   }
-  out << "error: " << message << "\n"
-      << "hint: see `distill " << (reached.get_parent() == nullptr ? "" : "... ")
-      << (reached.get_parent() == nullptr ? "" : reached.get_name() + " ") << "--help`"
-      << std::endl;
+  out << "error: " << message << "\nhint: see `" << FullName(reached) << " --help`" << std::endl;
   return ExitCode::kUsage;
 }
 
@@ -93,7 +98,7 @@ ExitCode RunCommandLine(const std::vector<std::string>& arguments, const Environ
     // CLI11 takes them last first.
     app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::CallForHelp&) {
-    *environment.data.out << Deepest(app).help() << std::flush;
+    *environment.data.out << app.help() << std::flush;
     return ExitCode::kOk;
   } catch (const CLI::ParseError& error) {
     return ComplainOfUsage(app, error, arguments, *environment.notes.out);

@@ -1,0 +1,57 @@
+#include "client/cli/output.h"
+
+#include <limits>
+#include <sstream>
+
+#include "client/cli/series_csv.h"
+#include "distill/v1/job.pb.h"
+#include "gmock/gmock.h"
+
+namespace distill::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(OutputTest, AlignsTables) {
+  std::ostringstream out;
+  PrintTable({"A", "LONG NAME", "C"}, {{"value", "x", "two\nlines"}, {"v", "yy", ""}}, out);
+  EXPECT_EQ(out.str(),
+            "A      LONG NAME  C\n"
+            "value  x          two lines\n"
+            "v      yy         \n");
+}
+
+TEST(OutputTest, LeavesEmptyFieldsOut) {
+  std::ostringstream out;
+  PrintFields({{"job", "job-1"}, {"failure", ""}, {"state", "running"}}, out);
+  EXPECT_EQ(out.str(), "job    job-1\nstate  running\n");
+}
+
+// Programs read it: names as in the .proto files, and no field missing because it is zero.
+TEST(OutputTest, WritesStableJson) {
+  v1::Job job;
+  job.set_id("job-1");
+  const std::string json = ToJson(job, JsonShape::kOneLine);
+  EXPECT_THAT(json, HasSubstr("\"id\":\"job-1\""));
+  EXPECT_THAT(json, HasSubstr("\"tasks_total\":0"));
+  EXPECT_THAT(json, HasSubstr("\"state\":\"JOB_STATE_UNSPECIFIED\""));
+  EXPECT_EQ(json.back(), '\n');
+  EXPECT_EQ(json.find('\n'), json.size() - 1);
+}
+
+TEST(SeriesCsvTest, LeavesNumbersThatDoNotExistEmpty) {
+  v1::Series series;
+  v1::Series::Point& point = *series.add_points();
+  point.set_step(10);
+  point.set_loss(0.5);
+  point.set_learning_rate(1e-3);
+  point.set_images_per_second(1234.5);
+  point.set_cross_entropy(std::numeric_limits<double>::quiet_NaN());
+  point.set_distillation(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(SeriesCsvHeader() + SeriesCsvRows("pretrain-meta", series),
+            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation\n"
+            "pretrain-meta,10,0.5,0.001,1234.5,,\n");
+}
+
+}  // namespace
+}  // namespace distill::client
