@@ -103,8 +103,10 @@ class Driver {
   // When RunOnce() must be called again though nothing is posted.
   virtual MonotonicTime NextDeadline() const = 0;
 
- private:
+ protected:
   using RawCallback = std::function<void(absl::Status, ReplyBody)>;
+
+ private:
   virtual uint64_t PostEvent(EventBody body, RawCallback callback) = 0;
 };
 

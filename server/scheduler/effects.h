@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "server/scheduler/events.h"
+#include "server/scheduler/transitions.h"
 #include "storage/state/records.h"
 
 namespace distill::server {
@@ -54,6 +55,7 @@ struct Effects {
   // For metrics only.
   CoreCounts counts;
   std::vector<AttemptEnd> attempts_ended;
+  std::vector<TaskTransition> transitions;
   std::vector<absl::Duration> schedule_latencies;  // Ready to granted.
 };
 

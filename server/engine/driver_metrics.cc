@@ -1,0 +1,99 @@
+#include "server/engine/driver_metrics.h"
+
+#include "absl/strings/ascii.h"
+#include "storage/state/records.h"
+
+namespace distill::server {
+namespace {
+
+using storage::JobState;
+using storage::TaskState;
+
+Counter* Lookups(Metrics& metrics, const char* result) {
+  return &metrics.AddCounter("distill_cache_lookups_total",
+                             "Tasks that became ready, by whether an equal task had a result.",
+                             {{"result", result}});
+}
+
+}  // namespace
+
+DriverMetrics::DriverMetrics(Metrics& metrics)
+    : metrics_(&metrics),
+      leases_expired_(&metrics.AddCounter("distill_lease_expirations_total",
+                                          "Leases that were not renewed in time.")),
+      stale_rejected_(&metrics.AddCounter("distill_stale_rpc_rejected_total",
+                                          "Calls refused because their lease was lost.")),
+      salvaged_(&metrics.AddCounter("distill_attempt_salvaged_total",
+                                    "Results taken from attempts whose lease had expired.")),
+      cache_hits_(Lookups(metrics, "hit")),
+      cache_misses_(Lookups(metrics, "miss")),
+      cache_shared_(Lookups(metrics, "shared")),
+      nondeterminism_(&metrics.AddCounter("distill_nondeterminism_detected_total",
+                                          "Equal tasks that published different digests.")),
+      schedule_latency_(&metrics.AddHistogram("distill_task_schedule_latency_seconds",
+                                              "From ready to granted.", LatencyBounds())),
+      commit_seconds_(&metrics.AddHistogram(
+          "distill_db_commit_seconds", "Time of one commit of the state store.", LatencyBounds())),
+      batch_size_(&metrics.AddHistogram("distill_db_batch_size", "Events in one commit.",
+                                        {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})),
+      queue_depth_(&metrics.AddGauge("distill_queue_depth", "Events that wait for the driver.")) {}
+
+void DriverMetrics::Count(const Effects& effects) {
+  const auto add = [](Counter* counter, int64_t by) {
+    if (by > 0) counter->Increment(static_cast<double>(by));
+  };
+  add(leases_expired_, effects.counts.leases_expired);
+  add(stale_rejected_, effects.counts.stale_calls_rejected);
+  add(salvaged_, effects.counts.attempts_salvaged);
+  add(cache_hits_, effects.counts.results_reused);
+  add(cache_misses_, effects.counts.results_missed);
+  add(cache_shared_, effects.counts.followers_joined);
+  add(nondeterminism_, effects.counts.nondeterminism_detected);
+  for (const AttemptEnd& end : effects.attempts_ended) {
+    metrics_
+        ->AddCounter("distill_attempts_total", "Attempts that ended.",
+                     {{"kind", end.kind},
+                      {"outcome", absl::AsciiStrToLower(storage::Name(end.outcome))},
+                      {"cause", absl::AsciiStrToLower(storage::Name(end.cause))}})
+        .Increment();
+  }
+  for (const absl::Duration latency : effects.schedule_latencies) {
+    schedule_latency_->Observe(absl::ToDoubleSeconds(latency));
+  }
+}
+
+void DriverMetrics::CountCommit(absl::Duration took, size_t events) {
+  commit_seconds_->Observe(absl::ToDoubleSeconds(took));
+  batch_size_->Observe(static_cast<double>(events));
+}
+
+void DriverMetrics::SetQueueDepth(size_t depth) { queue_depth_->Set(static_cast<double>(depth)); }
+
+void DriverMetrics::SetTotals(const CoreTotals& totals) {
+  for (const JobState state : {JobState::kRunning, JobState::kSucceeded, JobState::kFailed,
+                               JobState::kCancelling, JobState::kCancelled}) {
+    const auto found = totals.jobs.find(state);
+    metrics_
+        ->AddGauge("distill_jobs", "Jobs that the server knows, by state.",
+                   {{"state", absl::AsciiStrToLower(storage::Name(state))}})
+        .Set(found == totals.jobs.end() ? 0 : static_cast<double>(found->second));
+  }
+  for (const TaskState state : {TaskState::kBlocked, TaskState::kQueued, TaskState::kRunning,
+                                TaskState::kSucceeded, TaskState::kFailed, TaskState::kCancelled}) {
+    const auto found = totals.tasks.find(state);
+    metrics_
+        ->AddGauge("distill_tasks", "Tasks that the server knows, by state.",
+                   {{"state", absl::AsciiStrToLower(storage::Name(state))}})
+        .Set(found == totals.tasks.end() ? 0 : static_cast<double>(found->second));
+  }
+  const auto set = [this](const char* name, const char* help, int64_t value) {
+    metrics_->AddGauge(name, help).Set(static_cast<double>(value));
+  };
+  set("distill_workers_live", "Workers heard of within a lease term.", totals.workers_live);
+  set("distill_slots", "Slots of live workers.", totals.slots);
+  set("distill_slots_in_use", "Slots that hold a lease set.", totals.slots_in_use);
+  set("distill_leases", "Running attempts.", totals.leases);
+  set("distill_blob_stored_bytes", "Bytes of all blobs that the server knows.", totals.blob_bytes);
+}
+
+}  // namespace distill::server

@@ -1,0 +1,159 @@
+// One step of the core: the state that it changes, the moment, the ids, and the effects so far.
+// Internal to server/scheduler; its methods are grouped by the file that holds them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/random_ids.h"
+#include "server/scheduler/core_state.h"
+#include "server/scheduler/effects.h"
+#include "server/scheduler/transitions.h"
+
+namespace distill::server {
+
+class CoreStep {
+ public:
+  CoreStep(Core::State& state, const Instant& now, IdSource& ids)
+      : state_(state), now_(now), ids_(ids) {}
+
+  // Due deadlines first, then the event, then all that follows from both.
+  Effects Run(Event event);
+
+ private:
+  // How an attempt ends.
+  struct Ending {
+    storage::AttemptState state = storage::AttemptState::kFailed;
+    storage::FailureClass failure_class = storage::FailureClass::kNone;
+    std::string message;
+    std::vector<storage::NamedBlob> observations;
+    std::string stats;
+  };
+  // What a fencing pair turned out to name.
+  struct Named {
+    TaskRank rank;
+    storage::AttemptRecord* attempt = nullptr;
+  };
+
+  // core_step.cc: dispatch, time, and the few ways in which anything changes.
+  void FireDeadlines();
+  void Settle();
+  void ReplyTo(uint64_t call, ReplyBody body);
+  void Refuse(uint64_t call, absl::Status status);
+  int64_t NextRevision() { return ++state_.last_revision; }
+  // Moves a task through the table, writes the row and the event. `worker` while it runs.
+  void Move(TaskRank rank, TaskEvent event, const WorkerId& worker = WorkerId());
+  void MoveJob(Job& job, storage::JobState to);
+  void WriteTask(TaskRank rank);
+  void WriteAttempt(const storage::AttemptRecord& attempt);
+  void AppendJobEvent(Job& job);
+  absl::Duration Backoff(int32_t failures);
+  storage::EventRecord NewEvent(const Job& job);
+
+  // step_jobs.cc: jobs, readiness, reuse of results.
+  void On(uint64_t call, SubmitJob& event);
+  void On(uint64_t call, CancelJob& event);
+  void On(uint64_t call, AttachJobArtifacts& event);
+  absl::Status CheckJob(const SubmitJob& event) const;
+  void Unblock();
+  void BecomeReady(TaskRank rank);
+  void Enqueue(TaskRank rank, absl::Duration delay);
+  // Takes a QUEUED task out of whatever it waits in.
+  void Dequeue(TaskRank rank);
+  void JoinExecution(TaskRank rank);
+  // The task no longer executes its key; a follower takes over.
+  void LeaveExecution(TaskRank rank);
+  void Succeed(TaskRank rank, TaskEvent event, std::vector<storage::NamedBlob> results);
+  void SucceedByReuse(TaskRank rank, const storage::ResultRecord& result);
+  void RecordResult(TaskRank rank);
+  void FailTask(TaskRank rank, std::string message);
+  void CancelTask(TaskRank rank);
+  // Cancels what does not run; leases get kStopAttempt.
+  void StopJob(Job& job);
+  void FinishJobIfDone(Job& job);
+
+  // step_leases.cc: how attempts end.
+  void On(uint64_t call, CompleteAttempts& event);
+  void On(uint64_t call, FailAttempts& event);
+  void On(uint64_t call, ReleaseLeases& event);
+  absl::Status Complete(CompleteAttempts::Item& item);
+  absl::Status Fail(FailAttempts::Item& item);
+  absl::Status Release(ReleaseLeases::Item& item);
+  absl::Status CheckResults(const Task& task, const std::vector<storage::NamedBlob>& results) const;
+  absl::Status RejectRepeat(const Named& named, const std::vector<storage::NamedBlob>& results);
+  absl::StatusOr<Named> Find(const LeaseRef& lease);
+  absl::Status LeaseLost(const Named& named, absl::string_view action);
+  void ExpireLease(const LeaseId& id, absl::string_view reason);
+  // Closes the attempt and its lease, if it has one; does not touch the task.
+  void CloseAttempt(const Named& named, Ending ending);
+  void DropLease(const LeaseId& id);
+  // Charges the failure, then queues the task again, fails it, or lets its job end.
+  void AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt);
+  void Charge(Task& task, storage::AttemptRecord& attempt);
+  bool BudgetSpent(const Job& job, const Task& task, storage::FailureClass failure_class) const;
+  void TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint);
+  std::vector<storage::NamedBlob> PresentOnly(std::vector<storage::NamedBlob> blobs);
+
+  // step_workers.cc: registration, heartbeats, directives.
+  void On(uint64_t call, RegisterWorker& event);
+  void On(uint64_t call, Heartbeat& event);
+  void On(uint64_t call, SetDraining& event);
+  Worker* Hear(const WorkerId& id);
+  // Renews a lease, or revives one that expired; false when it is lost for good.
+  bool Renew(const LeaseRef& lease, const WorkerId& worker);
+  bool Revive(const Named& named, const WorkerId& worker);
+  void AddLease(TaskRank rank, const storage::AttemptRecord& attempt);
+  // Whether a directive stands that the long poll has not told yet.
+  bool HasNews(const WorkerId& id, const Worker& worker) const;
+  // All directives that stand, which are told now.
+  std::vector<Directive> TakeDirectives(const WorkerId& id, Worker& worker);
+  void ForgetOldWorkers();
+
+  // step_acquire.cc: long polls and grants.
+  void On(uint64_t call, AcquireTasks& event);
+  void On(uint64_t call, AbandonCall& event);
+  std::vector<LeaseSet> GrantsOfRequest(const Worker& worker, const RequestId& request);
+  // Answers the poll with what it was granted and all directives.
+  void AnswerPoll(uint64_t id);
+  void RemovePoll(uint64_t id);
+  void AnswerReadyPolls();
+  void Match();
+  bool GrantOne(Poll& poll, Worker& worker);
+  std::optional<ReadyQueue::Entry> ChooseFor(const Poll& poll, const Worker& worker);
+  void GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>& members);
+  Grant MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt);
+  std::vector<ResolvedInput> ResolveInputs(TaskRank rank) const;
+  // A slot is free and nothing is queued for it: asks for members that have not started elsewhere.
+  void RequestUnstarted(const WorkerId& idle);
+  bool AnyUnstartedBundle() const;
+
+  // step_blobs.cc: blobs and retention.
+  void On(uint64_t call, BlobPresent& event);
+  void On(uint64_t call, BlobsGone& event);
+  void On(uint64_t call, FindMissing& event);
+  void On(uint64_t call, CollectGarbage& event);
+  // Marks a use, and brings a DELETING blob back to life. False when it is absent.
+  bool Touch(const Digest& digest);
+  void RemakeLostResults();
+  void LoseResult(TaskRank rank);
+  void DeleteFinishedJob(int64_t age);
+  // Forgets results of which a blob is gone.
+  void DropEmptyResults();
+
+  void On(uint64_t call, Tick& event);
+
+  Core::State& state_;
+  const Instant now_;
+  IdSource& ids_;
+  Effects effects_;
+  std::set<WorkerId> notify_;         // Their directives may have changed.
+  std::set<uint64_t> granted_polls_;  // Got leases in this step.
+};
+
+}  // namespace distill::server

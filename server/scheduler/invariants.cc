@@ -1,0 +1,230 @@
+#include "server/scheduler/invariants.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/scheduler/core_state.h"
+
+namespace distill::server {
+
+using storage::AttemptState;
+using storage::JobState;
+using storage::TaskState;
+
+namespace {
+
+absl::Status Broken(absl::string_view rule, absl::string_view where) {
+  return absl::InternalError(absl::StrCat("invariant broken: ", rule, "; ", where));
+}
+
+absl::Status CheckAttempts(const Core::State& state, const Task& task, const std::string& where) {
+  int running = 0;
+  for (size_t i = 0; i < task.attempts.size(); ++i) {
+    const storage::AttemptRecord& attempt = task.attempts[i];
+    if (attempt.number != static_cast<int32_t>(i) + 1) {
+      return Broken("attempts are numbered from 1 without a gap", where);
+    }
+    const bool leased = state.leases.count(attempt.lease_id) != 0;
+    if (leased != (attempt.state == AttemptState::kRunning)) {
+      return Broken("an attempt runs exactly while its lease stands", where);
+    }
+    running += leased ? 1 : 0;
+    if (leased && i + 1 != task.attempts.size()) return Broken("only the newest runs", where);
+  }
+  if (running != (task.status.state == TaskState::kRunning ? 1 : 0)) {
+    return Broken("a RUNNING task has one lease, any other none", where);
+  }
+  if (task.status.attempts != static_cast<int32_t>(task.attempts.size())) {
+    return Broken("the number of attempts is kept", where);
+  }
+  if (task.status.winner_attempt != 0) {
+    const auto winner = static_cast<size_t>(task.status.winner_attempt) - 1;
+    if (task.status.state != TaskState::kSucceeded || winner >= task.attempts.size() ||
+        task.attempts[winner].state != AttemptState::kSucceeded) {
+      return Broken("a winner is a SUCCEEDED attempt of a SUCCEEDED task", where);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBudgets(const Job& job, const Task& task, const std::string& where) {
+  int32_t user = 0;
+  int32_t infrastructure = 0;
+  for (const storage::AttemptRecord& attempt : task.attempts) {
+    if (!attempt.charged) continue;
+    user += attempt.failure_class == storage::FailureClass::kUser ? 1 : 0;
+    infrastructure += attempt.failure_class == storage::FailureClass::kInfrastructure ? 1 : 0;
+    if (attempt.lease_set_size > 1 &&
+        attempt.failure_class == storage::FailureClass::kInfrastructure) {
+      return Broken("the death of a bundle is charged to nobody", where);
+    }
+  }
+  if (user != task.status.user_failures || infrastructure != task.status.infrastructure_failures) {
+    return Broken("each failure is charged to its own budget", where);
+  }
+  if (user > job.record.limits.max_user_failures ||
+      infrastructure > job.record.limits.max_infrastructure_failures) {
+    return Broken("no budget is overspent", where);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWaiting(const Core::State& state, TaskRank rank, const std::string& where) {
+  const Job& job = state.JobAt(rank);
+  const Task& task = state.TaskAt(rank);
+  std::set<int32_t> open;
+  for (const InputSlot& input : task.inputs) {
+    if (input.producer >= 0 &&
+        job.tasks[static_cast<size_t>(input.producer)].status.state != TaskState::kSucceeded) {
+      open.insert(input.producer);
+    }
+  }
+  if (static_cast<int32_t>(open.size()) != task.blocked_on) {
+    return Broken("blocked_on counts the producers that have not succeeded", where);
+  }
+  const bool queued = task.status.state == TaskState::kQueued;
+  if (queued && task.blocked_on != 0) return Broken("a QUEUED task has all its inputs", where);
+  if (queued != (task.wait != Task::Wait::kNone)) {
+    return Broken("exactly the QUEUED tasks wait somewhere", where);
+  }
+  if (task.wait == Task::Wait::kReady && !state.ready.Contains(rank, task.place)) {
+    return Broken("a ready task is in the ready queue", where);
+  }
+  if (task.wait == Task::Wait::kBackoff &&
+      !state.backoffs.contains({task.not_before.since_start, rank})) {
+    return Broken("a task in back-off has its timer", where);
+  }
+  if (task.wait == Task::Wait::kFollows) {
+    const auto execution = state.executions.find(state.KeyOf(rank));
+    if (execution == state.executions.end() || !execution->second.followers.contains(rank)) {
+      return Broken("a follower is known to the task that it follows", where);
+    }
+  }
+  if (storage::IsTerminal(task.status.state) || task.key.empty() ||
+      task.status.state == TaskState::kBlocked) {
+    return absl::OkStatus();
+  }
+  return state.executions.contains(state.KeyOf(rank))
+             ? absl::OkStatus()
+             : Broken("a task under way executes its key or follows who does", where);
+}
+
+absl::Status CheckJob(const Core::State& state, const Job& job) {
+  int32_t open = 0;
+  storage::JobCounts counts;
+  counts.total = static_cast<int32_t>(job.tasks.size());
+  for (size_t i = 0; i < job.tasks.size(); ++i) {
+    const Task& task = job.tasks[i];
+    const std::string where = absl::StrCat("task=", job.record.id.str(), "/", task.name,
+                                           " state=", storage::Name(task.status.state));
+    DISTILL_RETURN_IF_ERROR(CheckAttempts(state, task, where));
+    DISTILL_RETURN_IF_ERROR(CheckBudgets(job, task, where));
+    DISTILL_RETURN_IF_ERROR(
+        CheckWaiting(state, TaskRank{job.record.create_revision, static_cast<int32_t>(i)}, where));
+    open += storage::IsTerminal(task.status.state) ? 0 : 1;
+    counts.running += task.status.state == TaskState::kRunning ? 1 : 0;
+    if (task.status.state == TaskState::kSucceeded) {
+      ++counts.succeeded;
+      counts.reused += task.status.reused_from.empty() ? 0 : 1;
+      if (task.status.results.size() != task.outputs.size()) {
+        return Broken("a SUCCEEDED task has all its results", where);
+      }
+      if ((task.status.winner_attempt != 0) == !task.status.reused_from.empty()) {
+        return Broken("a result has a winner or an origin", where);
+      }
+    }
+    if (job.stopping() &&
+        (task.status.state == TaskState::kBlocked || task.status.state == TaskState::kQueued)) {
+      return Broken("nothing waits in a job that stops", where);
+    }
+  }
+  const std::string where = absl::StrCat("job=", job.record.id.str());
+  if (open != job.open_tasks || !(counts == job.counts)) return Broken("counts are kept", where);
+  if ((open == 0) != storage::IsTerminal(job.record.status.state)) {
+    return Broken("a job is terminal exactly when its tasks are", where);
+  }
+  const bool all_succeeded = counts.succeeded == counts.total;
+  if (job.record.status.state == JobState::kSucceeded && !all_succeeded) {
+    return Broken("a SUCCEEDED job has only SUCCEEDED tasks", where);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLeases(const Core::State& state) {
+  if (state.leases.size() != state.lease_deadlines.size()) {
+    return Broken("every lease has one deadline", "");
+  }
+  size_t held = 0;
+  for (const auto& [id, worker] : state.workers) {
+    const std::string where = absl::StrCat("worker=", id.str());
+    if (worker.registered && static_cast<int32_t>(worker.sets.size()) > worker.info.slots) {
+      return Broken("no worker holds more lease sets than slots", where);
+    }
+    for (const auto& [set, leases] : worker.sets) {
+      if (leases.empty()) return Broken("a lease set has members", where);
+      for (const LeaseId& lease_id : leases) {
+        const auto lease = state.leases.find(lease_id);
+        if (lease == state.leases.end() || lease->second.worker != id || lease->second.set != set) {
+          return Broken("workers and leases agree", where);
+        }
+        ++held;
+      }
+    }
+    if (worker.open_poll != 0 && state.polls.count(worker.open_poll) == 0) {
+      return Broken("an open poll exists", where);
+    }
+  }
+  if (held != state.leases.size()) return Broken("every lease belongs to a worker", "");
+  for (const auto& [id, lease] : state.leases) {
+    if (!state.lease_deadlines.contains({lease.deadline.since_start, id})) {
+      return Broken("every lease has its deadline", id.str());
+    }
+    const Task& task = state.TaskAt(lease.task);
+    if (task.attempts.empty() || task.attempts.back().lease_id != id) {
+      return Broken("a lease names the newest attempt of its task", id.str());
+    }
+  }
+  if (state.polls.size() != state.poll_deadlines.size()) {
+    return Broken("every open poll has one deadline", "");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckExecutions(const Core::State& state) {
+  for (const auto& [key, execution] : state.executions) {
+    const std::string where = state.IdOf(execution.leader).str();
+    const Task& leader = state.TaskAt(execution.leader);
+    if (storage::IsTerminal(leader.status.state) || leader.wait == Task::Wait::kFollows) {
+      return Broken("who executes a key is under way itself", where);
+    }
+    for (const TaskRank follower : execution.followers) {
+      if (state.TaskAt(follower).wait != Task::Wait::kFollows) {
+        return Broken("followers follow", where);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckInvariants(const Core& core) {
+  const Core::State& state = core.state();
+  size_t ready = 0;
+  size_t backoffs = 0;
+  for (const auto& [age, job] : state.jobs) {
+    DISTILL_RETURN_IF_ERROR(CheckJob(state, *job));
+    for (const Task& task : job->tasks) {
+      ready += task.wait == Task::Wait::kReady ? 1 : 0;
+      backoffs += task.wait == Task::Wait::kBackoff ? 1 : 0;
+    }
+  }
+  if (ready != state.ready.size()) return Broken("the ready queue holds ready tasks only", "");
+  if (backoffs != state.backoffs.size()) return Broken("timers belong to waiting tasks", "");
+  DISTILL_RETURN_IF_ERROR(CheckLeases(state));
+  return CheckExecutions(state);
+}
+
+}  // namespace distill::server

@@ -1,0 +1,59 @@
+#include "server/scheduler/placement.h"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+#include "absl/strings/str_cat.h"
+
+namespace distill::server {
+
+std::string WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
+  if (!requirement.device_kind.empty() && requirement.device_kind != worker.device_kind) {
+    return absl::StrCat("is not of device kind ", requirement.device_kind);
+  }
+  const bool any_class = requirement.numeric_class.empty() || requirement.numeric_class == "any" ||
+                         std::find(worker.numeric_classes.begin(), worker.numeric_classes.end(),
+                                   requirement.numeric_class) != worker.numeric_classes.end();
+  if (!any_class) return absl::StrCat("has no numeric class ", requirement.numeric_class);
+  if (worker.slot_memory_bytes > 0 && requirement.memory_bytes > worker.slot_memory_bytes) {
+    return absl::StrCat("has no slot with ", requirement.memory_bytes >> 20, " MiB");
+  }
+  return "";
+}
+
+bool Fits(const Requirement& requirement, const WorkerInfo& worker) {
+  return WhyUnfit(requirement, worker).empty();
+}
+
+size_t ChooseCandidate(absl::Span<const Candidate> candidates, absl::Duration warm_patience) {
+  // Nobody younger overtakes a job of which a task has waited too long.
+  int64_t youngest_allowed = std::numeric_limits<int64_t>::max();
+  for (const Candidate& candidate : candidates) {
+    if (candidate.waited >= warm_patience) {
+      youngest_allowed = std::min(youngest_allowed, candidate.job_age);
+    }
+  }
+  const auto order = [](const Candidate& candidate) {
+    return std::make_tuple(!candidate.warm, candidate.job_age, -candidate.cached_inputs,
+                           candidate.index);
+  };
+  size_t best = candidates.size();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (candidates[i].job_age > youngest_allowed) continue;
+    if (best == candidates.size() || order(candidates[i]) < order(candidates[best])) best = i;
+  }
+  return best;
+}
+
+int64_t BundleSize(const BundleInputs& inputs) {
+  const int64_t slots = std::max<int64_t>(1, inputs.usable_slots);
+  int64_t size = (inputs.ready + slots - 1) / slots;
+  size = std::min<int64_t>(size, inputs.max_bundle);
+  if (inputs.task_memory_bytes > 0 && inputs.slot_memory_bytes > 0) {
+    size = std::min(size, inputs.slot_memory_bytes / inputs.task_memory_bytes);
+  }
+  return std::max<int64_t>(1, size);
+}
+
+}  // namespace distill::server

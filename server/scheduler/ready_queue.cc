@@ -1,0 +1,84 @@
+#include "server/scheduler/ready_queue.h"
+
+#include "base/check.h"
+
+namespace distill::server {
+
+void ReadyQueue::Add(TaskRank rank, Place place) {
+  const bool added =
+      by_requirement_[place.requirement][rank.job_age][place.group].insert(rank.index).second;
+  DISTILL_CHECK(added, "a task is queued once");
+  ++size_;
+}
+
+void ReadyQueue::Remove(TaskRank rank, Place place) {
+  const auto jobs = by_requirement_.find(place.requirement);
+  DISTILL_CHECK(jobs != by_requirement_.end(), "removed tasks are queued");
+  const auto job = jobs->second.find(rank.job_age);
+  DISTILL_CHECK(job != jobs->second.end(), "removed tasks are queued");
+  const auto group = job->second.find(place.group);
+  DISTILL_CHECK(group != job->second.end() && group->second.erase(rank.index) == 1,
+                "removed tasks are queued");
+  --size_;
+  if (!group->second.empty()) return;
+  job->second.erase(group);
+  if (!job->second.empty()) return;
+  jobs->second.erase(job);
+  if (jobs->second.empty()) by_requirement_.erase(jobs);
+}
+
+const ReadyQueue::Group* ReadyQueue::Find(int64_t job_age, Place place) const {
+  const auto jobs = by_requirement_.find(place.requirement);
+  if (jobs == by_requirement_.end()) return nullptr;
+  const auto job = jobs->second.find(job_age);
+  if (job == jobs->second.end()) return nullptr;
+  const auto group = job->second.find(place.group);
+  return group == job->second.end() ? nullptr : &group->second;
+}
+
+bool ReadyQueue::Contains(TaskRank rank, Place place) const {
+  const Group* group = Find(rank.job_age, place);
+  return group != nullptr && group->contains(rank.index);
+}
+
+size_t ReadyQueue::CountInGroup(int64_t job_age, Place place) const {
+  const Group* group = Find(job_age, place);
+  return group == nullptr ? 0 : group->size();
+}
+
+std::vector<TaskRank> ReadyQueue::FirstInGroup(int64_t job_age, Place place, size_t limit) const {
+  std::vector<TaskRank> ranks;
+  const Group* group = Find(job_age, place);
+  if (group == nullptr) return ranks;
+  for (const int32_t index : *group) {
+    if (ranks.size() == limit) break;
+    ranks.push_back(TaskRank{job_age, index});
+  }
+  return ranks;
+}
+
+void ReadyQueue::AppendOldest(int32_t requirement, size_t max_jobs, size_t max_tasks,
+                              std::vector<Entry>& out) const {
+  const auto jobs = by_requirement_.find(requirement);
+  if (jobs == by_requirement_.end()) return;
+  size_t jobs_seen = 0;
+  for (const auto& [job_age, groups] : jobs->second) {
+    if (jobs_seen++ == max_jobs) break;
+    for (const auto& [group, indexes] : groups) {
+      size_t tasks_seen = 0;
+      for (const int32_t index : indexes) {
+        if (tasks_seen++ == max_tasks) break;
+        out.push_back(Entry{TaskRank{job_age, index}, Place{requirement, group}});
+      }
+    }
+  }
+}
+
+std::vector<int32_t> ReadyQueue::Requirements() const {
+  std::vector<int32_t> requirements;
+  requirements.reserve(by_requirement_.size());
+  for (const auto& [requirement, jobs] : by_requirement_) requirements.push_back(requirement);
+  return requirements;
+}
+
+}  // namespace distill::server

@@ -1,0 +1,198 @@
+// Rebuilds the core from what the state store holds. Back-offs, long polls, progress and what
+// workers said about themselves are volatile: tasks are ready again at once, and workers are asked
+// to register.
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "server/scheduler/core.h"
+#include "server/scheduler/core_state.h"
+#include "server/scheduler/graph_check.h"
+
+namespace distill::server {
+
+using storage::AttemptState;
+using storage::JobState;
+using storage::TaskState;
+
+namespace {
+
+absl::Status Corrupt(absl::string_view cause) {
+  return absl::DataLossError(absl::StrCat("cannot recover scheduler state: ", cause,
+                                          "; restore a backup of the data directory"));
+}
+
+// An age on the monotonic clock from one on the wall clock, which may have jumped either way.
+MonotonicTime Before(const Instant& now, absl::Time then) {
+  if (then == storage::kUnsetTime) return now.monotonic;
+  return now.monotonic - std::max(absl::ZeroDuration(), now.wall - then);
+}
+
+void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant& now) {
+  for (storage::BlobRecord& record : image.blobs) {
+    const Digest digest = record.digest;
+    // A full grace period anew: what was used shortly before the stop is not known.
+    state.blobs.emplace(digest, Blob{std::move(record), now.monotonic, now.monotonic});
+  }
+  for (storage::ResultRecord& result : image.results) {
+    ResultKey key(result.project, result.key);
+    state.results.emplace(std::move(key), std::move(result));
+  }
+  for (const storage::WorkerRecord& worker : image.workers) {
+    if (worker.draining) state.draining.insert(worker.id);
+  }
+}
+
+absl::Status RecoverJobs(Core::State& state, storage::StateImage& image, const Instant& now) {
+  for (storage::JobRecord& record : image.jobs) {
+    auto job = std::make_unique<Job>();
+    job->record = std::move(record);
+    job->finished = Before(now, job->record.status.finish_time);
+    const int64_t age = job->record.create_revision;
+    if (age <= 0 || age > image.last_revision || state.jobs.contains(age)) {
+      return Corrupt(absl::StrCat("a job has an impossible revision; job=", job->record.id.str()));
+    }
+    state.age_of.emplace(job->record.id, age);
+    state.jobs.emplace(age, std::move(job));
+  }
+  for (storage::RequestRecord& request : image.requests) {
+    Job* job = state.FindJob(request.job);
+    if (job == nullptr) return Corrupt("a request names a job that is not there");
+    job->request = request.request;
+    state.requests.emplace(std::make_pair(request.project, request.request),
+                           std::make_pair(request.body, request.job));
+  }
+  absl::flat_hash_map<JobId, std::vector<storage::TaskRecord>> tasks_of;
+  for (storage::TaskRecord& task : image.tasks) tasks_of[task.job].push_back(std::move(task));
+  for (auto& [id, tasks] : tasks_of) {
+    Job* job = state.FindJob(id);
+    if (job == nullptr) return Corrupt("a task belongs to a job that is not there");
+    std::sort(tasks.begin(), tasks.end(),
+              [](const auto& a, const auto& b) { return a.definition.index < b.definition.index; });
+    const absl::Status graph = CheckGraph(job->record, tasks);
+    if (!graph.ok()) return Corrupt(graph.message());
+    state.AddTasks(*job, std::move(tasks));
+  }
+  for (auto& [age, job] : state.jobs) {
+    job->counts.total = static_cast<int32_t>(job->tasks.size());
+    for (const Task& task : job->tasks) {
+      if (!storage::IsTerminal(task.status.state)) ++job->open_tasks;
+      if (task.status.state == TaskState::kRunning) ++job->counts.running;
+      if (task.status.state != TaskState::kSucceeded) continue;
+      ++job->counts.succeeded;
+      if (!task.status.reused_from.empty()) ++job->counts.reused;
+    }
+    if ((job->open_tasks == 0) != storage::IsTerminal(job->record.status.state)) {
+      return Corrupt(
+          absl::StrCat("a job and its tasks disagree on its end; job=", job->record.id.str()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Every running attempt gets a full new term: the server's absence is no fault of a worker.
+void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecord& attempt,
+                  MonotonicTime now) {
+  Lease lease;
+  lease.task = rank;
+  lease.attempt = attempt.number;
+  lease.worker = attempt.worker;
+  lease.set = attempt.lease_set;
+  lease.deadline = now + state.config.lease_duration;
+  lease.started = true;  // Unknown; a wrong "no" would only cause needless directives.
+  state.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
+  Worker& worker = state.workers[attempt.worker];
+  worker.last_seen = now;
+  worker.sets[attempt.lease_set].insert(attempt.lease_id);
+  state.leases.emplace(attempt.lease_id, std::move(lease));
+}
+
+absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, const Instant& now) {
+  for (storage::AttemptRecord& attempt : image.attempts) {
+    Job* job = state.FindJob(storage::JobOf(attempt.task));
+    if (job == nullptr) return Corrupt("an attempt belongs to a job that is not there");
+    const auto index = job->index_of.find(storage::TaskNameOf(attempt.task));
+    if (index == job->index_of.end()) return Corrupt("an attempt belongs to no task");
+    const TaskRank rank{job->record.create_revision, index->second};
+    Task& task = state.TaskAt(rank);
+    if (attempt.number != static_cast<int32_t>(task.attempts.size()) + 1) {
+      return Corrupt(absl::StrCat("an attempt is missing; task=", attempt.task.str()));
+    }
+    const bool running = attempt.state == AttemptState::kRunning;
+    if (running && task.status.state != TaskState::kRunning) {
+      return Corrupt(
+          absl::StrCat("an attempt runs but its task does not; task=", attempt.task.str()));
+    }
+    if (running) RecoverLease(state, rank, attempt, now.monotonic);
+    task.attempts.push_back(std::move(attempt));
+  }
+  for (const auto& [age, job] : state.jobs) {
+    for (const Task& task : job->tasks) {
+      const bool leased =
+          !task.attempts.empty() && task.attempts.back().state == AttemptState::kRunning;
+      if (leased != (task.status.state == TaskState::kRunning) ||
+          task.status.attempts != static_cast<int32_t>(task.attempts.size())) {
+        return Corrupt(absl::StrCat("a task and its attempts disagree; job=", job->record.id.str(),
+                                    " task=", task.name));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Running tasks lead their key; of the others the oldest does. All that may run is looked at in the
+// first step.
+void RecoverQueue(Core::State& state, MonotonicTime now) {
+  for (const TaskState wanted : {TaskState::kRunning, TaskState::kQueued}) {
+    for (auto& [age, job] : state.jobs) {
+      for (size_t i = 0; i < job->tasks.size(); ++i) {
+        Task& task = job->tasks[i];
+        if (task.status.state != wanted) continue;
+        const TaskRank rank{age, static_cast<int32_t>(i)};
+        bool leads = true;
+        if (!task.key.empty()) {
+          const auto [execution, first] =
+              state.executions.try_emplace(state.KeyOf(rank), Execution{rank, {}});
+          leads = first;
+          if (!first && wanted == TaskState::kQueued) {
+            execution->second.followers.insert(rank);
+            task.wait = Task::Wait::kFollows;
+          }
+        }
+        if (wanted != TaskState::kQueued || !leads) continue;
+        const bool bundles = task.bundle_group != ReadyQueue::kAlone && !task.status.solo &&
+                             task.status.checkpoint.digest.empty();
+        task.wait = Task::Wait::kReady;
+        task.place = {task.requirement, bundles ? task.bundle_group : ReadyQueue::kAlone};
+        task.ready_since = now;
+        state.ready.Add(rank, task.place);
+      }
+    }
+  }
+  for (auto& [age, job] : state.jobs) {
+    for (size_t i = 0; i < job->tasks.size(); ++i) {
+      const Task& task = job->tasks[i];
+      if (task.status.state == TaskState::kBlocked && task.blocked_on == 0) {
+        state.unblocked.push_back(TaskRank{age, static_cast<int32_t>(i)});
+      }
+    }
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Core> Core::Recover(const CoreConfig& config, storage::StateImage image,
+                                   Instant now) {
+  auto state = std::make_unique<State>();
+  state->config = config;
+  state->last_revision = image.last_revision;
+  RecoverBlobs(*state, image, now);
+  DISTILL_RETURN_IF_ERROR(RecoverJobs(*state, image, now));
+  DISTILL_RETURN_IF_ERROR(RecoverAttempts(*state, image, now));
+  RecoverQueue(*state, now.monotonic);
+  return Core(std::move(state));
+}
+
+}  // namespace distill::server

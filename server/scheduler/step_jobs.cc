@@ -1,0 +1,359 @@
+// Jobs and the readiness of their tasks: submission, cancellation, release of dependents, and one
+// result for each task key of a project.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "server/scheduler/core_step.h"
+#include "server/scheduler/graph_check.h"
+
+namespace distill::server {
+
+using storage::JobState;
+using storage::TaskState;
+
+absl::Status CoreStep::CheckJob(const SubmitJob& event) const {
+  if (state_.age_of.contains(event.job.id)) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("cannot submit job: its id is taken; job=", event.job.id.str()));
+  }
+  const absl::Status graph = CheckGraph(event.job, event.tasks);
+  if (!graph.ok()) return graph;
+  for (const storage::TaskRecord& task : event.tasks) {
+    for (const storage::TaskInput& input : task.definition.inputs) {
+      if (!input.producer.empty() || state_.IsPresent(input.given)) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("cannot submit job: a given artifact is not stored, upload it first; task=",
+                       task.definition.name, " input=", input.name, " digest=", input.given.str()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void CoreStep::On(uint64_t call, SubmitJob& event) {
+  const auto request_key = std::make_pair(event.job.project, event.request_id);
+  if (!event.request_id.empty()) {
+    const auto known = state_.requests.find(request_key);
+    if (known != state_.requests.end()) {
+      if (known->second.first == event.body) {
+        return ReplyTo(call, SubmitJobReply{known->second.second, /*existed=*/true});
+      }
+      return Refuse(call, absl::AlreadyExistsError(absl::StrCat(
+                              "cannot submit job: request_id was used for another job; request_id=",
+                              event.request_id.str(), " job=", known->second.second.str())));
+    }
+  }
+  absl::Status status = CheckJob(event);
+  if (!status.ok()) return Refuse(call, std::move(status));
+
+  auto owned = std::make_unique<Job>();
+  Job& job = *owned;
+  job.record = std::move(event.job);
+  job.request = event.request_id;
+  job.record.status = storage::JobStatus{};
+  job.record.create_time = now_.wall;
+  job.counts.total = static_cast<int32_t>(event.tasks.size());
+  job.open_tasks = job.counts.total;
+  storage::EventRecord created = NewEvent(job);
+  const int64_t age = created.revision;
+  job.record.create_revision = age;
+  job.record.status.revision = age;
+  effects_.mutations.push_back(storage::InsertJob{job.record});
+  effects_.mutations.push_back(storage::AppendEvent{std::move(created)});
+  if (!event.request_id.empty()) {
+    effects_.mutations.push_back(storage::PutRequest{
+        storage::RequestRecord{job.record.project, event.request_id, event.body, job.record.id}});
+    state_.requests.emplace(request_key, std::make_pair(event.body, job.record.id));
+  }
+  int32_t index = 0;
+  for (storage::TaskRecord& task : event.tasks) {
+    task.job = job.record.id;
+    task.id = storage::MakeTaskId(task.job, task.definition.name);
+    task.definition.index = index++;
+    task.status = storage::TaskStatus{};
+    storage::EventRecord planned = NewEvent(job);
+    planned.task = task.definition.name;
+    planned.task_state = TaskState::kBlocked;
+    task.status.revision = planned.revision;
+    effects_.mutations.push_back(storage::InsertTask{task});
+    effects_.mutations.push_back(storage::AppendEvent{std::move(planned)});
+  }
+  state_.AddTasks(job, std::move(event.tasks));
+  for (const Task& task : job.tasks) {
+    for (const InputSlot& input : task.inputs) {
+      if (input.producer < 0) Touch(input.given);
+    }
+    if (task.blocked_on == 0) {
+      state_.unblocked.push_back(TaskRank{age, static_cast<int32_t>(&task - job.tasks.data())});
+    }
+  }
+  const JobId id = job.record.id;
+  state_.age_of.emplace(id, age);
+  state_.jobs.emplace(age, std::move(owned));
+  ReplyTo(call, SubmitJobReply{id, /*existed=*/false});
+}
+
+void CoreStep::On(uint64_t call, CancelJob& event) {
+  Job* job = state_.FindJob(event.job);
+  if (job == nullptr) {
+    return Refuse(call, absl::NotFoundError(
+                            absl::StrCat("cannot cancel job: no such job; job=", event.job.str())));
+  }
+  if (job->record.status.state == JobState::kRunning) {
+    MoveJob(*job, JobState::kCancelling);
+    StopJob(*job);
+    FinishJobIfDone(*job);
+  }
+  ReplyTo(call, Done{});
+}
+
+void CoreStep::On(uint64_t call, AttachJobArtifacts& event) {
+  Job* job = state_.FindJob(event.job);
+  if (job == nullptr) {
+    return Refuse(call, absl::NotFoundError(absl::StrCat(
+                            "cannot attach artifacts: no such job; job=", event.job.str())));
+  }
+  if (!storage::IsTerminal(job->record.status.state)) {
+    return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
+                            "cannot attach artifacts: the job still runs; job=", event.job.str())));
+  }
+  for (const storage::NamedBlob& blob : event.artifacts) {
+    if (Touch(blob.digest)) continue;
+    return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
+                            "cannot attach artifacts: blob is not stored; job=", event.job.str(),
+                            " digest=", blob.digest.str())));
+  }
+  std::vector<storage::NamedBlob>& kept = job->record.status.artifacts;
+  for (storage::NamedBlob& blob : event.artifacts) {
+    const auto same_name = std::find_if(kept.begin(), kept.end(),
+                                        [&](const auto& other) { return other.name == blob.name; });
+    if (same_name != kept.end()) {
+      *same_name = std::move(blob);
+    } else {
+      kept.push_back(std::move(blob));
+    }
+  }
+  effects_.mutations.push_back(storage::UpdateJob{job->record.id, job->record.status});
+  ReplyTo(call, Done{});
+}
+
+void CoreStep::Unblock() {
+  while (!state_.unblocked.empty()) {
+    const TaskRank rank = state_.unblocked.front();
+    state_.unblocked.pop_front();
+    const Task& task = state_.TaskAt(rank);
+    if (task.status.state == TaskState::kBlocked && task.blocked_on == 0) BecomeReady(rank);
+  }
+}
+
+void CoreStep::BecomeReady(TaskRank rank) {
+  Task& task = state_.TaskAt(rank);
+  for (const InputSlot& input : task.inputs) {
+    if (input.producer >= 0 || Touch(input.given)) continue;
+    return FailTask(rank,
+                    absl::StrCat("given artifact is no longer stored; input=",
+                                 state_.strings.At(input.name), " digest=", input.given.str()));
+  }
+  if (!task.key.empty()) {
+    const auto known = state_.results.find(state_.KeyOf(rank));
+    if (known != state_.results.end()) {
+      const std::vector<storage::NamedBlob>& outputs = known->second.outputs;
+      if (std::all_of(outputs.begin(), outputs.end(),
+                      [&](const auto& output) { return Touch(output.digest); })) {
+        const storage::ResultRecord result = known->second;
+        return SucceedByReuse(rank, result);
+      }
+      effects_.mutations.push_back(storage::DeleteResult{known->second.project, known->second.key});
+      state_.results.erase(known);
+    }
+  }
+  Move(rank, TaskEvent::kInputsReady);
+  JoinExecution(rank);
+}
+
+void CoreStep::JoinExecution(TaskRank rank) {
+  Task& task = state_.TaskAt(rank);
+  if (!task.key.empty()) {
+    const auto [execution, first] =
+        state_.executions.try_emplace(state_.KeyOf(rank), Execution{rank, {}});
+    if (!first && execution->second.leader != rank) {
+      ++effects_.counts.followers_joined;
+      execution->second.followers.insert(rank);
+      task.wait = Task::Wait::kFollows;
+      return;
+    }
+    if (first) ++effects_.counts.results_missed;
+  }
+  Enqueue(rank, absl::ZeroDuration());
+}
+
+void CoreStep::LeaveExecution(TaskRank rank) {
+  const Task& task = state_.TaskAt(rank);
+  if (task.key.empty()) return;
+  const auto found = state_.executions.find(state_.KeyOf(rank));
+  if (found == state_.executions.end() || found->second.leader != rank) return;
+  Execution& execution = found->second;
+  if (execution.followers.empty()) {
+    state_.executions.erase(found);
+    return;
+  }
+  const TaskRank next = *execution.followers.begin();
+  execution.followers.erase(execution.followers.begin());
+  execution.leader = next;
+  Task& heir = state_.TaskAt(next);
+  heir.wait = Task::Wait::kNone;
+  // Equal keys mean equal bits, so the heir goes on where the other stopped.
+  if (heir.status.checkpoint.digest.empty() && !task.status.checkpoint.digest.empty()) {
+    heir.status.checkpoint = task.status.checkpoint;
+    WriteTask(next);
+  }
+  Enqueue(next, absl::ZeroDuration());
+}
+
+void CoreStep::Enqueue(TaskRank rank, absl::Duration delay) {
+  Task& task = state_.TaskAt(rank);
+  DISTILL_CHECK(task.wait == Task::Wait::kNone, "a task waits in one place");
+  if (delay > absl::ZeroDuration()) {
+    task.wait = Task::Wait::kBackoff;
+    task.not_before = now_.monotonic + delay;
+    state_.backoffs.emplace(task.not_before.since_start, rank);
+    return;
+  }
+  // An attempt that resumes is at another step than its fellows.
+  const bool bundles = task.bundle_group != ReadyQueue::kAlone && !task.status.solo &&
+                       task.status.checkpoint.digest.empty();
+  task.wait = Task::Wait::kReady;
+  task.place = {task.requirement, bundles ? task.bundle_group : ReadyQueue::kAlone};
+  task.ready_since = now_.monotonic;
+  state_.ready.Add(rank, task.place);
+  state_.match_wanted = true;
+}
+
+void CoreStep::Dequeue(TaskRank rank) {
+  Task& task = state_.TaskAt(rank);
+  switch (task.wait) {
+    case Task::Wait::kNone:
+      break;
+    case Task::Wait::kReady:
+      state_.ready.Remove(rank, task.place);
+      break;
+    case Task::Wait::kBackoff:
+      state_.backoffs.erase({task.not_before.since_start, rank});
+      break;
+    case Task::Wait::kFollows:
+      state_.executions.at(state_.KeyOf(rank)).followers.erase(rank);
+      break;
+  }
+  task.wait = Task::Wait::kNone;
+}
+
+void CoreStep::Succeed(TaskRank rank, TaskEvent event, std::vector<storage::NamedBlob> results) {
+  Job& job = state_.JobAt(rank);
+  Task& task = state_.TaskAt(rank);
+  task.status.results = std::move(results);
+  task.status.failure_message.clear();
+  Move(rank, event);
+  RecordResult(rank);
+  for (const int32_t index : task.dependents) {
+    Task& dependent = job.tasks[static_cast<size_t>(index)];
+    --dependent.blocked_on;
+    if (dependent.blocked_on == 0 && dependent.status.state == TaskState::kBlocked) {
+      state_.unblocked.push_back(TaskRank{rank.job_age, index});
+    }
+  }
+  if (!task.key.empty()) {
+    const auto found = state_.executions.find(state_.KeyOf(rank));
+    if (found != state_.executions.end() && found->second.leader == rank) {
+      const auto followers = std::move(found->second.followers);
+      state_.executions.erase(found);
+      storage::ResultRecord result{job.record.project, task.key, state_.IdOf(rank),
+                                   task.status.results};
+      for (const TaskRank follower : followers) {
+        state_.TaskAt(follower).wait = Task::Wait::kNone;
+        SucceedByReuse(follower, result);
+      }
+    }
+  }
+  FinishJobIfDone(job);
+}
+
+void CoreStep::SucceedByReuse(TaskRank rank, const storage::ResultRecord& result) {
+  ++effects_.counts.results_reused;
+  Task& task = state_.TaskAt(rank);
+  task.status.reused_from = result.task;
+  task.status.winner_attempt = 0;
+  Succeed(rank, TaskEvent::kReused, result.outputs);
+}
+
+void CoreStep::RecordResult(TaskRank rank) {
+  const Task& task = state_.TaskAt(rank);
+  if (task.key.empty()) return;
+  const ResultKey key = state_.KeyOf(rank);
+  const auto known = state_.results.find(key);
+  if (known != state_.results.end()) {
+    if (known->second.outputs == task.status.results) return;
+    // The key says that these had to be the same bits. The first result stays, if it is still
+    // there.
+    ++effects_.counts.nondeterminism_detected;
+    const std::vector<storage::NamedBlob>& outputs = known->second.outputs;
+    if (std::all_of(outputs.begin(), outputs.end(),
+                    [&](const auto& output) { return state_.IsPresent(output.digest); })) {
+      return;
+    }
+  }
+  storage::ResultRecord result{key.first, key.second, state_.IdOf(rank), task.status.results};
+  effects_.mutations.push_back(storage::PutResult{result});
+  state_.results[key] = std::move(result);
+}
+
+void CoreStep::FailTask(TaskRank rank, std::string message) {
+  Job& job = state_.JobAt(rank);
+  Task& task = state_.TaskAt(rank);
+  task.status.failure_message = std::move(message);
+  Move(rank, TaskEvent::kBudgetSpent);
+  LeaveExecution(rank);
+  if (!job.stopping()) {
+    job.record.status.failure_message =
+        absl::StrCat("task ", task.name, " failed: ", task.status.failure_message);
+    AppendJobEvent(job);
+    StopJob(job);
+  }
+  FinishJobIfDone(job);
+}
+
+void CoreStep::CancelTask(TaskRank rank) {
+  Dequeue(rank);
+  Move(rank, TaskEvent::kCancelled);
+  LeaveExecution(rank);
+}
+
+void CoreStep::StopJob(Job& job) {
+  for (size_t i = 0; i < job.tasks.size(); ++i) {
+    const TaskRank rank{job.record.create_revision, static_cast<int32_t>(i)};
+    const Task& task = job.tasks[i];
+    switch (task.status.state) {
+      case TaskState::kBlocked:
+      case TaskState::kQueued:
+        CancelTask(rank);
+        break;
+      case TaskState::kRunning:
+        notify_.insert(task.attempts.back().worker);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+void CoreStep::FinishJobIfDone(Job& job) {
+  if (job.open_tasks > 0 || storage::IsTerminal(job.record.status.state)) return;
+  if (job.record.status.state == JobState::kCancelling) {
+    MoveJob(job, JobState::kCancelled);
+  } else if (!job.record.status.failure_message.empty()) {
+    MoveJob(job, JobState::kFailed);
+  } else {
+    MoveJob(job, JobState::kSucceeded);
+  }
+}
+
+}  // namespace distill::server

@@ -1,0 +1,211 @@
+// Workers: who is there, which leases go on, and what each is told to do.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "server/scheduler/core_step.h"
+
+namespace distill::server {
+
+using storage::AttemptState;
+using storage::TaskState;
+
+Worker* CoreStep::Hear(const WorkerId& id) {
+  const auto found = state_.workers.find(id);
+  if (found == state_.workers.end()) return nullptr;
+  found->second.last_seen = now_.monotonic;
+  found->second.last_seen_wall = now_.wall;
+  return &found->second;
+}
+
+void CoreStep::On(uint64_t call, RegisterWorker& event) {
+  if (event.info.id.empty() || event.info.slots < 1) {
+    return Refuse(call, absl::InvalidArgumentError(absl::StrCat(
+                            "cannot register worker: it needs an id and at least one slot; worker=",
+                            event.info.id.str(), " slots=", event.info.slots)));
+  }
+  ForgetOldWorkers();
+  const WorkerId id = event.info.id;
+  Worker& worker = state_.workers[id];
+  Hear(id);
+  worker.info = std::move(event.info);
+  worker.registered = true;
+  // An open poll belongs to the worker's life before; whatever it would be granted might be lost.
+  if (worker.open_poll != 0) AnswerPoll(worker.open_poll);
+
+  Directives reply;
+  std::set<LeaseId> claimed;
+  for (const LeaseRef& lease : event.leases) {
+    if (Renew(lease, id)) {
+      claimed.insert(lease.lease_id);
+    } else {
+      reply.directives.push_back(Directive{Directive::Kind::kAbandonAttempt, lease});
+    }
+  }
+  std::vector<LeaseId> orphans;
+  for (const auto& [set, leases] : worker.sets) {
+    for (const LeaseId& lease : leases) {
+      if (claimed.count(lease) == 0) orphans.push_back(lease);
+    }
+  }
+  for (const LeaseId& lease : orphans) ExpireLease(lease, "worker came back without it");
+  for (Directive& directive : TakeDirectives(id, worker)) {
+    reply.directives.push_back(std::move(directive));
+  }
+  state_.match_wanted = true;
+  ReplyTo(call, std::move(reply));
+}
+
+void CoreStep::On(uint64_t call, Heartbeat& event) {
+  Worker* worker = Hear(event.worker);
+  Directives reply;
+  for (LeaseProgress& item : event.leases) {
+    if (!Renew(item.lease, event.worker)) {
+      reply.directives.push_back(
+          Directive{Directive::Kind::kAbandonAttempt, std::move(item.lease)});
+      continue;
+    }
+    Lease& lease = state_.leases.at(item.lease.lease_id);
+    lease.started = lease.started || item.started;
+    if (lease.started) lease.release_requested = false;
+    lease.has_progress = true;
+    lease.progress = item.progress;
+    effects_.progress.push_back(ProgressNews{item.lease.job, item.lease.task, lease.worker,
+                                             lease.attempt, std::move(item.progress)});
+    TakeCheckpoint(lease.task, item.checkpoint);
+  }
+  if (worker == nullptr || !worker->registered) {
+    reply.directives.push_back(Directive{Directive::Kind::kRegister, LeaseRef{}});
+  }
+  if (worker != nullptr) {
+    for (Directive& directive : TakeDirectives(event.worker, *worker)) {
+      reply.directives.push_back(std::move(directive));
+    }
+  }
+  ReplyTo(call, std::move(reply));
+}
+
+void CoreStep::On(uint64_t call, SetDraining& event) {
+  const auto worker = state_.workers.find(event.worker);
+  const bool was_draining = state_.draining.count(event.worker) != 0;
+  if (worker == state_.workers.end() && !was_draining) {
+    return Refuse(
+        call, absl::NotFoundError(absl::StrCat("cannot drain worker: never heard of it; worker=",
+                                               event.worker.str())));
+  }
+  if (event.draining != was_draining) {
+    effects_.mutations.push_back(
+        storage::PutWorker{storage::WorkerRecord{event.worker, event.draining}});
+    if (event.draining) {
+      state_.draining.insert(event.worker);
+      notify_.insert(event.worker);
+    } else {
+      state_.draining.erase(event.worker);
+      state_.match_wanted = true;
+    }
+    if (worker != state_.workers.end()) worker->second.drain_announced = false;
+  }
+  ReplyTo(call, Done{});
+}
+
+bool CoreStep::Renew(const LeaseRef& lease, const WorkerId& worker) {
+  const absl::StatusOr<Named> named = Find(lease);
+  if (!named.ok()) return false;
+  if (named->attempt->state == AttemptState::kExpired) return Revive(*named, worker);
+  if (named->attempt->state != AttemptState::kRunning) {
+    ++effects_.counts.stale_calls_rejected;
+    return false;
+  }
+  Lease& live = state_.leases.at(lease.lease_id);
+  state_.lease_deadlines.erase({live.deadline.since_start, lease.lease_id});
+  live.deadline = now_.monotonic + state_.config.lease_duration;
+  state_.lease_deadlines.emplace(live.deadline.since_start, lease.lease_id);
+  return true;
+}
+
+bool CoreStep::Revive(const Named& named, const WorkerId& id) {
+  Task& task = state_.TaskAt(named.rank);
+  storage::AttemptRecord& attempt = *named.attempt;
+  const auto worker = state_.workers.find(id);
+  const bool free_slot =
+      worker != state_.workers.end() && attempt.worker == id &&
+      (worker->second.sets.count(attempt.lease_set) != 0 ||
+       static_cast<int32_t>(worker->second.sets.size()) < worker->second.info.slots);
+  const bool held_by_none =
+      task.status.state == TaskState::kQueued && task.wait != Task::Wait::kFollows;
+  if (!free_slot || !held_by_none || attempt.number != task.status.attempts ||
+      state_.JobAt(named.rank).stopping()) {
+    ++effects_.counts.stale_calls_rejected;
+    return false;
+  }
+  DISTILL_CHECK(IsAllowed(attempt.state, AttemptState::kRunning), "expired attempts may revive");
+  if (attempt.charged) --task.status.infrastructure_failures;
+  attempt.charged = false;
+  attempt.state = AttemptState::kRunning;
+  attempt.failure_class = storage::FailureClass::kNone;
+  attempt.message.clear();
+  attempt.finish_time = storage::kUnsetTime;
+  task.status.failure_message.clear();
+  Dequeue(named.rank);
+  WriteAttempt(attempt);
+  Move(named.rank, TaskEvent::kRevived, id);
+  AddLease(named.rank, attempt);
+  return true;
+}
+
+void CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) {
+  Lease lease;
+  lease.task = rank;
+  lease.attempt = attempt.number;
+  lease.worker = attempt.worker;
+  lease.set = attempt.lease_set;
+  lease.deadline = now_.monotonic + state_.config.lease_duration;
+  state_.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
+  state_.workers[attempt.worker].sets[attempt.lease_set].insert(attempt.lease_id);
+  state_.leases.emplace(attempt.lease_id, std::move(lease));
+}
+
+bool CoreStep::HasNews(const WorkerId& id, const Worker& worker) const {
+  if (state_.draining.count(id) != 0 && !worker.drain_announced) return true;
+  for (const auto& [set, leases] : worker.sets) {
+    for (const LeaseId& lease_id : leases) {
+      const Lease& lease = state_.leases.at(lease_id);
+      if (!lease.stop_announced && state_.JobAt(lease.task).stopping()) return true;
+      if (lease.release_requested && !lease.release_announced) return true;
+    }
+  }
+  return false;
+}
+
+std::vector<Directive> CoreStep::TakeDirectives(const WorkerId& id, Worker& worker) {
+  std::vector<Directive> directives;
+  if (state_.draining.count(id) != 0) {
+    directives.push_back(Directive{Directive::Kind::kDrain, LeaseRef{}});
+    worker.drain_announced = true;
+  }
+  for (const auto& [set, leases] : worker.sets) {
+    for (const LeaseId& lease_id : leases) {
+      Lease& lease = state_.leases.at(lease_id);
+      if (state_.JobAt(lease.task).stopping()) {
+        directives.push_back(
+            Directive{Directive::Kind::kStopAttempt, RefOf(state_, lease_id, lease)});
+        lease.stop_announced = true;
+      } else if (lease.release_requested) {
+        directives.push_back(
+            Directive{Directive::Kind::kReleaseIfUnstarted, RefOf(state_, lease_id, lease)});
+        lease.release_announced = true;
+      }
+    }
+  }
+  return directives;
+}
+
+void CoreStep::ForgetOldWorkers() {
+  for (auto worker = state_.workers.begin(); worker != state_.workers.end();) {
+    const bool old = worker->second.sets.empty() && worker->second.open_poll == 0 &&
+                     now_.monotonic - worker->second.last_seen >= state_.config.worker_retention;
+    worker = old ? state_.workers.erase(worker) : std::next(worker);
+  }
+}
+
+}  // namespace distill::server

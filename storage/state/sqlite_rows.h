@@ -1,0 +1,34 @@
+// How each record becomes a row of the schema, and back.
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/state/records.h"
+#include "storage/state/sqlite_connection.h"
+
+namespace distill::storage {
+
+// Applies one mutation inside the caller's transaction.
+absl::Status ApplyMutation(SqliteConnection& connection, const Mutation& mutation);
+
+// Columns in the order in which the readers below expect them, for "SELECT <columns> FROM ...".
+extern const char kJobColumns[];
+extern const char kTaskColumns[];
+extern const char kAttemptColumns[];
+extern const char kEventColumns[];
+
+// Read the current row.
+absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row);
+absl::StatusOr<TaskRecord> ReadTask(SqliteStatement& row);
+absl::StatusOr<AttemptRecord> ReadAttempt(SqliteStatement& row);
+EventRecord ReadEvent(SqliteStatement& row);
+// digest, size_bytes, type, state, create_time
+absl::StatusOr<BlobRecord> ReadBlob(SqliteStatement& row);
+// digest, task, attempt, output, inputs
+absl::StatusOr<LineageRecord> ReadLineage(SqliteStatement& row);
+// project, task_key, task, outputs
+absl::StatusOr<ResultRecord> ReadResult(SqliteStatement& row);
+// project, request, body, job
+absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row);
+
+}  // namespace distill::storage
