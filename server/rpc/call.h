@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "grpcpp/grpcpp.h"
-#include "server/io/io_executor.h"
 #include "server/rpc/grpc_status.h"
+#include "server/rpc/io_executor.h"
 #include "server/rpc/validate.h"
 
 namespace distill::server {

@@ -9,9 +9,9 @@
 #include "base/metrics.h"
 #include "base/random_ids.h"
 #include "server/engine/driver.h"
-#include "server/io/io_executor.h"
-#include "server/report/report_publisher.h"
 #include "server/rpc/dataset_catalog.h"
+#include "server/rpc/io_executor.h"
+#include "server/rpc/report_publisher.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/state_store.h"
 

@@ -1,4 +1,4 @@
-#include "server/report/report_publisher.h"
+#include "server/rpc/report_publisher.h"
 
 #include <algorithm>
 #include <string>

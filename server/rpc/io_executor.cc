@@ -1,4 +1,4 @@
-#include "server/io/io_executor.h"
+#include "server/rpc/io_executor.h"
 
 #include <pthread.h>
 

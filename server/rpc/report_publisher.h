@@ -11,7 +11,7 @@
 #include "base/ids.h"
 #include "base/mutex.h"
 #include "server/engine/driver.h"
-#include "server/io/io_executor.h"
+#include "server/rpc/io_executor.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/state_store.h"
 

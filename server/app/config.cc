@@ -1,0 +1,165 @@
+#include "server/app/config.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <iostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace distill::server {
+namespace {
+
+void AddOptions(CLI::App& app, ServerConfig& config) {
+  app.add_option("--data-dir", config.data_dir,
+                 "Folder of the database and the blobs; made if absent")
+      ->required();
+  app.add_option("--listen", config.listen, "Address of the gRPC API; port 0: any free one")
+      ->capture_default_str();
+  app.add_option("--http", config.http,
+                 "Address of /metrics, /healthz, /readyz and the status page; "
+                 "empty: none")
+      ->capture_default_str();
+  app.add_option("--addresses-file", config.addresses_file,
+                 "File that gets grpc=HOST:PORT and http=HOST:PORT once the server is ready");
+  app.add_flag("--insecure-allow-plaintext", config.insecure_allow_plaintext,
+               "Serve unencrypted beyond this machine; for trusted networks only");
+  app.add_option("--lease-seconds", config.lease_seconds,
+                 "A lease that is not renewed for this long is lost; 2 to 3600")
+      ->capture_default_str();
+  app.add_option("--heartbeat-seconds", config.heartbeat_seconds,
+                 "How often workers report; at most a third of the lease")
+      ->capture_default_str();
+  app.add_option("--max-disk-bytes", config.max_disk_bytes, "Cap of all blobs; 0: none")
+      ->capture_default_str();
+  app.add_option("--min-free-disk-bytes", config.min_free_disk_bytes,
+                 "New uploads must leave that much free on the disk")
+      ->capture_default_str();
+  app.add_option("--job-retention-hours", config.job_retention_hours,
+                 "Finished jobs are kept for this long")
+      ->capture_default_str();
+  app.add_option("--blob-grace-hours", config.blob_grace_hours,
+                 "Blobs that nothing refers to are kept for this long")
+      ->capture_default_str();
+  app.add_option("--collect-interval-seconds", config.collect_interval_seconds,
+                 "Pause between two rounds of retention; 1 to 86400")
+      ->capture_default_str();
+  app.add_option("--query-threads", config.query_threads, "Threads that read the database; 1 to 64")
+      ->capture_default_str();
+  app.add_option("--transfer-threads", config.transfer_threads,
+                 "Threads that read and write blobs; 1 to 64")
+      ->capture_default_str();
+  app.add_option("--log-level", config.log_level, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.add_option("--log-format", config.log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
+absl::Status InRange(absl::string_view flag, double value, double low, double high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot start server: ", flag, ": got ", value, ", want ", low, " to ", high));
+}
+
+bool IsLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
+}
+
+absl::Status CheckAddress(absl::string_view flag, const std::string& address, bool plaintext_ok) {
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
+  if (!parsed.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot start server: ", flag, ": ", std::string(parsed.status().message())));
+  }
+  if (IsLoopback(parsed->host) || plaintext_ok) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "cannot start server: ", flag, ": got ", address,
+      ", want a loopback address such as 127.0.0.1:7700, since traffic is not encrypted; "
+      "--insecure-allow-plaintext allows it on a trusted network"));
+}
+
+}  // namespace
+
+CommandLine ParseCommandLine(int argc, const char* const* argv) {
+  CommandLine line;
+  CLI::App app("The control plane of Distillery: jobs, tasks, leases and artifacts.",
+               "distill-server");
+  app.set_version_flag("--version", DISTILL_VERSION);
+  AddOptions(app, line.config);
+  bool print_config = false;
+  bool check_config = false;
+  app.add_flag("--print-config", print_config, "Print all settings and exit");
+  app.add_flag("--check-config", check_config, "Check all settings and exit");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    line.action = CommandLine::Action::kExit;
+    line.exit_code = app.exit(error) == 0 ? 0 : 2;
+    return line;
+  }
+  if (print_config) line.action = CommandLine::Action::kPrintConfig;
+  if (check_config) line.action = CommandLine::Action::kCheckConfig;
+  return line;
+}
+
+absl::Status ValidateConfig(const ServerConfig& config) {
+  if (config.data_dir.empty()) {
+    return absl::InvalidArgumentError(
+        "cannot start server: --data-dir: got nothing, want a folder");
+  }
+  DISTILL_RETURN_IF_ERROR(CheckAddress("--listen", config.listen, config.insecure_allow_plaintext));
+  if (!config.http.empty()) {
+    DISTILL_RETURN_IF_ERROR(CheckAddress("--http", config.http, config.insecure_allow_plaintext));
+  }
+  DISTILL_RETURN_IF_ERROR(InRange("--lease-seconds", config.lease_seconds, 2, 3600));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--heartbeat-seconds", config.heartbeat_seconds, 0.1, config.lease_seconds / 3));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--max-disk-bytes", static_cast<double>(config.max_disk_bytes), 0, 1e18));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--min-free-disk-bytes", static_cast<double>(config.min_free_disk_bytes), 0, 1e18));
+  DISTILL_RETURN_IF_ERROR(InRange("--job-retention-hours", config.job_retention_hours, 0, 1e6));
+  DISTILL_RETURN_IF_ERROR(InRange("--blob-grace-hours", config.blob_grace_hours, 0, 1e6));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--collect-interval-seconds", config.collect_interval_seconds, 1, 86400));
+  DISTILL_RETURN_IF_ERROR(InRange("--query-threads", config.query_threads, 1, 64));
+  return InRange("--transfer-threads", config.transfer_threads, 1, 64);
+}
+
+std::string PrintConfig(const ServerConfig& config) {
+  return absl::StrCat(
+      "data-dir = ", config.data_dir, "\nlisten = ", config.listen, "\nhttp = ", config.http,
+      "\naddresses-file = ", config.addresses_file,
+      "\ninsecure-allow-plaintext = ", config.insecure_allow_plaintext ? "true" : "false",
+      "\nlease-seconds = ", config.lease_seconds,
+      "\nheartbeat-seconds = ", config.heartbeat_seconds,
+      "\nmax-disk-bytes = ", config.max_disk_bytes,
+      "\nmin-free-disk-bytes = ", config.min_free_disk_bytes,
+      "\njob-retention-hours = ", config.job_retention_hours,
+      "\nblob-grace-hours = ", config.blob_grace_hours,
+      "\ncollect-interval-seconds = ", config.collect_interval_seconds,
+      "\nquery-threads = ", config.query_threads, "\ntransfer-threads = ", config.transfer_threads,
+      "\nlog-level = ", config.log_level, "\nlog-format = ", config.log_format, "\n");
+}
+
+absl::StatusOr<HostPort> ParseHostPort(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  HostPort parsed;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(text.substr(colon + 1), &parsed.port) || parsed.port < 0 ||
+      parsed.port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("got \"", text, "\", want HOST:PORT such as 127.0.0.1:7700"));
+  }
+  parsed.host = text.substr(0, colon);
+  if (parsed.host.size() > 2 && parsed.host.front() == '[' && parsed.host.back() == ']') {
+    parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
+  }
+  return parsed;
+}
+
+}  // namespace distill::server

@@ -1,0 +1,56 @@
+// What an operator can set about a server, from flags, with the defaults and the limits of each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace distill::server {
+
+struct ServerConfig {
+  std::string data_dir;
+  std::string listen = "127.0.0.1:7700";
+  std::string http = "127.0.0.1:7701";  // Empty: no HTTP.
+  std::string addresses_file;           // Empty: none.
+  bool insecure_allow_plaintext = false;
+  double lease_seconds = 30;
+  double heartbeat_seconds = 2;
+  int64_t max_disk_bytes = int64_t{50} << 30;  // Of blobs; 0: no cap.
+  int64_t min_free_disk_bytes = int64_t{1} << 30;
+  double job_retention_hours = 30 * 24;
+  double blob_grace_hours = 24;
+  double collect_interval_seconds = 600;
+  int query_threads = 2;
+  int transfer_threads = 4;
+  std::string log_level = "info";
+  std::string log_format = "text";
+};
+
+// What main should do.
+struct CommandLine {
+  enum class Action { kServe, kPrintConfig, kCheckConfig, kExit };
+  Action action = Action::kServe;
+  ServerConfig config;
+  int exit_code = 0;  // For kExit: --help, --version or a usage error, already printed.
+};
+
+// Parses the program's arguments. Prints help, the version and usage errors itself.
+CommandLine ParseCommandLine(int argc, const char* const* argv);
+
+// kInvalidArgument names the flag: bounds, and plaintext beyond this machine without
+// --insecure-allow-plaintext.
+absl::Status ValidateConfig(const ServerConfig& config);
+
+// All settings, one "flag = value" line each.
+std::string PrintConfig(const ServerConfig& config);
+
+struct HostPort {
+  std::string host;
+  int port = 0;
+};
+// Splits "127.0.0.1:0" or "[::1]:0". kInvalidArgument.
+absl::StatusOr<HostPort> ParseHostPort(const std::string& text);
+
+}  // namespace distill::server

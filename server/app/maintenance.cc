@@ -1,0 +1,127 @@
+#include "server/app/maintenance.h"
+
+#include <pthread.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace distill::server {
+namespace {
+
+std::string StateOf(const WorkerView& worker) {
+  if (!worker.live) return "lost";
+  if (worker.draining) return "draining";
+  return worker.slots_in_use >= worker.info.slots ? "busy" : "ready";
+}
+
+void SetWorkerGauges(const std::vector<WorkerView>& workers, absl::Time now, Metrics& metrics) {
+  std::map<std::string, int> counts = {{"ready", 0}, {"busy", 0}, {"draining", 0}, {"lost", 0}};
+  absl::Duration longest_silence;
+  for (const WorkerView& worker : workers) {
+    ++counts[StateOf(worker)];
+    if (worker.live) longest_silence = std::max(longest_silence, now - worker.last_seen);
+  }
+  for (const auto& [state, count] : counts) {
+    metrics.AddGauge("distill_workers", "Known workers, by state.", {{"state", state}}).Set(count);
+  }
+  metrics
+      .AddGauge("distill_worker_heartbeat_age_seconds",
+                "Of the live worker that has been silent longest.")
+      .Set(absl::ToDoubleSeconds(longest_silence));
+}
+
+}  // namespace
+
+Maintenance::Maintenance(MaintenanceConfig config, Driver& driver, const storage::BlobStore& blobs,
+                         const Clock& clock, Metrics& metrics)
+    : config_(std::move(config)),
+      driver_(&driver),
+      blobs_(&blobs),
+      clock_(&clock),
+      metrics_(&metrics),
+      last_collection_(metrics.AddGauge("distill_gc_last_success_timestamp_seconds",
+                                        "When unreferenced blobs were last removed.")) {}
+
+Maintenance::~Maintenance() { Stop(); }
+
+void Maintenance::Start() {
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "maintenance");
+}
+
+void Maintenance::Stop() {
+  {
+    MutexLock lock(mu_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void Maintenance::Run() {
+  MonotonicTime next_collection = clock_->Now() + config_.collect_interval;
+  while (true) {
+    RefreshGauges();
+    if (clock_->Now() >= next_collection) {
+      Collect();
+      next_collection = clock_->Now() + config_.collect_interval;
+    }
+    MutexLock lock(mu_);
+    if (!stopping_) {
+      changed_.WaitFor(mu_, std::min(config_.gauge_interval, config_.collect_interval));
+    }
+    if (stopping_) return;
+  }
+}
+
+void Maintenance::Collect() {
+  Gauge* const last_collection = &last_collection_;
+  const Clock* const clock = clock_;
+  driver_->Post(CollectGarbage(config_.retention),
+                [last_collection, clock](absl::StatusOr<CollectGarbageReply> reply) {
+                  if (!reply.ok()) {
+                    LogWarning("cannot apply retention", {{"cause", reply.status()}});
+                    return;
+                  }
+                  last_collection->Set(absl::ToDoubleSeconds(clock->WallNow() - absl::UnixEpoch()));
+                  if (reply->jobs_deleted > 0 || reply->blobs_marked > 0) {
+                    LogInfo("retention applied", {{"jobs_deleted", reply->jobs_deleted},
+                                                  {"blobs_marked", reply->blobs_marked},
+                                                  {"blob_bytes", reply->blob_bytes}});
+                  }
+                });
+}
+
+void Maintenance::RefreshGauges() {
+  struct statvfs disk = {};
+  if (statvfs(config_.data_dir.c_str(), &disk) == 0) {
+    const double unit = static_cast<double>(disk.f_frsize);
+    metrics_
+        ->AddGauge("distill_disk_free_bytes",
+                   "Free on the file system that holds the data directory.")
+        .Set(unit * static_cast<double>(disk.f_bavail));
+    metrics_
+        ->AddGauge("distill_disk_size_bytes",
+                   "Size of the file system that holds the data directory.")
+        .Set(unit * static_cast<double>(disk.f_blocks));
+  }
+  const absl::StatusOr<uint64_t> log_bytes = FileSize(absl::StrCat(config_.database_path, "-wal"));
+  metrics_->AddGauge("distill_db_wal_bytes", "Size of the write-ahead log.")
+      .Set(log_bytes.ok() ? static_cast<double>(*log_bytes) : 0.0);
+  metrics_->AddGauge("distill_blob_bytes", "Bytes in the object store.", {{"class", "all"}})
+      .Set(static_cast<double>(blobs_->used_bytes()));
+  Metrics* const metrics = metrics_;
+  const Clock* const clock = clock_;
+  driver_->PostQuery([metrics, clock](const Core* core, MonotonicTime now) {
+    if (core != nullptr) SetWorkerGauges(core->Workers(now), clock->WallNow(), *metrics);
+  });
+}
+
+}  // namespace distill::server

@@ -1,0 +1,55 @@
+// What a server does by the clock: retention, and gauges that nobody else keeps up to date.
+#pragma once
+
+#include <string>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/mutex.h"
+#include "server/engine/driver.h"
+#include "storage/blob/blob_store.h"
+
+namespace distill::server {
+
+struct MaintenanceConfig {
+  std::string data_dir;
+  std::string database_path;
+  CollectGarbage retention;
+  absl::Duration collect_interval = absl::Minutes(10);
+  absl::Duration gauge_interval = absl::Seconds(5);
+};
+
+// Owns one thread. Thread-safe.
+class Maintenance {
+ public:
+  // Everything is borrowed.
+  Maintenance(MaintenanceConfig config, Driver& driver, const storage::BlobStore& blobs,
+              const Clock& clock, Metrics& metrics);
+  // Stops.
+  ~Maintenance();
+
+  void Start();
+  // Joins the thread. Idempotent.
+  void Stop() ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Run() ABSL_LOCKS_EXCLUDED(mu_);
+  void Collect();
+  void RefreshGauges();
+
+  const MaintenanceConfig config_;
+  Driver* const driver_;
+  const storage::BlobStore* const blobs_;
+  const Clock* const clock_;
+  Metrics* const metrics_;
+  Gauge& last_collection_;
+  Mutex mu_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::thread thread_;
+};
+
+}  // namespace distill::server

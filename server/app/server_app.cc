@@ -1,0 +1,312 @@
+#include "server/app/server_app.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/observability_server.h"
+#include "base/prometheus_metrics.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "server/app/maintenance.h"
+#include "server/engine/driver.h"
+#include "server/rpc/artifact_service.h"
+#include "server/rpc/fleet_service.h"
+#include "server/rpc/job_service.h"
+#include "server/rpc/task_service.h"
+#include "server/rpc/worker_service.h"
+#include "server/web/status_page.h"
+#include "storage/blob/filesystem_blob_store.h"
+#include "storage/state/sqlite_state_store.h"
+
+namespace distill::server {
+namespace {
+
+constexpr int kMostMessageBytes = 4 << 20;
+constexpr int kMostMetadataBytes = 16 << 10;
+constexpr int kMostStreamsPerConnection = 1024;
+constexpr int kJobsOnStatusPage = 50;
+constexpr std::chrono::seconds kStopGrace(3);
+constexpr absl::Duration kPageWait = absl::Seconds(5);
+
+void SetServerArguments(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(kMostMessageBytes);
+  builder.SetMaxSendMessageSize(kMostMessageBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMostMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
+  // With it a second server would share the port instead of failing.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Workers ping every 20 s; we find out about dead ones by their leases, not by the connection.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+}
+
+std::string Address(const std::string& host, int port) {
+  const bool is_ipv6 = host.find(':') != std::string::npos;
+  return is_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+// One answer that another thread gives.
+template <typename Value>
+class Slot {
+ public:
+  void Set(Value value) {
+    MutexLock lock(mu_);
+    value_ = std::move(value);
+    changed_.NotifyAll();
+  }
+  std::optional<Value> Wait(absl::Duration timeout) {
+    MutexLock lock(mu_);
+    if (!value_.has_value()) changed_.WaitFor(mu_, timeout);
+    return value_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  std::optional<Value> value_ ABSL_GUARDED_BY(mu_);
+};
+
+class ServerAppImpl : public ServerApp {
+ public:
+  ServerAppImpl(const ServerConfig& config, const Dependencies& dependencies)
+      : config_(config), dependencies_(dependencies) {}
+  ~ServerAppImpl() override { Stop(); }
+
+  absl::Status Open() {
+    DISTILL_RETURN_IF_ERROR(OpenStores());
+    DISTILL_RETURN_IF_ERROR(OpenEngine());
+    DISTILL_RETURN_IF_ERROR(Listen());
+    DISTILL_RETURN_IF_ERROR(ListenHttp());
+    SetServing(true);
+    ready_ = true;
+    return WriteAddresses();
+  }
+
+  const std::string& grpc_address() const override { return grpc_address_; }
+  const std::string& http_address() const override { return http_address_; }
+
+  void Stop() override {
+    if (stopped_) return;
+    stopped_ = true;
+    ready_ = false;
+    SetServing(false);
+    if (maintenance_ != nullptr) maintenance_->Stop();
+    // First, so that long polls and watches end instead of holding the shutdown up.
+    if (driver_ != nullptr) driver_->Stop();
+    if (grpc_server_ != nullptr) {
+      grpc_server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
+      grpc_server_->Wait();
+    }
+    if (http_server_ != nullptr) http_server_->Stop();
+    if (queries_ != nullptr) queries_->Stop();
+    if (transfers_ != nullptr) transfers_->Stop();
+  }
+
+ private:
+  absl::Status OpenStores() {
+    DISTILL_RETURN_IF_ERROR(CreateDirectories(config_.data_dir));
+    absl::StatusOr<FileLock> lock = FileLock::Acquire(JoinPath(config_.data_dir, "lock"));
+    if (!lock.ok()) {
+      return Annotate(lock.status(),
+                      absl::StrCat("cannot use data directory ", config_.data_dir,
+                                   ": another server may be running on it; stop it or choose "
+                                   "another --data-dir"));
+    }
+    lock_.emplace(*std::move(lock));
+    DISTILL_ASSIGN_OR_RETURN(store_, storage::SqliteStateStore::Open(DatabasePath()));
+    storage::FilesystemBlobStore::Config blobs;
+    blobs.root = JoinPath(config_.data_dir, "blobs");
+    blobs.max_bytes = static_cast<uint64_t>(config_.max_disk_bytes);
+    blobs.low_water_free_bytes = static_cast<uint64_t>(config_.min_free_disk_bytes);
+    DISTILL_ASSIGN_OR_RETURN(blobs_, storage::FilesystemBlobStore::Open(std::move(blobs)));
+    queries_ = std::make_unique<IoExecutor>(
+        IoExecutorConfig{"queries", config_.query_threads, /*max_queue=*/4096}, metrics_);
+    transfers_ = std::make_unique<IoExecutor>(
+        IoExecutorConfig{"transfers", config_.transfer_threads, /*max_queue=*/4096}, metrics_);
+    return absl::OkStatus();
+  }
+
+  absl::Status OpenEngine() {
+    DriverConfig config;
+    config.core.lease_duration = absl::Seconds(config_.lease_seconds);
+    DriverDependencies dependencies;
+    dependencies.store = store_.get();
+    dependencies.clock = dependencies_.clock;
+    dependencies.ids = dependencies_.ids;
+    dependencies.metrics = &metrics_;
+    dependencies.unlink_blobs = [this](std::vector<Digest> digests) { Unlink(std::move(digests)); };
+    dependencies.on_fatal = [this](const absl::Status& status) {
+      ready_ = false;
+      LogError("the state store failed; nothing more is accepted", {{"cause", status}});
+      if (dependencies_.on_fatal) dependencies_.on_fatal(status);
+    };
+    DISTILL_ASSIGN_OR_RETURN(driver_, Driver::Open(config, dependencies));
+    reports_ = std::make_unique<ReportPublisher>(*driver_, *store_, *blobs_, *queries_);
+    driver_->Start();
+    return reports_->Recover();
+  }
+
+  // Called on the driver's thread.
+  void Unlink(std::vector<Digest> digests) {
+    const absl::Status queued = transfers_->Submit([this, digests = std::move(digests)] {
+      BlobsGone gone;
+      for (const Digest& digest : digests) {
+        const absl::Status deleted = blobs_->Delete(digest);
+        if (deleted.ok()) {
+          gone.digests.push_back(digest);
+        } else {
+          LogWarning("cannot remove blob", {{"digest", digest.str()}, {"cause", deleted}});
+        }
+      }
+      driver_->Post(std::move(gone), {});
+    });
+    // Asked for again after the next start.
+    if (!queued.ok()) LogWarning("cannot remove blobs now", {{"cause", queued}});
+  }
+
+  absl::Status Listen() {
+    RpcDependencies dependencies{driver_.get(),  store_.get(),        blobs_.get(),
+                                 queries_.get(), transfers_.get(),    &datasets_,
+                                 reports_.get(), dependencies_.clock, dependencies_.ids,
+                                 &metrics_,      RpcLimits()};
+    dependencies.limits.heartbeat_interval = absl::Seconds(config_.heartbeat_seconds);
+    dependencies.limits.lease_duration = absl::Seconds(config_.lease_seconds);
+    services_.push_back(std::make_unique<JobService>(dependencies));
+    services_.push_back(std::make_unique<TaskService>(dependencies));
+    services_.push_back(std::make_unique<FleetService>(dependencies));
+    services_.push_back(std::make_unique<WorkerService>(dependencies));
+    services_.push_back(std::make_unique<ArtifactService>(dependencies));
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    SetServerArguments(builder);
+    int port = 0;
+    builder.AddListeningPort(config_.listen, grpc::InsecureServerCredentials(), &port);
+    for (const auto& service : services_) builder.RegisterService(service.get());
+    grpc_server_ = builder.BuildAndStart();
+    if (grpc_server_ == nullptr || port == 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen for gRPC on ", config_.listen,
+                       ": the port is in use or the address is not of this machine; choose another "
+                       "--listen, or port 0 for any free one"));
+    }
+    DISTILL_ASSIGN_OR_RETURN(const HostPort parsed, ParseHostPort(config_.listen));
+    grpc_address_ = Address(parsed.host, port);
+    SetServing(false);
+    return absl::OkStatus();
+  }
+
+  absl::Status ListenHttp() {
+    MaintenanceConfig maintenance;
+    maintenance.data_dir = config_.data_dir;
+    maintenance.database_path = DatabasePath();
+    maintenance.retention = {absl::Hours(config_.job_retention_hours),
+                             absl::Hours(config_.blob_grace_hours), config_.max_disk_bytes};
+    maintenance.collect_interval = absl::Seconds(config_.collect_interval_seconds);
+    maintenance_ = std::make_unique<Maintenance>(maintenance, *driver_, *blobs_,
+                                                 *dependencies_.clock, metrics_);
+    maintenance_->Start();
+    if (config_.http.empty()) return absl::OkStatus();
+    DISTILL_ASSIGN_OR_RETURN(const HostPort parsed, ParseHostPort(config_.http));
+    ObservabilityServer::Config config;
+    config.host = parsed.host;
+    config.port = parsed.port;
+    config.threads = 2;
+    http_server_ = std::make_unique<ObservabilityServer>(config, metrics_, [this] {
+      return ready_ ? driver_->Health() : absl::UnavailableError("starting or stopping");
+    });
+    http_server_->AddGet("/", [this](const WebRequest& request) { return StatusPage(request); });
+    const absl::Status started = http_server_->Start();
+    if (!started.ok()) {
+      return Annotate(started, absl::StrCat("cannot listen for HTTP on ", config_.http,
+                                            "; choose another --http"));
+    }
+    http_address_ = Address(parsed.host, http_server_->port());
+    return absl::OkStatus();
+  }
+
+  WebResponse StatusPage(const WebRequest& request) {
+    if (request.path != "/") return {404, "text/plain; charset=utf-8", "not found\n"};
+    auto slot = std::make_shared<Slot<StatusFacts>>();
+    driver_->PostQuery([slot](const Core* core, MonotonicTime now) {
+      StatusFacts facts;
+      if (core != nullptr) {
+        facts.totals = core->Totals(now);
+        facts.workers = core->Workers(now);
+      }
+      slot->Set(std::move(facts));
+    });
+    std::optional<StatusFacts> facts = slot->Wait(kPageWait);
+    absl::StatusOr<std::vector<storage::JobRecord>> jobs =
+        store_->ListJobs({ProjectId(), 0, kJobsOnStatusPage});
+    if (!facts.has_value() || !jobs.ok()) {
+      return {503, "text/plain; charset=utf-8", "the server is busy; try again\n"};
+    }
+    facts->now = dependencies_.clock->WallNow();
+    facts->jobs = *std::move(jobs);
+    return {200, "text/html; charset=utf-8", RenderStatusPage(*facts)};
+  }
+
+  absl::Status WriteAddresses() {
+    LogInfo("server is ready", {{"grpc", grpc_address_},
+                                {"http", http_address_},
+                                {"data_dir", config_.data_dir},
+                                {"version", DISTILL_VERSION}});
+    if (config_.addresses_file.empty()) return absl::OkStatus();
+    return WriteFileAtomically(
+        config_.addresses_file,
+        absl::StrCat("grpc=", grpc_address_, "\nhttp=", http_address_, "\n"));
+  }
+
+  void SetServing(bool serving) {
+    if (grpc_server_ == nullptr || grpc_server_->GetHealthCheckService() == nullptr) return;
+    grpc_server_->GetHealthCheckService()->SetServingStatus(serving);
+  }
+
+  std::string DatabasePath() const { return JoinPath(config_.data_dir, "state.db"); }
+
+  const ServerConfig config_;
+  const Dependencies dependencies_;
+  std::atomic<bool> ready_{false};
+  bool stopped_ = false;
+  std::string grpc_address_;
+  std::string http_address_;
+
+  // In start order, so that destruction is the stop order.
+  PrometheusMetrics metrics_;
+  std::optional<FileLock> lock_;
+  std::unique_ptr<storage::StateStore> store_;
+  std::unique_ptr<storage::BlobStore> blobs_;
+  std::unique_ptr<Driver> driver_;
+  std::unique_ptr<IoExecutor> queries_;
+  std::unique_ptr<IoExecutor> transfers_;
+  DatasetCatalog datasets_;
+  std::unique_ptr<ReportPublisher> reports_;
+  std::unique_ptr<Maintenance> maintenance_;
+  std::vector<std::unique_ptr<grpc::Service>> services_;
+  std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<ObservabilityServer> http_server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ServerApp>> ServerApp::Start(const ServerConfig& config,
+                                                            const Dependencies& dependencies) {
+  DISTILL_RETURN_IF_ERROR(ValidateConfig(config));
+  auto app = std::make_unique<ServerAppImpl>(config, dependencies);
+  DISTILL_RETURN_IF_ERROR(app->Open());
+  return app;
+}
+
+}  // namespace distill::server
