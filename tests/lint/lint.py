@@ -11,7 +11,8 @@ import sys
 
 from tree import Tree
 
-CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "formatted"]
+CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "job_file_reference",
+          "formatted"]
 
 
 def main(arguments):

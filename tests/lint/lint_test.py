@@ -4,6 +4,7 @@ import os
 import tempfile
 import unittest
 
+import job_file_reference
 import layers
 import lengths
 import links
@@ -90,6 +91,31 @@ class LintTest(unittest.TestCase):
             "deploy/rules.yml": "- alert: One\n  runbook: docs/operations.md#one\n"
                                 "- alert: Two\n  runbook: docs/operations.md#two\n- alert: Three\n"},
             "deploy/rules.yml:1", "deploy/rules.yml:1")
+
+    def test_a_reference_that_lags_behind_the_protocol_is_found(self):
+        model = """// How it trains.
+message Recipe {
+  // Passes. 0 to 10. Default 1.5.
+  optional double epochs = 1;
+  // How. Default KD_KIND_SOFT.
+  optional KdKind kind = 2;
+}
+enum KdKind {
+  KD_KIND_UNSPECIFIED = 0;
+  KD_KIND_SOFT = 1;  // Softly.
+}
+"""
+        job = "message JobSpec {\n  repeated int32 sizes = 1;\n  Recipe recipe = 2;\n}\n"
+        page = f"# Job\n{job_file_reference.BEGIN}\n{job_file_reference.END}\n"
+        files = {"proto/distill/v1/model.proto": model, "proto/distill/v1/job.proto": job, "docs/job-file.md": page}
+        self.expect(job_file_reference, files, "docs/job-file.md:1")
+        text = job_file_reference.reference(self.tree(files))
+        self.assertIn("| `sizes` | list of whole numbers |", text)
+        self.assertIn("| `epochs` | number | 1.5 | Passes. 0 to 10. |", text)
+        self.assertIn("| `kind` | [KdKind](#kdkind) | `soft` | How. |", text)
+        self.assertIn("| `soft` | Softly. |", text)
+        files["docs/job-file.md"] = job_file_reference.with_reference(page, text)
+        self.expect(job_file_reference, files)
 
 
 if __name__ == "__main__":
