@@ -7,6 +7,11 @@ namespace {
 // Places of random numbers within a block.
 enum RandomUse : int64_t { kAttentionPath, kMlpPath, kAttentionDropout, kMlpDropout };
 
+// x + branch. A branch that no gradient flows through is ours alone and takes the sum.
+torch::Tensor AddBranch(const torch::Tensor& x, torch::Tensor branch) {
+  return branch.requires_grad() || x.requires_grad() ? x + branch : branch.add_(x);
+}
+
 }  // namespace
 
 BlockImpl::BlockImpl(const StageConfig& stage, const BlockConfig& block)
@@ -33,12 +38,23 @@ BlockImpl::BlockImpl(const StageConfig& stage, const BlockConfig& block)
 }
 
 torch::Tensor BlockImpl::forward(torch::Tensor x, const ForwardContext& context) {
+  return Run(std::move(x), std::nullopt, context);
+}
+
+torch::Tensor BlockImpl::ForwardClassToken(const torch::Tensor& x, const ForwardContext& context) {
+  return Run(x, 1, context);
+}
+
+torch::Tensor BlockImpl::Run(torch::Tensor x, std::optional<int64_t> queries,
+                             const ForwardContext& context) {
   if (pre_stitch_) x = pre_stitch_(x);
-  torch::Tensor branch = Dropout(attn_(norm1_(x)), dropout_, context.At(kAttentionDropout));
-  x = x + DropPath(branch, drop_path_, context.At(kAttentionPath));
+  torch::Tensor branch =
+      Dropout(attn_->forward(norm1_(x), queries), dropout_, context.At(kAttentionDropout));
+  if (queries.has_value()) x = x.narrow(1, 0, *queries);
+  x = AddBranch(x, DropPath(branch, drop_path_, context.At(kAttentionPath)));
   const torch::Tensor normal = norm2_(x);
   branch = moe_ ? moe_(normal, context) : mlp_(normal, context.At(kMlpDropout));
-  x = x + DropPath(branch, drop_path_, context.At(kMlpPath));
+  x = AddBranch(x, DropPath(branch, drop_path_, context.At(kMlpPath)));
   return post_stitch_ ? post_stitch_(x) : x;
 }
 

@@ -7,6 +7,8 @@
 
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "worker/models/attention.h"
 #include "worker/models/feed_forward.h"
 #include "worker/models/forward_context.h"
@@ -20,8 +22,13 @@ class BlockImpl : public torch::nn::Module {
   BlockImpl(const StageConfig& stage, const BlockConfig& block);
   // x [B, T, D or stitch_width] to [B, T, D or stitch_width].
   torch::Tensor forward(torch::Tensor x, const ForwardContext& context);
+  // The first token of what forward() returns, [B, 1, D or stitch_width], without computing the
+  // others: all that a classifier looks at. The draws of stochastic depth are those of forward().
+  torch::Tensor ForwardClassToken(const torch::Tensor& x, const ForwardContext& context);
 
  private:
+  torch::Tensor Run(torch::Tensor x, std::optional<int64_t> queries, const ForwardContext& context);
+
   double drop_path_;
   double dropout_;
   Stitch pre_stitch_{nullptr};  // null without stitch

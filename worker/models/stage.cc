@@ -46,11 +46,15 @@ VitStageImpl::VitStageImpl(const StageConfig& config) : config_(config) {
 
 torch::Tensor VitStageImpl::forward(torch::Tensor x, const ForwardContext& context) {
   if (config_.has_embedding) x = Embed(x, context);
-  for (size_t b = 0; b < blocks_->size(); ++b) {
+  // Only the class token is classified, so the last block before the head computes no other.
+  const size_t whole_blocks = blocks_->size() - (config_.has_head ? 1 : 0);
+  for (size_t b = 0; b < whole_blocks; ++b) {
     x = blocks_->ptr<BlockImpl>(b)->forward(x, context.At(static_cast<int64_t>(b)));
   }
-  // Only the class token is classified, and the normalisation works on each token by itself.
-  return config_.has_head ? head_(norm_(x.select(1, 0))) : x;
+  if (!config_.has_head) return x;
+  x = blocks_->ptr<BlockImpl>(whole_blocks)
+          ->ForwardClassToken(x, context.At(static_cast<int64_t>(whole_blocks)));
+  return head_(norm_(x.select(1, 0)));
 }
 
 torch::Tensor VitStageImpl::Embed(const torch::Tensor& pixels, const ForwardContext& context) {

@@ -6,7 +6,7 @@
 // Every kernel is single threaded and adds in a fixed order, so its bits depend only on the
 // instruction set that was chosen. There is one table of functions per set and element type.
 //
-// Legend: N batch, T tokens, H heads, E elements of a head, R rows, C columns.
+// Legend: N batch, T tokens, Q queries, H heads, E elements of a head, R rows, C columns.
 #pragma once
 
 #include <cstdint>
@@ -29,15 +29,16 @@ struct AttentionShape {
   int64_t tokens;  // 1 .. kMaxAttentionTokens
   int64_t heads;
   int64_t head_elements;  // 1 .. kMaxHeadElements
+  int64_t queries;        // 1 .. tokens: only the first so many tokens look at the others
 };
 
 template <typename Scalar>
 struct KernelTable {
-  // out [N, T, H*E] = softmax(q k^T / sqrt(E)) v of qkv [N, T, 3, H, E]. Stores the softmax into
-  // probabilities [N, H, T, T] unless that is null.
+  // out [N, Q, H*E] = softmax(q k^T / sqrt(E)) v of qkv [N, T, 3, H, E]. Stores the softmax into
+  // probabilities [N, H, Q, T] unless that is null.
   void (*attention_forward)(const AttentionShape& shape, const Scalar* qkv, Scalar* out,
                             Scalar* probabilities);
-  // grad_qkv [N, T, 3, H, E] from grad_out [N, T, H*E] and what the forward pass stored.
+  // grad_qkv [N, T, 3, H, E] from grad_out [N, Q, H*E] and what the forward pass stored.
   void (*attention_backward)(const AttentionShape& shape, const Scalar* qkv,
                              const Scalar* probabilities, const Scalar* grad_out, Scalar* grad_qkv);
   // values [R, C] = gelu(values + bias [C]), the exact (erf) form, in place. Stores the derivative

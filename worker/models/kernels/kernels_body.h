@@ -232,7 +232,7 @@ inline void SoftmaxRow(int64_t count, int64_t padded, Scalar scale, Scalar* row)
 template <typename Scalar>
 void AttentionForward(const AttentionShape& shape, const Scalar* qkv, Scalar* out,
                       Scalar* probabilities) {
-  const int64_t tokens = shape.tokens, elements = shape.head_elements;
+  const int64_t tokens = shape.tokens, elements = shape.head_elements, queries = shape.queries;
   const int64_t width = shape.heads * elements, stride = 3 * width;
   const int64_t token_pad = RoundUp<Scalar>(tokens), element_pad = RoundUp<Scalar>(elements);
   const Scalar scale = Scalar(1) / static_cast<Scalar>(sqrt(static_cast<double>(elements)));
@@ -245,19 +245,20 @@ void AttentionForward(const AttentionShape& shape, const Scalar* qkv, Scalar* ou
       const Scalar* q = qkv + n * tokens * stride + h * elements;
       PackTransposed(tokens, elements, token_pad, q + width, stride, keys);
       PackRows(tokens, elements, element_pad, q + 2 * width, stride, values);
-      Product(tokens, token_pad, elements, q, stride, 1, keys, token_pad, scores, token_pad);
-      for (int64_t i = 0; i < tokens; ++i) {
+      Product<Scalar>(queries, token_pad, elements, q, stride, 1, keys, token_pad, scores,
+                      token_pad);
+      for (int64_t i = 0; i < queries; ++i) {
         SoftmaxRow(tokens, token_pad, scale, scores + i * token_pad);
       }
-      Product(tokens, element_pad, tokens, scores, token_pad, 1, values, element_pad, result,
-              element_pad);
-      for (int64_t i = 0; i < tokens; ++i) {
-        memcpy(out + (n * tokens + i) * width + h * elements, result + i * element_pad,
+      Product<Scalar>(queries, element_pad, tokens, scores, token_pad, 1, values, element_pad,
+                      result, element_pad);
+      for (int64_t i = 0; i < queries; ++i) {
+        memcpy(out + (n * queries + i) * width + h * elements, result + i * element_pad,
                static_cast<size_t>(elements) * sizeof(Scalar));
       }
       if (probabilities == nullptr) continue;
-      Scalar* stored = probabilities + (n * shape.heads + h) * tokens * tokens;
-      for (int64_t i = 0; i < tokens; ++i) {
+      Scalar* stored = probabilities + (n * shape.heads + h) * queries * tokens;
+      for (int64_t i = 0; i < queries; ++i) {
         memcpy(stored + i * tokens, scores + i * token_pad,
                static_cast<size_t>(tokens) * sizeof(Scalar));
       }
@@ -265,11 +266,11 @@ void AttentionForward(const AttentionShape& shape, const Scalar* qkv, Scalar* ou
   }
 }
 
-// grad [T, padded] holds d loss / d probability on entry and d loss / d (q k^T) on return.
+// grad [Q, padded] holds d loss / d probability on entry and d loss / d (q k^T) on return.
 template <typename Scalar>
-inline void SoftmaxBackward(int64_t tokens, int64_t padded, Scalar scale,
+inline void SoftmaxBackward(int64_t queries, int64_t tokens, int64_t padded, Scalar scale,
                             const Scalar* probabilities, Scalar* grad) {
-  for (int64_t i = 0; i < tokens; ++i) {
+  for (int64_t i = 0; i < queries; ++i) {
     alignas(64) Scalar row[kTokens];
     PackRows<Scalar>(1, tokens, padded, probabilities + i * tokens, 0, row);
     Vector<Scalar> dot = {};
@@ -287,7 +288,7 @@ inline void SoftmaxBackward(int64_t tokens, int64_t padded, Scalar scale,
 template <typename Scalar>
 void AttentionBackward(const AttentionShape& shape, const Scalar* qkv, const Scalar* probabilities,
                        const Scalar* grad_out, Scalar* grad_qkv) {
-  const int64_t tokens = shape.tokens, elements = shape.head_elements;
+  const int64_t tokens = shape.tokens, elements = shape.head_elements, queries = shape.queries;
   const int64_t width = shape.heads * elements, stride = 3 * width;
   const int64_t token_pad = RoundUp<Scalar>(tokens), element_pad = RoundUp<Scalar>(elements);
   const Scalar scale = Scalar(1) / static_cast<Scalar>(sqrt(static_cast<double>(elements)));
@@ -295,32 +296,34 @@ void AttentionBackward(const AttentionShape& shape, const Scalar* qkv, const Sca
   alignas(64) Scalar packed[kTokens * kElements];
   alignas(64) Scalar scores[kTokens * kTokens];
   alignas(64) Scalar result[kTokens * kElements];
-  const auto unpack = [&](Scalar* to) {
-    for (int64_t i = 0; i < tokens; ++i) {
-      memcpy(to + i * stride, result + i * element_pad,
-             static_cast<size_t>(elements) * sizeof(Scalar));
-    }
+  const size_t bytes = static_cast<size_t>(elements) * sizeof(Scalar);
+  // Copies `rows` rows of `result` to rows of grad_qkv, zeros behind.
+  const auto unpack = [&](int64_t rows, Scalar* to) {
+    for (int64_t i = 0; i < rows; ++i) memcpy(to + i * stride, result + i * element_pad, bytes);
+    for (int64_t i = rows; i < tokens; ++i) memset(to + i * stride, 0, bytes);
   };
   for (int64_t n = 0; n < shape.batch; ++n) {
     for (int64_t h = 0; h < shape.heads; ++h) {
       const Scalar* q = qkv + n * tokens * stride + h * elements;
-      const Scalar* p = probabilities + (n * shape.heads + h) * tokens * tokens;
-      const Scalar* grad = grad_out + n * tokens * width + h * elements;
+      const Scalar* p = probabilities + (n * shape.heads + h) * queries * tokens;
+      const Scalar* grad = grad_out + n * queries * width + h * elements;
       Scalar* grad_q = grad_qkv + n * tokens * stride + h * elements;
-      PackRows(tokens, elements, element_pad, grad, width, packed);
-      Product(tokens, element_pad, tokens, p, 1, tokens, packed, element_pad, result, element_pad);
-      unpack(grad_q + 2 * width);
+      PackRows(queries, elements, element_pad, grad, width, packed);
+      Product<Scalar>(tokens, element_pad, queries, p, 1, tokens, packed, element_pad, result,
+                      element_pad);
+      unpack(tokens, grad_q + 2 * width);
       PackTransposed(tokens, elements, token_pad, q + 2 * width, stride, values);
-      Product(tokens, token_pad, elements, grad, width, 1, values, token_pad, scores, token_pad);
-      SoftmaxBackward(tokens, token_pad, scale, p, scores);
+      Product<Scalar>(queries, token_pad, elements, grad, width, 1, values, token_pad, scores,
+                      token_pad);
+      SoftmaxBackward(queries, tokens, token_pad, scale, p, scores);
       PackRows(tokens, elements, element_pad, q + width, stride, packed);
-      Product(tokens, element_pad, tokens, scores, token_pad, 1, packed, element_pad, result,
-              element_pad);
-      unpack(grad_q);
-      PackRows(tokens, elements, element_pad, q, stride, packed);
-      Product(tokens, element_pad, tokens, scores, 1, token_pad, packed, element_pad, result,
-              element_pad);
-      unpack(grad_q + width);
+      Product<Scalar>(queries, element_pad, tokens, scores, token_pad, 1, packed, element_pad,
+                      result, element_pad);
+      unpack(queries, grad_q);
+      PackRows(queries, elements, element_pad, q, stride, packed);
+      Product<Scalar>(tokens, element_pad, queries, scores, 1, token_pad, packed, element_pad,
+                      result, element_pad);
+      unpack(tokens, grad_q + width);
     }
   }
 }

@@ -65,18 +65,19 @@ std::vector<double> AttendPlainly(const AttentionShape& shape, const std::vector
 
 TYPED_TEST(CpuKernelsTest, AttentionMatchesPlainLoops) {
   // Token and element counts around the vector lengths, and the largest.
-  const std::vector<AttentionShape> shapes = {{2, 1, 1, 1}, {2, 17, 4, 12}, {1, 16, 2, 16},
-                                              {2, 5, 3, 7}, {1, 80, 1, 64}, {1, 33, 2, 24}};
+  const std::vector<AttentionShape> shapes = {
+      {2, 1, 1, 1, 1},    {2, 17, 4, 12, 17}, {1, 16, 2, 16, 16}, {2, 5, 3, 7, 5},
+      {1, 80, 1, 64, 80}, {1, 33, 2, 24, 33}, {3, 17, 4, 16, 1},  {2, 17, 2, 12, 6}};
   for (const InstructionSet set : AvailableSets()) {
     for (const AttentionShape& shape : shapes) {
       const int64_t width = shape.heads * shape.head_elements;
       const auto qkv = Random<TypeParam>(shape.batch * shape.tokens * 3 * width, 7);
-      std::vector<TypeParam> out(static_cast<size_t>(shape.batch * shape.tokens * width));
+      std::vector<TypeParam> out(static_cast<size_t>(shape.batch * shape.queries * width));
       Kernels<TypeParam>(set).attention_forward(shape, qkv.data(), out.data(), nullptr);
-      for (int64_t row = 0; row < shape.batch * shape.tokens; ++row) {
+      for (int64_t row = 0; row < shape.batch * shape.queries; ++row) {
         for (int64_t h = 0; h < shape.heads; ++h) {
           const std::vector<double> want =
-              AttendPlainly(shape, qkv, row / shape.tokens, row % shape.tokens, h);
+              AttendPlainly(shape, qkv, row / shape.queries, row % shape.queries, h);
           for (int64_t e = 0; e < shape.head_elements; ++e) {
             ASSERT_NEAR(out[static_cast<size_t>(row * width + h * shape.head_elements + e)],
                         want[static_cast<size_t>(e)], kTolerance<TypeParam>)

@@ -38,6 +38,7 @@ std::vector<torch::Tensor> With(std::vector<torch::Tensor> variables, const torc
 TEST(GradientTest, Attention) {
   const torch::Tensor qkv = Variable({2, 7, 3 * 10}, 1);
   EXPECT_TRUE(GradientsAgree([&] { return Weighted(Attention(qkv, 2)); }, {qkv}, 200));
+  EXPECT_TRUE(GradientsAgree([&] { return Weighted(Attention(qkv, 2, 1)); }, {qkv}, 200));
 }
 
 TEST(GradientTest, FeedForward) {

@@ -106,6 +106,29 @@ TEST(HybridTest, SlicesDrawTheNumbersOfTheWhole) {
   EXPECT_FALSE(torch::equal(model.Forward(Pixels(8), {}), want));
 }
 
+// The last block computes only what the classifier reads; it must be what the whole block computes.
+TEST(BlockTest, ClassTokenAloneIsTheFirstOfAll) {
+  for (const bool moe : {false, true}) {
+    VmoeConfig config = SmallVmoe(StageRole::kMiddle, {1}, {});
+    if (moe) config.moe_blocks = {0};
+    config.vit.drop_path = 0.5;
+    StageConfig stage = StagesOf(config).value()[0];
+    stage.blocks[0].drop_path = 0.5;
+    Block block(stage, stage.blocks[0]);
+    block->to(torch::kDouble);
+    uint64_t seed = 0;
+    for (torch::Tensor& p : block->parameters()) {
+      const torch::NoGradGuard no_gradient;
+      p.copy_(Variable(p.sizes(), ++seed));
+    }
+    const torch::Tensor x = Variable({6, 5, 8}, 1).detach();
+    const ForwardContext context = {true, CounterRandom(3), nullptr};
+    const torch::Tensor all = block->forward(x, context);
+    const torch::Tensor one = block->ForwardClassToken(x, context);
+    EXPECT_TRUE(torch::allclose(one, all.narrow(1, 0, 1), 1e-12, 1e-12));
+  }
+}
+
 TEST(HybridTest, RepeatedPassesGiveTheSameBits) {
   const StagedModel model = SmallModel(SmallVmoe(StageRole::kWhole, {1, 1}, {0, 1}), 3);
   EXPECT_TRUE(torch::equal(model.Forward(Pixels(), {}), model.Forward(Pixels(), {})));

@@ -42,7 +42,10 @@ class KernelAgreementTest : public testing::TestWithParam<torch::ScalarType> {};
 TEST_P(KernelAgreementTest, Attention) {
   for (const int64_t width : {48, 64, 96, 20}) {
     const torch::Tensor qkv = Leaf({3, 17, 3 * width}, 1, GetParam());
-    EXPECT_LE(Difference(Attention(qkv, 4), AttentionPlain(qkv, 4), {qkv}), Tolerance(GetParam()));
+    for (const int64_t queries : {17, 5, 1}) {
+      EXPECT_LE(Difference(Attention(qkv, 4, queries), AttentionPlain(qkv, 4, queries), {qkv}),
+                Tolerance(GetParam()));
+    }
   }
 }
 
