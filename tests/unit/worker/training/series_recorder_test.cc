@@ -1,0 +1,52 @@
+#include "worker/training/series_recorder.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace distill::training {
+namespace {
+
+StepRecord Record(int64_t step, double loss) {
+  StepRecord record;
+  record.step = step;
+  record.images = 10;
+  record.loss = loss;
+  record.learning_rate = 0.5;
+  record.cross_entropy = record.distillation = std::numeric_limits<double>::quiet_NaN();
+  return record;
+}
+
+TEST(SeriesRecorderTest, ShortRunsKeepEveryStep) {
+  SeriesRecorder recorder(3);
+  for (int64_t step = 1; step <= 3; ++step) {
+    const auto point = recorder.Add(Record(step, static_cast<double>(step)), 0);
+    ASSERT_TRUE(point.has_value());
+    EXPECT_EQ(point->step(), step);
+    EXPECT_EQ(point->loss(), static_cast<double>(step));
+    EXPECT_TRUE(std::isnan(point->distillation()));
+  }
+  EXPECT_EQ(recorder.series().points_size(), 3);
+}
+
+TEST(SeriesRecorderTest, LongRunsAreThinnedAndEndWithTheLastStep) {
+  constexpr int64_t kSteps = 4 * kMostSeriesPoints + 1;
+  SeriesRecorder recorder(kSteps);
+  for (int64_t step = 1; step <= kSteps; ++step) recorder.Add(Record(step, 1.0), 0);
+  EXPECT_LE(recorder.series().points_size(), kMostSeriesPoints);
+  EXPECT_EQ(recorder.series().points(0).step(), 5);
+  EXPECT_EQ(recorder.series().points().rbegin()->step(), kSteps);
+}
+
+TEST(SeriesRecorderTest, PointsAreMeansAndSpeedsOverTheirSteps) {
+  SeriesRecorder recorder(2 * kMostSeriesPoints);
+  EXPECT_FALSE(recorder.Add(Record(1, 1.0), 100.0).has_value());
+  const auto point = recorder.Add(Record(2, 4.0), 102.0);
+  ASSERT_TRUE(point.has_value());
+  EXPECT_EQ(point->loss(), 2.5);
+  EXPECT_EQ(point->images_per_second(), 10.0);
+}
+
+}  // namespace
+}  // namespace distill::training
