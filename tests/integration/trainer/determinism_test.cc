@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "absl/strings/str_cat.h"
+#include "base/counter_random.h"
 #include "base/file.h"
+#include "base/random_ids.h"
 #include "tests/integration/trainer/training_fixture.h"
 #include "tests/support/status_matchers.h"
 
@@ -74,9 +74,9 @@ TEST_F(DeterminismTest, CancelledMemberLeavesTheOthersAlone) {
 }
 
 TEST_F(DeterminismTest, ResumedRunEqualsUninterruptedOne) {
-  const uint32_t seed = std::random_device()();
+  const std::string seed = SystemIdSource().RandomHex(8);
   SCOPED_TRACE(absl::StrCat("seed ", seed));
-  std::mt19937 random(seed);
+  CounterRandom random = CounterRandom(0).Stream(seed);
   constexpr v1::TaskKind kKind = v1::TASK_KIND_DISTILL_MODULE;
   const std::string whole = RunAlone("whole", kKind, 2);
 
@@ -85,7 +85,7 @@ TEST_F(DeterminismTest, ResumedRunEqualsUninterruptedOne) {
   for (int piece = 0; piece < 30 && result.empty(); ++piece) {
     RecordingObserver observer;
     // The first poll is that of the lease set, before anything starts.
-    observer.StopAtPoll(3 + static_cast<int64_t>(random() % 4));
+    observer.StopAtPoll(3 + int64_t{random.Below(4)});
     job_.Run({assignment}, observer);
     const v1::MemberEnded ended = observer.EndOf("pieces");
     if (ended.outcome() == v1::MemberEnded::ENDED_SUCCEEDED) {
