@@ -210,10 +210,10 @@ void LeaseSetRun::Supervise() {
     }
     for (const v1::TrainerEvent& event : *events) HandleEvent(event);
   }
-  if (all_succeeded_) {
-    seat.KeepWarm();
-  } else {
+  if (!all_succeeded_) {
     seat.End();
+  } else if (!ready_again_) {
+    seat.KeepWarm(dependencies_.stopping);
   }
 }
 
@@ -275,6 +275,10 @@ void LeaseSetRun::HandleEvent(const v1::TrainerEvent& event) {
       break;
     case v1::TrainerEvent::kEnded:
       HandleEnded(event.ended());
+      break;
+    case v1::TrainerEvent::kReady:
+      // Often comes together with the last end.
+      ready_again_ = true;
       break;
     default:
       break;

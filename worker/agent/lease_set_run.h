@@ -95,6 +95,7 @@ class LeaseSetRun {
   std::vector<std::unique_ptr<Member>> members_;
   bool all_succeeded_ = true;
   bool stop_sent_ = false;
+  bool ready_again_ = false;  // The trainer has said that it can take another lease set.
 };
 
 }  // namespace distill::worker

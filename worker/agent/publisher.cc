@@ -126,11 +126,11 @@ void Publisher::RunThread() {
       // What was cut short is not delivered; its lease stays, and its directory too.
       if (stopping_) return;
     }
-    dependencies_.leases.Remove(job->lease->id());
     if (!job->end.working_directory.empty()) {
       const absl::Status removed = RemoveTree(job->end.working_directory);
       if (!removed.ok()) LogWarning("working directory stays", {{"error", removed}});
     }
+    dependencies_.leases.Remove(job->lease->id());
     dependencies_.on_delivered();
   }
 }

@@ -53,8 +53,8 @@ absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& num
                                       "; last line: ", last_line, ")"));
 }
 
-void TrainerSeat::KeepWarm() {
-  const absl::Status ready = AwaitReady(config_.warm_timeout, numeric_class_, [] { return false; });
+void TrainerSeat::KeepWarm(const std::function<bool()>& give_up) {
+  const absl::Status ready = AwaitReady(config_.warm_timeout, numeric_class_, give_up);
   if (ready.ok()) return;
   LogWarning("trainer does not stay warm", {{"error", ready}});
   End();

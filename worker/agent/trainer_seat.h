@@ -44,8 +44,9 @@ class TrainerSeat {
   // class is not available here. Otherwise the trainer cannot run on this machine.
   absl::Status Prepare(const std::string& job, const std::string& numeric_class,
                        const std::function<bool()>& give_up);
-  // Waits until the trainer is ready for another lease set; ends it when it is not, in time.
-  void KeepWarm();
+  // Waits until the trainer is ready for another lease set; ends it when it is not, in time, or
+  // when `give_up` says so.
+  void KeepWarm(const std::function<bool()>& give_up);
   // Ends the trainer and everything that it started; does nothing without one.
   TrainerExit End(absl::Duration grace = absl::ZeroDuration());
 

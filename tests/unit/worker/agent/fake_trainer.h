@@ -1,0 +1,19 @@
+// How the fake trainer behaves, by the seed of a task.
+#pragma once
+
+#include <cstdint>
+
+namespace distill::worker {
+
+enum FakeBehaviour : uint64_t {
+  kFakeSucceed = 0,       // At its first step.
+  kFakeSlow = 1,          // Succeeds at step 20.
+  kFakeHang = 2,          // Steps for ever; obeys.
+  kFakeIgnoreCancel = 3,  // Steps for ever, with a child process; obeys nothing.
+  kFakeCheckpoints = 4,   // Writes checkpoints at steps 1, 2 and 3, then as kFakeHang.
+  kFakeCrash = 5,
+  kFakeOutOfMemory = 6,  // Exits with the code for it.
+  kFakeFail = 7,         // A user failure.
+};
+
+}  // namespace distill::worker
