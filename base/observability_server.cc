@@ -31,6 +31,11 @@ WebResponse Readiness(const absl::Status& status) {
 class ObservabilityServer::Impl {
  public:
   Impl() {
+    // cpp-httplib's own choice is SO_REUSEPORT, with which two servers share a port in silence.
+    server_.set_socket_options([](socket_t socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    });
     server_.set_payload_max_length(kMaxRequestBodyBytes);
     server_.set_read_timeout(kSocketTimeoutSeconds);
     server_.set_write_timeout(kSocketTimeoutSeconds);
