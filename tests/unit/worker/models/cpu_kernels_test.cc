@@ -30,7 +30,7 @@ std::vector<Scalar> Random(int64_t count, uint64_t seed) {
 }
 
 template <typename Scalar>
-constexpr double kTolerance = sizeof(Scalar) == 4 ? 5e-6 : 1e-12;
+constexpr double kTolerance = sizeof(Scalar) == 4 ? 2e-6 : 1e-12;
 
 template <typename Scalar>
 class CpuKernelsTest : public testing::Test {};
