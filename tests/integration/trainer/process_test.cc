@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ constexpr absl::Duration kPatience = absl::Seconds(60);
 // A trainer process and the worker's ends of its pipes. Killed when the test ends.
 class TrainerUnderTest {
  public:
-  TrainerUnderTest() {
+  // `address_space_bytes` of 0 means no limit.
+  explicit TrainerUnderTest(uint64_t address_space_bytes = 0) {
     int commands[2];
     int events[2];
     EXPECT_EQ(pipe2(commands, O_CLOEXEC), 0);
@@ -45,6 +47,10 @@ class TrainerUnderTest {
       close(out);
       setenv("OPENBLAS_CORETYPE", "Nehalem", 1);
       setenv("ATEN_CPU_CAPABILITY", "default", 1);
+      if (address_space_bytes > 0) {
+        const rlimit limit{address_space_bytes, address_space_bytes};
+        setrlimit(RLIMIT_AS, &limit);
+      }
       execl(binary.c_str(), binary.c_str(), nullptr);
       _exit(127);
     }
@@ -238,6 +244,17 @@ TEST_F(TrainerProcessTest, UserErrorIsReportedAndTheTrainerStays) {
   EXPECT_EQ(ended.failure_class(), v1::FAILURE_CLASS_USER);
   EXPECT_THAT(ended.message(), testing::HasSubstr("patch_size"));
   trainer.ReceiveKind(v1::TrainerEvent::kReady);
+}
+
+TEST_F(TrainerProcessTest, MissingMemoryIsReportedAsSuch) {
+  TrainerUnderTest trainer(/*address_space_bytes=*/uint64_t{1} << 30);
+  v1::TrainerCommand start = Start("wide", 400);
+  start.mutable_start()->mutable_members(0)->mutable_spec()->mutable_meta()->set_embed_dim(8192);
+  trainer.Send(start);
+  const v1::MemberEnded ended = trainer.ReceiveKind(v1::TrainerEvent::kEnded).ended();
+  EXPECT_EQ(ended.outcome(), v1::MemberEnded::ENDED_FAILED);
+  EXPECT_EQ(ended.failure_class(), v1::FAILURE_CLASS_RESOURCE);
+  EXPECT_THAT(ended.message(), testing::HasSubstr("memory"));
 }
 
 }  // namespace
