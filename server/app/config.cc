@@ -20,7 +20,7 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
       ->capture_default_str();
   app.add_option("--http", config.http,
                  "Address of /metrics, /healthz, /readyz and the status page; "
-                 "empty: none")
+                 "none: no HTTP")
       ->capture_default_str();
   app.add_option("--addresses-file", config.addresses_file,
                  "File that gets grpc=HOST:PORT and http=HOST:PORT once the server is ready");
@@ -101,6 +101,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
     line.exit_code = app.exit(error) == 0 ? 0 : 2;
     return line;
   }
+  if (line.config.http == "none") line.config.http.clear();
   if (print_config) line.action = CommandLine::Action::kPrintConfig;
   if (check_config) line.action = CommandLine::Action::kCheckConfig;
   return line;

@@ -54,9 +54,9 @@ void ResolveVmoe(int modules, v1::VmoeSpec* vmoe) {
   }
 }
 
-void ResolveStudent(int modules, v1::StudentSpec* student) {
+void ResolveStudent(int modules, int meta_width, v1::StudentSpec* student) {
   if (student->architecture_case() == v1::StudentSpec::kVit) {
-    ResolveVit(modules, /*blocks_per_module=*/1, /*embed_dim=*/64, student->mutable_vit());
+    ResolveVit(modules, /*blocks_per_module=*/1, meta_width, student->mutable_vit());
   } else {
     ResolveVmoe(modules, student->mutable_vmoe());
   }
@@ -132,7 +132,7 @@ v1::JobSpec ResolveDefaults(const v1::JobSpec& spec) {
   ResolveVit(modules, /*blocks_per_module=*/1, /*embed_dim=*/64, resolved.mutable_meta());
   ResolveVit(modules, /*blocks_per_module=*/2, resolved.meta().embed_dim(),
              resolved.mutable_teacher());
-  ResolveStudent(modules, resolved.mutable_student());
+  ResolveStudent(modules, resolved.meta().embed_dim(), resolved.mutable_student());
   ResolveRecipe(resolved.mutable_pretrain_meta());
   ResolveRecipe(resolved.mutable_incubate_teacher());
   ResolveRecipe(resolved.mutable_finetune_teacher());

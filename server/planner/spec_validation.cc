@@ -308,6 +308,11 @@ absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
   }
   if (resolved.student().architecture_case() == v1::StudentSpec::kVit) {
     CheckVit(resolved.student().vit(), modules, "student.vit", checks);
+    if (resolved.student().vit().embed_dim() != resolved.meta().embed_dim()) {
+      checks.Fail("student.vit.embed_dim", resolved.student().vit().embed_dim(),
+                  absl::StrCat("meta.embed_dim, ", resolved.meta().embed_dim()),
+                  "a ViT student has no stitches that translate between widths");
+    }
   } else {
     CheckVmoe(resolved.student().vmoe(), modules, checks);
   }

@@ -103,6 +103,8 @@ std::vector<BadSpec> BadShapes() {
       {"meta.heads: got 0, want 1 to 64", [](v1::JobSpec& s) { s.mutable_meta()->set_heads(0); }},
       {"teacher.embed_dim: got 32, want meta.embed_dim, 64",
        [](v1::JobSpec& s) { s.mutable_teacher()->set_embed_dim(32); }},
+      {"student.vit.embed_dim: got 48, want meta.embed_dim, 64",
+       [](v1::JobSpec& s) { s.mutable_student()->mutable_vit()->set_embed_dim(48); }},
       {"patch_size: got 5, want a divisor of the image size, 28",
        [](v1::JobSpec& s) { s.set_patch_size(5); }},
       {"patch_size: got 0, want 1 to 4096", [](v1::JobSpec& s) { s.set_patch_size(0); }},
