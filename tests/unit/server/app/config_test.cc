@@ -1,0 +1,61 @@
+// Flags: defaults are sound, bounds hold, addresses parse.
+#include "server/app/config.h"
+
+#include <limits>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/status_matchers.h"
+
+namespace distill::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ConfigTest, DefaultsAreSoundOnceThereIsADataDirectory) {
+  ServerConfig config;
+  EXPECT_THAT(ValidateConfig(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--data-dir")));
+  config.data_dir = "/tmp/x";
+  EXPECT_THAT(ValidateConfig(config), IsOk());
+}
+
+TEST(ConfigTest, FlagsAreRead) {
+  const char* arguments[] = {"distill-server", "--data-dir=/d",     "--listen=127.0.0.1:0",
+                             "--http=none",    "--lease-seconds=5", "--print-config"};
+  const CommandLine line = ParseCommandLine(6, arguments);
+  EXPECT_EQ(line.action, CommandLine::Action::kPrintConfig);
+  EXPECT_EQ(line.config.http, "");
+  EXPECT_THAT(PrintConfig(line.config),
+              testing::AllOf(HasSubstr("data-dir = /d\n"), HasSubstr("lease-seconds = 5\n")));
+}
+
+TEST(ConfigTest, AnUnknownFlagIsAUsageError) {
+  const char* arguments[] = {"distill-server", "--data-dir=/d", "--lissten=x"};
+  const CommandLine line = ParseCommandLine(3, arguments);
+  EXPECT_EQ(line.action, CommandLine::Action::kExit);
+  EXPECT_EQ(line.exit_code, 2);
+}
+
+TEST(ConfigTest, NumbersOutOfBoundsAreNamed) {
+  ServerConfig config;
+  config.data_dir = "/tmp/x";
+  config.lease_seconds = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(ValidateConfig(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--lease-seconds: got nan")));
+  config.lease_seconds = 3;
+  config.heartbeat_seconds = 2;
+  EXPECT_THAT(ValidateConfig(config), StatusIs(absl::StatusCode::kInvalidArgument,
+                                               HasSubstr("--heartbeat-seconds: got 2")));
+}
+
+TEST(ConfigTest, AddressesParse) {
+  EXPECT_EQ(ParseHostPort("127.0.0.1:70")->port, 70);
+  EXPECT_EQ(ParseHostPort("[::1]:7")->host, "::1");
+  for (const char* bad : {"", ":1", "host", "host:", "host:x", "host:65536", "host:-1"}) {
+    EXPECT_THAT(ParseHostPort(bad), StatusIs(absl::StatusCode::kInvalidArgument)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace distill::server

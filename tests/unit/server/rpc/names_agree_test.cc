@@ -1,0 +1,47 @@
+// Names that two layers know, which must not include each other.
+#include <string>
+#include <vector>
+
+#include "base/corruption_names.h"
+#include "distill/v1/worker_service.pb.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/rpc/grpc_status.h"
+#include "server/scheduler/events.h"
+#include "storage/state/records.h"
+#include "worker/data/corruption.h"
+
+namespace distill::server {
+namespace {
+
+// A job may ask for exactly the corruptions that workers can make.
+TEST(NamesAgreeTest, Corruptions) {
+  std::vector<std::string> made;
+  for (const data::CorruptionKind kind : data::AllCorruptions()) {
+    made.emplace_back(data::CorruptionName(kind));
+  }
+  EXPECT_EQ(made, std::vector<std::string>(kCorruptionNames.begin(), kCorruptionNames.end()));
+  EXPECT_EQ(kMostSevereCorruption, data::kMostSevere);
+}
+
+TEST(NamesAgreeTest, EnumsOfTheProtocolAndOfTheRecords) {
+  EXPECT_EQ(static_cast<int>(storage::JobState::kCancelled), v1::JOB_STATE_CANCELLED);
+  EXPECT_EQ(static_cast<int>(storage::JobState::kRunning), v1::JOB_STATE_RUNNING);
+  EXPECT_EQ(static_cast<int>(storage::TaskState::kCancelled), v1::TASK_STATE_CANCELLED);
+  EXPECT_EQ(static_cast<int>(storage::TaskState::kBlocked), v1::TASK_STATE_BLOCKED);
+  EXPECT_EQ(static_cast<int>(storage::FailureClass::kPoison), v1::FAILURE_CLASS_POISON);
+  EXPECT_EQ(static_cast<int>(storage::FailureClass::kUser), v1::FAILURE_CLASS_USER);
+  EXPECT_EQ(static_cast<int>(Directive::Kind::kStopAttempt), v1::Directive::KIND_STOP_ATTEMPT);
+  EXPECT_EQ(static_cast<int>(Directive::Kind::kRegister), v1::Directive::KIND_REGISTER);
+}
+
+TEST(NamesAgreeTest, StatusCodes) {
+  EXPECT_EQ(ToGrpcStatus(absl::DataLossError("rotten")).error_code(), grpc::StatusCode::DATA_LOSS);
+  EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("x")).error_message(), "x");
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+  EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(9000, 'x'))).error_message().size(),
+            4096u);
+}
+
+}  // namespace
+}  // namespace distill::server
