@@ -161,7 +161,8 @@ void Publisher::DeliverCompletion(Job& job) {
     }
   }
   absl::Status status;
-  // The server may have dropped a blob between its upload and the completion: once more, then.
+  // "Failed precondition" is a lost lease, or a blob that the server dropped after its upload; the
+  // second round tells.
   for (int round = 0; round < 2; ++round) {
     status = UploadOutboxEntry(job);
     if (!status.ok()) break;
@@ -173,7 +174,7 @@ void Publisher::DeliverCompletion(Job& job) {
                                dependencies_.client.Complete(request));
       return StatusOf(response.statuses(0));
     });
-    if (!absl::IsNotFound(status)) break;
+    if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) break;
   }
   if (job.cancel().cancelled() && !status.ok()) return;  // The outbox keeps it.
   if (status.ok()) {
@@ -313,8 +314,12 @@ std::vector<v1::ArtifactRef> Publisher::UploadObservations(Job& job) {
 absl::Status Publisher::Upload(const LocalBlob& blob, CancelToken& cancel) {
   const SystemClock clock;
   const MonotonicTime start = clock.Now();
-  const absl::Status status = CallUntilAnswered(
-      cancel, [&]() -> absl::Status { return dependencies_.blobs.Upload(blob, cancel); });
+  const absl::Status status = CallUntilAnswered(cancel, [&]() -> absl::Status {
+    absl::Status uploaded = dependencies_.blobs.Upload(blob, cancel);
+    // The upload stood elsewhere than we thought: ask again.
+    const bool misplaced = absl::IsAborted(uploaded) || absl::IsOutOfRange(uploaded);
+    return misplaced ? absl::UnavailableError(uploaded.message()) : uploaded;
+  });
   upload_seconds_.Observe(absl::ToDoubleSeconds(clock.Now() - start));
   return status;
 }
@@ -326,9 +331,7 @@ absl::Status Publisher::CallUntilAnswered(CancelToken& cancel,
   for (;;) {
     if (cancel.cancelled()) return absl::CancelledError("delivery was cancelled");
     const absl::Status status = call();
-    // Aborted and out of range: the upload stood elsewhere than we thought; ask again.
-    const bool again = IsTransient(status) || absl::IsAborted(status) || absl::IsOutOfRange(status);
-    if (status.ok() || !again) return status;
+    if (status.ok() || !IsTransient(status)) return status;
     LogDebug("call will be retried", {{"error", status}});
     if (cancel.WaitFor(backoff.Next())) return absl::CancelledError("delivery was cancelled");
   }

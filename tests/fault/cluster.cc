@@ -1,0 +1,152 @@
+#include "tests/fault/cluster.h"
+
+#include <csignal>
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/counter_random.h"
+#include "base/file.h"
+#include "gtest/gtest.h"
+#include "tests/support/idx_files.h"
+
+namespace distill {
+namespace {
+
+constexpr uint32_t kTrainImages = 320;
+constexpr uint32_t kTestImages = 100;
+constexpr uint32_t kSide = 14;
+constexpr int kClasses = 10;
+constexpr absl::Duration kStartLimit = absl::Seconds(20);
+constexpr size_t kLogEndBytes = 6000;
+
+std::string Program(const std::string& name) {
+  const char* directory = std::getenv("DISTILL_BIN_DIR");
+  return JoinPath(directory == nullptr ? "build/release/bin" : directory, name);
+}
+
+// Noise, with a brighter square whose place is the class: something to learn.
+std::string LearnableImages(uint32_t count, uint64_t seed) {
+  CounterRandom random(seed);
+  std::string bytes =
+      absl::StrCat(BigEndian(0x803), BigEndian(count), BigEndian(kSide), BigEndian(kSide));
+  for (uint32_t i = 0; i < count; ++i) {
+    const uint32_t place = i % kClasses;
+    for (uint32_t y = 0; y < kSide; ++y) {
+      for (uint32_t x = 0; x < kSide; ++x) {
+        const bool bright = y / 5 == place / 4 && x / 4 == place % 4;
+        bytes.push_back(static_cast<char>(random.Below(100) + (bright ? 120 : 0)));
+      }
+    }
+  }
+  return bytes;
+}
+
+void WriteDataset(const std::string& directory) {
+  ASSERT_TRUE(CreateDirectories(directory).ok());
+  const auto write = [&](const std::string& name, const std::string& bytes) {
+    ASSERT_TRUE(WriteFileAtomically(JoinPath(directory, name), bytes).ok());
+  };
+  write("train-images-idx3-ubyte", LearnableImages(kTrainImages, 1));
+  write("train-labels-idx1-ubyte", IdxLabels(CyclicLabels(kTrainImages, kClasses)));
+  write("t10k-images-idx3-ubyte", LearnableImages(kTestImages, 2));
+  write("t10k-labels-idx1-ubyte", IdxLabels(CyclicLabels(kTestImages, kClasses)));
+}
+
+}  // namespace
+
+Cluster::Cluster(int workers) : dataset_(directory_.Join("dataset")) {
+  WriteDataset(dataset_);
+  StartServer();
+  workers_.resize(static_cast<size_t>(workers));
+  for (int i = 0; i < workers; ++i) StartWorker(i);
+  client::ClientOptions options;
+  options.server = server_address_;
+  options.retry_for = absl::Seconds(30);
+  options.longest_backoff = absl::Milliseconds(300);
+  client_ = std::make_unique<client::Client>(
+      options, client::ClientDependencies{&clock_, &ids_, &interrupt_, {}});
+  // A job is planned for the numeric class that all live workers share, so they must be known.
+  EXPECT_TRUE(Eventually(
+      [&] {
+        const auto known = client_->ListWorkers();
+        return known.ok() && known->size() == workers_.size();
+      },
+      kStartLimit));
+}
+
+Cluster::~Cluster() = default;
+
+void Cluster::StartServer() {
+  const std::string addresses = directory_.Join("server.addresses");
+  EXPECT_TRUE(RemoveFile(addresses).ok());
+  server_ = std::make_unique<Process>(
+      std::vector<std::string>{Program("distill-server"),
+                               absl::StrCat("--data-dir=", directory_.Join("server")),
+                               absl::StrCat("--listen=", server_address_), "--http=127.0.0.1:0",
+                               absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3",
+                               "--heartbeat-seconds=0.2"},
+      directory_.Join("server.log"));
+  server_address_ = AwaitAddress(addresses, "grpc");
+}
+
+void Cluster::StartWorker(int index) {
+  const std::string name = absl::StrCat("worker-", index);
+  workers_[static_cast<size_t>(index)] = std::make_unique<Process>(
+      std::vector<std::string>{
+          Program("distill-worker"), absl::StrCat("--data-dir=", directory_.Join(name)),
+          absl::StrCat("--server=", server_address_), "--slots=1", "--http=127.0.0.1:0"},
+      directory_.Join(absl::StrCat(name, ".log")));
+}
+
+std::string Cluster::AwaitAddress(const std::string& file, const std::string& key) {
+  EXPECT_TRUE(Eventually([&] { return FileExists(file); }, kStartLimit)) << Logs();
+  const std::string text = ReadFile(file).value_or("");
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::pair<std::string, std::string> field = absl::StrSplit(line, absl::MaxSplits('=', 1));
+    if (field.first == key) return field.second;
+  }
+  ADD_FAILURE() << "no address in " << file << ": " << text;
+  return "";
+}
+
+void Cluster::KillServer() {
+  server_->Kill();
+  StartServer();
+}
+
+void Cluster::KillWorker(int index) {
+  workers_[static_cast<size_t>(index)]->Kill();
+  StartWorker(index);
+}
+
+bool Cluster::KillTrainer() {
+  for (const auto& worker : workers_) {
+    for (const pid_t trainer : ChildrenOf(worker->pid())) {
+      if (kill(trainer, SIGKILL) == 0) return true;
+    }
+  }
+  return false;
+}
+
+bool Cluster::EndInOrder() {
+  bool clean = true;
+  for (const auto& worker : workers_) worker->Signal(SIGTERM);
+  for (const auto& worker : workers_) clean = worker->Wait(absl::Seconds(30)) == 0 && clean;
+  server_->Signal(SIGTERM);
+  return server_->Wait(absl::Seconds(30)) == 0 && clean;
+}
+
+std::string Cluster::Logs() const {
+  std::string all;
+  const std::vector<std::string> names = ListDirectory(directory_.path()).value();
+  for (const std::string& name : names) {
+    if (name.size() < 4 || name.substr(name.size() - 4) != ".log") continue;
+    const std::string text = ReadFile(directory_.Join(name)).value_or("");
+    const size_t start = text.size() > kLogEndBytes ? text.size() - kLogEndBytes : 0;
+    absl::StrAppend(&all, "--- ", name, "\n", text.substr(start));
+  }
+  return all;
+}
+
+}  // namespace distill
