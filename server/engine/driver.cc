@@ -129,7 +129,7 @@ std::vector<SingleWriterDriver::Queued> SingleWriterDriver::TakeBatch() {
     batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
-  metrics_.SetQueueDepth(queue_.size());
+  metrics_.SetEventQueueLength(queue_.size());
   return batch;
 }
 

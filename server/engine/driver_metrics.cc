@@ -19,6 +19,8 @@ Counter* Lookups(Metrics& metrics, const char* result) {
 
 DriverMetrics::DriverMetrics(Metrics& metrics)
     : metrics_(&metrics),
+      leases_granted_(
+          &metrics.AddCounter("distill_leases_granted_total", "Leases given to workers.")),
       leases_expired_(&metrics.AddCounter("distill_lease_expirations_total",
                                           "Leases that were not renewed in time.")),
       stale_rejected_(&metrics.AddCounter("distill_stale_rpc_rejected_total",
@@ -27,16 +29,15 @@ DriverMetrics::DriverMetrics(Metrics& metrics)
                                     "Results taken from attempts whose lease had expired.")),
       cache_hits_(Lookups(metrics, "hit")),
       cache_misses_(Lookups(metrics, "miss")),
-      cache_shared_(Lookups(metrics, "shared")),
+      cache_merged_(Lookups(metrics, "merged")),
       nondeterminism_(&metrics.AddCounter("distill_nondeterminism_detected_total",
                                           "Equal tasks that published different digests.")),
-      schedule_latency_(&metrics.AddHistogram("distill_task_schedule_latency_seconds",
-                                              "From ready to granted.", LatencyBounds())),
       commit_seconds_(&metrics.AddHistogram(
           "distill_db_commit_seconds", "Time of one commit of the state store.", LatencyBounds())),
       batch_size_(&metrics.AddHistogram("distill_db_batch_size", "Events in one commit.",
                                         {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})),
-      queue_depth_(&metrics.AddGauge("distill_queue_depth", "Events that wait for the driver.")) {}
+      event_queue_length_(&metrics.AddGauge("distill_event_queue_length",
+                                            "Calls that wait for the scheduler's thread.")) {}
 
 void DriverMetrics::Count(const Effects& effects) {
   const auto add = [](Counter* counter, int64_t by) {
@@ -47,7 +48,7 @@ void DriverMetrics::Count(const Effects& effects) {
   add(salvaged_, effects.counts.attempts_salvaged);
   add(cache_hits_, effects.counts.results_reused);
   add(cache_misses_, effects.counts.results_missed);
-  add(cache_shared_, effects.counts.followers_joined);
+  add(cache_merged_, effects.counts.followers_joined);
   add(nondeterminism_, effects.counts.nondeterminism_detected);
   for (const AttemptEnd& end : effects.attempts_ended) {
     metrics_
@@ -56,9 +57,18 @@ void DriverMetrics::Count(const Effects& effects) {
                       {"outcome", absl::AsciiStrToLower(storage::Name(end.outcome))},
                       {"cause", absl::AsciiStrToLower(storage::Name(end.cause))}})
         .Increment();
+    if (end.outcome != storage::AttemptState::kSucceeded) continue;
+    metrics_
+        ->AddHistogram("distill_task_duration_seconds", "From leased to succeeded, last attempt.",
+                       LatencyBounds(), {{"kind", end.kind}})
+        .Observe(absl::ToDoubleSeconds(end.took));
   }
-  for (const absl::Duration latency : effects.schedule_latencies) {
-    schedule_latency_->Observe(absl::ToDoubleSeconds(latency));
+  add(leases_granted_, static_cast<int64_t>(effects.attempts_started.size()));
+  for (const AttemptStart& start : effects.attempts_started) {
+    metrics_
+        ->AddHistogram("distill_task_schedule_latency_seconds", "From ready to leased.",
+                       LatencyBounds(), {{"kind", start.kind}})
+        .Observe(absl::ToDoubleSeconds(start.waited));
   }
 }
 
@@ -86,14 +96,18 @@ void DriverMetrics::SetTotals(const CoreTotals& totals) {
                    {{"state", absl::AsciiStrToLower(storage::Name(state))}})
         .Set(found == totals.tasks.end() ? 0 : static_cast<double>(found->second));
   }
-  const auto set = [this](const char* name, const char* help, int64_t value) {
-    metrics_->AddGauge(name, help).Set(static_cast<double>(value));
+  const auto queued = [this](const char* reason, int64_t count) {
+    metrics_
+        ->AddGauge("distill_queue_depth", "Ready tasks, by why they wait.", {{"reason", reason}})
+        .Set(static_cast<double>(count));
   };
-  set("distill_workers_live", "Workers heard of within a lease term.", totals.workers_live);
-  set("distill_slots", "Slots of live workers.", totals.slots);
-  set("distill_slots_in_use", "Slots that hold a lease set.", totals.slots_in_use);
-  set("distill_leases", "Running attempts.", totals.leases);
-  set("distill_blob_stored_bytes", "Bytes of all blobs that the server knows.", totals.blob_bytes);
+  queued("slot", totals.ready_tasks);
+  queued("backoff", totals.backoff_tasks);
+  queued("equal_task", totals.following_tasks);
+  metrics_
+      ->AddGauge("distill_queue_oldest_age_seconds",
+                 "Age of the oldest ready task; 0 if there is none.")
+      .Set(absl::ToDoubleSeconds(totals.oldest_wait));
 }
 
 }  // namespace distill::server

@@ -19,23 +19,23 @@ class DriverMetrics {
 
   void Count(const Effects& effects);
   void CountCommit(absl::Duration took, size_t events);
-  void SetQueueDepth(size_t depth);
+  void SetEventQueueLength(size_t length);
   // Gauges; call now and then.
   void SetTotals(const CoreTotals& totals);
 
  private:
   Metrics* const metrics_;
+  Counter* const leases_granted_;
   Counter* const leases_expired_;
   Counter* const stale_rejected_;
   Counter* const salvaged_;
   Counter* const cache_hits_;
   Counter* const cache_misses_;
-  Counter* const cache_shared_;
+  Counter* const cache_merged_;
   Counter* const nondeterminism_;
-  Histogram* const schedule_latency_;
   Histogram* const commit_seconds_;
   Histogram* const batch_size_;
-  Gauge* const queue_depth_;
+  Gauge* const event_queue_length_;
 };
 
 }  // namespace distill::server

@@ -88,17 +88,21 @@ CoreTotals Core::Totals(MonotonicTime now) const {
   CoreTotals totals;
   for (const auto& [age, job] : state_->jobs) {
     ++totals.jobs[job->record.status.state];
-    for (const Task& task : job->tasks) ++totals.tasks[task.status.state];
+    for (const Task& task : job->tasks) {
+      ++totals.tasks[task.status.state];
+      totals.backoff_tasks += task.wait == Task::Wait::kBackoff ? 1 : 0;
+      totals.following_tasks += task.wait == Task::Wait::kFollows ? 1 : 0;
+      if (task.wait != Task::Wait::kReady) continue;
+      ++totals.ready_tasks;
+      totals.oldest_wait = std::max(totals.oldest_wait, now - task.ready_since);
+    }
   }
-  totals.ready_tasks = static_cast<int64_t>(state_->ready.size());
-  totals.leases = static_cast<int64_t>(state_->leases.size());
   for (const auto& [id, worker] : state_->workers) {
     totals.slots_in_use += static_cast<int64_t>(worker.sets.size());
     if (!state_->IsLive(worker, now)) continue;
     ++totals.workers_live;
     totals.slots += worker.info.slots;
   }
-  for (const auto& [digest, blob] : state_->blobs) totals.blob_bytes += blob.record.size_bytes;
   return totals;
 }
 

@@ -79,12 +79,15 @@ struct TaskView {
 struct CoreTotals {
   std::map<storage::JobState, int64_t> jobs;
   std::map<storage::TaskState, int64_t> tasks;
+  // QUEUED tasks by why they wait: for a slot, for the end of a back-off, for an equal task.
   int64_t ready_tasks = 0;
-  int64_t leases = 0;
+  int64_t backoff_tasks = 0;
+  int64_t following_tasks = 0;
+  // Of the task that has waited longest for a slot; zero when there is none.
+  absl::Duration oldest_wait;
   int64_t workers_live = 0;
-  int64_t slots = 0;
+  int64_t slots = 0;  // Of live workers.
   int64_t slots_in_use = 0;
-  int64_t blob_bytes = 0;
 };
 
 class Core {

@@ -77,6 +77,7 @@ void CoreStep::Move(TaskRank rank, TaskEvent event, const WorkerId& worker) {
 
   job.counts.running +=
       (*to == TaskState::kRunning ? 1 : 0) - (from == TaskState::kRunning ? 1 : 0);
+  if (from == TaskState::kSucceeded) --job.counts.succeeded;
   if (*to == TaskState::kSucceeded) {
     ++job.counts.succeeded;
     if (!task.status.reused_from.empty()) ++job.counts.reused;

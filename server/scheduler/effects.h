@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/scheduler/events.h"
 #include "server/scheduler/transitions.h"
 #include "storage/state/records.h"
@@ -44,6 +45,12 @@ struct AttemptEnd {
   std::string kind;
   storage::AttemptState outcome = storage::AttemptState::kSucceeded;
   storage::FailureClass cause = storage::FailureClass::kNone;
+  absl::Duration took;  // By the wall clock, which is good enough for a histogram.
+};
+
+struct AttemptStart {
+  std::string kind;
+  absl::Duration waited;  // Since the task became ready.
 };
 
 struct Effects {
@@ -56,7 +63,7 @@ struct Effects {
   CoreCounts counts;
   std::vector<AttemptEnd> attempts_ended;
   std::vector<TaskTransition> transitions;
-  std::vector<absl::Duration> schedule_latencies;  // Ready to granted.
+  std::vector<AttemptStart> attempts_started;
 };
 
 }  // namespace distill::server

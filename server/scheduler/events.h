@@ -246,7 +246,7 @@ struct FindMissing {
 };
 
 // Applies retention: forgets old jobs, marks blobs that nothing refers to, and asks for the removal
-// of those marked a grace period ago. engine/retention.h sends it.
+// of those marked a grace period ago. Sent by whoever keeps the clock.
 struct CollectGarbageReply {
   int jobs_deleted = 0;
   int blobs_marked = 0;

@@ -217,7 +217,8 @@ void CoreStep::GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>&
   set.id = ids_.RandomHex(8);
   for (const TaskRank rank : members) {
     Task& task = state_.TaskAt(rank);
-    effects_.schedule_latencies.push_back(now_.monotonic - task.ready_since);
+    effects_.attempts_started.push_back(
+        AttemptStart{state_.strings.At(task.kind), now_.monotonic - task.ready_since});
     Dequeue(rank);
     storage::AttemptRecord attempt;
     attempt.task = state_.IdOf(rank);

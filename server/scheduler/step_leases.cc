@@ -243,7 +243,8 @@ void CoreStep::CloseAttempt(const Named& named, Ending ending) {
   attempt.finish_time = now_.wall;
   WriteAttempt(attempt);
   effects_.attempts_ended.push_back(AttemptEnd{state_.strings.At(state_.TaskAt(named.rank).kind),
-                                               attempt.state, attempt.failure_class});
+                                               attempt.state, attempt.failure_class,
+                                               now_.wall - attempt.start_time});
   if (had_lease) DropLease(attempt.lease_id);
 }
 

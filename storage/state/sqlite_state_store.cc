@@ -73,6 +73,17 @@ absl::StatusOr<WorkerRecord> ReadWorker(SqliteStatement& row) {
   return worker;
 }
 
+// In plan order, then by number.
+absl::StatusOr<std::vector<AttemptRecord>> AttemptsOfJob(SqliteConnection& db, const JobId& job) {
+  SqliteStatement rows = db.Prepare(
+      "SELECT a.task, a.number, a.lease_id, a.worker, a.acquire_request, a.lease_set, "
+      "a.lease_set_size, a.state, a.failure_class, a.charged, a.message, a.start_time, "
+      "a.finish_time, a.stats, a.observations FROM tasks t JOIN attempts a ON a.task=t.id "
+      "WHERE t.job=? ORDER BY t.plan_index, a.number");
+  rows.Text(job.str());
+  return Rows<AttemptRecord>(rows, ReadAttempt);
+}
+
 absl::StatusOr<EventRecord> ReadEventRow(SqliteStatement& row) { return ReadEvent(row); }
 
 }  // namespace
@@ -98,23 +109,16 @@ absl::StatusOr<StateImage> SqliteStateStore::Load() {
 
   static const std::string tasks_sql =
       absl::StrCat("SELECT ", kTaskColumns, " FROM tasks WHERE job=? ORDER BY plan_index");
-  static const std::string attempts_sql =
-      absl::StrCat("SELECT ", kAttemptColumns, " FROM attempts WHERE task=? ORDER BY number");
   for (const JobRecord& job : image.jobs) {
     SqliteStatement tasks = db.Prepare(tasks_sql.c_str());
     tasks.Text(job.id.str());
     DISTILL_ASSIGN_OR_RETURN(std::vector<TaskRecord> rows, Rows<TaskRecord>(tasks, ReadTask));
     for (TaskRecord& task : rows) {
       if (IsTerminal(job.status.state)) task.definition.spec.clear();
-      if (task.status.attempts > 0) {
-        SqliteStatement attempts = db.Prepare(attempts_sql.c_str());
-        attempts.Text(task.id.str());
-        DISTILL_ASSIGN_OR_RETURN(std::vector<AttemptRecord> of_task,
-                                 Rows<AttemptRecord>(attempts, ReadAttempt));
-        for (AttemptRecord& attempt : of_task) image.attempts.push_back(std::move(attempt));
-      }
       image.tasks.push_back(std::move(task));
     }
+    DISTILL_ASSIGN_OR_RETURN(std::vector<AttemptRecord> attempts, AttemptsOfJob(db, job.id));
+    for (AttemptRecord& attempt : attempts) image.attempts.push_back(std::move(attempt));
   }
   SqliteStatement blobs =
       db.Prepare("SELECT digest, size_bytes, type, state, create_time FROM blobs ORDER BY digest");
@@ -249,15 +253,7 @@ absl::StatusOr<std::vector<AttemptRecord>> SqliteStateStore::ListAttempts(
 
 absl::StatusOr<std::vector<AttemptRecord>> SqliteStateStore::ListJobAttempts(
     const JobId& job) const {
-  return Read([&](SqliteConnection& db) -> absl::StatusOr<std::vector<AttemptRecord>> {
-    SqliteStatement rows = db.Prepare(
-        "SELECT a.task, a.number, a.lease_id, a.worker, a.acquire_request, a.lease_set, "
-        "a.lease_set_size, a.state, a.failure_class, a.charged, a.message, a.start_time, "
-        "a.finish_time, a.stats, a.observations FROM tasks t JOIN attempts a ON a.task=t.id "
-        "WHERE t.job=? ORDER BY t.plan_index, a.number");
-    rows.Text(job.str());
-    return Rows<AttemptRecord>(rows, ReadAttempt);
-  });
+  return Read([&](SqliteConnection& db) { return AttemptsOfJob(db, job); });
 }
 
 absl::StatusOr<std::vector<EventRecord>> SqliteStateStore::EventsAfter(const JobId& job,
