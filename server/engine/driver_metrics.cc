@@ -77,7 +77,9 @@ void DriverMetrics::CountCommit(absl::Duration took, size_t events) {
   batch_size_->Observe(static_cast<double>(events));
 }
 
-void DriverMetrics::SetQueueDepth(size_t depth) { queue_depth_->Set(static_cast<double>(depth)); }
+void DriverMetrics::SetEventQueueLength(size_t length) {
+  event_queue_length_->Set(static_cast<double>(length));
+}
 
 void DriverMetrics::SetTotals(const CoreTotals& totals) {
   for (const JobState state : {JobState::kRunning, JobState::kSucceeded, JobState::kFailed,

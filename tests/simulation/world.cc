@@ -67,6 +67,8 @@ void World::PlanJobs() {
     SimJob job;
     job.submit = MakeJob(absl::StrCat("job-", j), tasks);
     job.submit.job.limits.max_bundle = 1 + static_cast<int32_t>(random_.Below(4));
+    job.submit.job.limits.max_user_failures = 1 + static_cast<int32_t>(random_.Below(3));
+    job.submit.job.limits.max_infrastructure_failures = 1 + static_cast<int32_t>(random_.Below(20));
     job.submit_at = clock_.Now() + absl::Seconds(random_.Below(120));
     job.cancel_at =
         Chance(0.25) ? job.submit_at + absl::Seconds(random_.Below(200)) : InfiniteFuture();
@@ -447,6 +449,9 @@ absl::Status World::CheckEvents() {
     const std::vector<storage::EventRecord> events = *store_.EventsAfter(id, 0, 100000);
     for (const storage::EventRecord& event : events) {
       revisions.push_back(event.revision);
+      absl::StrAppend(&history_, event.revision, " ", event.job.str(), " ", event.task, " ",
+                      storage::Name(event.job_state), " ", storage::Name(event.task_state), " ",
+                      event.worker.str(), " ", absl::FormatTime(event.time), "\n");
       if (event.task.empty()) continue;
       const auto [state, first] = states.try_emplace(event.task, event.task_state);
       if (first) continue;

@@ -44,6 +44,8 @@ class World {
   const std::set<std::pair<storage::TaskState, storage::TaskState>>& transitions() const {
     return transitions_;
   }
+  // Every event of every job, in words.
+  const std::string& history() const { return history_; }
   int64_t server_restarts() const { return server_restarts_; }
   int64_t attempts() const { return attempts_; }
 
@@ -135,6 +137,7 @@ class World {
   double loss_ = 0;
   int64_t server_restarts_ = 0;
   int64_t attempts_ = 0;
+  std::string history_;
   std::set<std::pair<storage::TaskState, storage::TaskState>> transitions_;
 };
 
