@@ -84,6 +84,16 @@ std::string Outcome(const v1::Task& task) {
   }
 }
 
+// "again, after attempt 2: EXPIRED lease expired", with as much of it as is known.
+std::string RequeueText(const v1::Task& task) {
+  const v1::Attempt& last = task.attempts(task.attempts_size() - 1);
+  std::string cause = last.state() == "RUNNING" ? "" : last.state();
+  for (const std::string& more : {last.message(), task.failure_message()}) {
+    if (!more.empty()) absl::StrAppend(&cause, cause.empty() ? "" : " ", more);
+  }
+  return absl::StrCat("again, after attempt ", last.number(), cause.empty() ? "" : ": ", cause);
+}
+
 std::string LiveTaskLine(const v1::Task& task, size_t name_width) {
   std::string line = absl::StrFormat("  %-*s  %-9s  ", static_cast<int>(name_width), task.id(),
                                      StateName(task.state()));
@@ -148,26 +158,28 @@ std::string JobLine(const v1::Job& job, absl::Time now) {
 
 }  // namespace
 
-bool WatchModel::Apply(const v1::JobEvent& event) {
+v1::JobEvent WatchModel::Apply(const v1::JobEvent& event) {
+  v1::JobEvent full = event;
   if (event.has_job()) {
     job_ = event.job();
-    return true;
-  }
-  if (event.has_task()) {
+  } else if (event.has_task()) {
     const auto [entry, is_new] = index_.emplace(event.task().id(), tasks_.size());
-    if (is_new) {
-      tasks_.push_back(event.task());
-    } else {
-      tasks_[entry->second] = event.task();
+    if (is_new) tasks_.emplace_back();
+    v1::Task& known = tasks_[entry->second];
+    v1::Task& told = *full.mutable_task();
+    if (told.attempts().empty()) *told.mutable_attempts() = known.attempts();
+    if (!told.has_start_time() && known.has_start_time()) {
+      *told.mutable_start_time() = known.start_time();
     }
-    return true;
+    known = told;
+  } else if (const auto found = index_.find(event.progress().task()); found != index_.end()) {
+    // Progress of a task that ended meanwhile is stale.
+    v1::Task& known = tasks_[found->second];
+    if (known.state() == v1::TASK_STATE_RUNNING) {
+      *known.mutable_progress() = event.progress().progress();
+    }
   }
-  const auto found = index_.find(event.progress().task());
-  // Progress of a task that ended meanwhile is stale.
-  if (found != index_.end() && tasks_[found->second].state() == v1::TASK_STATE_RUNNING) {
-    *tasks_[found->second].mutable_progress() = event.progress().progress();
-  }
-  return false;
+  return full;
 }
 
 std::vector<std::string> RenderLive(const WatchModel& model, const WatchStyle& style,
@@ -194,7 +206,7 @@ std::vector<std::string> RenderLive(const WatchModel& model, const WatchStyle& s
 std::string RenderPlain(const v1::JobEvent& event, absl::Time now) {
   const auto line = [](absl::Time time, absl::string_view subject, absl::string_view state,
                        absl::string_view rest) {
-    std::string text = absl::StrFormat("%s  %-24s  %-9s  %s",
+    std::string text = absl::StrFormat("%s  %-28s  %-9s  %s",
                                        absl::FormatTime("%H:%M:%SZ", time, absl::UTCTimeZone()),
                                        subject, state, rest);
     std::replace(text.begin(), text.end(), '\n', ' ');
@@ -250,8 +262,8 @@ void WatchView::OnEvent(const v1::JobEvent& event) {
   if (mode_ == Mode::kPlain) {
     // A job's event also tells of counts; only its own state is a change of its own.
     const bool same_state = event.has_job() && model_.job().state() == event.job().state();
-    model_.Apply(event);
-    const std::string line = same_state ? "" : RenderPlain(event, clock_->WallNow());
+    const v1::JobEvent full = model_.Apply(event);
+    const std::string line = same_state ? "" : RenderPlain(full, clock_->WallNow());
     if (!line.empty()) *out_ << line << std::endl;
     return;
   }

@@ -14,11 +14,12 @@
 
 namespace distill::client {
 
-// What the events of a job add up to. Not thread-safe.
+// What the events of a job add up to: an event tells only what is new about a task. Not
+// thread-safe.
 class WatchModel {
  public:
-  // Tells whether anything but progress changed.
-  bool Apply(const v1::JobEvent& event);
+  // Returns the event with all that was known of its task before.
+  v1::JobEvent Apply(const v1::JobEvent& event);
 
   const v1::Job& job() const { return job_; }
   // In the order in which the tasks were first heard of, which is plan order.

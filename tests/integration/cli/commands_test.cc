@@ -216,8 +216,9 @@ TEST_F(CommandsTest, WatchPrintsALineAChangeAndEndsWithTheJobsResult) {
   ScriptJob(v1::JOB_STATE_SUCCEEDED);
   const CommandResult result = Run({"job", "watch", "job-1"});
   EXPECT_EQ(result.code, 0);
-  EXPECT_THAT(result.out, HasSubstr("pretrain-meta             running    worker=w1 attempt=1\n"));
-  EXPECT_THAT(result.out, HasSubstr("job-1                     succeeded  1/1 tasks\n"));
+  EXPECT_THAT(result.out,
+              HasSubstr("pretrain-meta                 running    worker=w1 attempt=1\n"));
+  EXPECT_THAT(result.out, HasSubstr("job-1                         succeeded  1/1 tasks\n"));
   EXPECT_THAT(result.out, Not(HasSubstr("\x1b")));
   ScriptJob(v1::JOB_STATE_FAILED);
   EXPECT_EQ(Run({"job", "watch", "job-1"}).code, 1);
