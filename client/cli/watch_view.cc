@@ -68,6 +68,11 @@ std::string WorkerOf(const v1::Task& task) {
   return task.attempts().empty() ? "" : task.attempts(task.attempts_size() - 1).worker();
 }
 
+bool SameAttempt(const v1::Task& a, const v1::Task& b) {
+  return !a.attempts().empty() && !b.attempts().empty() &&
+         a.attempts(a.attempts_size() - 1).number() == b.attempts(b.attempts_size() - 1).number();
+}
+
 // What happened to a task, beside its state: the same words on live and on plain lines.
 std::string Outcome(const v1::Task& task) {
   switch (task.state()) {
@@ -168,6 +173,9 @@ v1::JobEvent WatchModel::Apply(const v1::JobEvent& event) {
     v1::Task& known = tasks_[entry->second];
     v1::Task& told = *full.mutable_task();
     if (told.attempts().empty()) *told.mutable_attempts() = known.attempts();
+    if (WorkerOf(told).empty() && SameAttempt(told, known)) {
+      told.mutable_attempts(told.attempts_size() - 1)->set_worker(WorkerOf(known));
+    }
     if (!told.has_start_time() && known.has_start_time()) {
       *told.mutable_start_time() = known.start_time();
     }
@@ -233,11 +241,7 @@ std::string RenderPlain(const v1::JobEvent& event, absl::Time now) {
     case v1::TASK_STATE_QUEUED:
       // Waiting for the first time is no news; waiting again is.
       if (task.attempts().empty()) return "";
-      return line(
-          now, task.id(), "queued",
-          absl::StrCat("again, after attempt ", task.attempts(task.attempts_size() - 1).number(),
-                       ": ", task.attempts(task.attempts_size() - 1).state(), " ",
-                       task.attempts(task.attempts_size() - 1).message()));
+      return line(now, task.id(), "queued", RequeueText(task));
     case v1::TASK_STATE_SUCCEEDED:
     case v1::TASK_STATE_FAILED:
     case v1::TASK_STATE_CANCELLED:

@@ -105,10 +105,10 @@ TEST(WatchModelTest, RemembersWhatLaterEventsLeaveOut) {
   model.Apply(running);
   v1::JobEvent ended = TaskEvent("a", v1::TASK_STATE_SUCCEEDED);
   ended.mutable_task()->mutable_finish_time()->set_seconds(103);
+  ended.mutable_task()->add_attempts()->set_number(1);
   const v1::JobEvent full = model.Apply(ended);
   EXPECT_EQ(full.task().attempts(0).worker(), "w1");
-  EXPECT_EQ(RenderPlain(full, Noon()),
-            "00:01:43Z  a                             succeeded  3.0 s");
+  EXPECT_EQ(RenderPlain(full, Noon()), "00:01:43Z  a                             succeeded  3.0 s");
 }
 
 TEST(WatchPlainTest, TellsChangesAndNothingElse) {
