@@ -184,15 +184,18 @@ void SingleWriterDriver::Process(std::vector<Queued> batch) {
 absl::Status SingleWriterDriver::Commit(const std::vector<storage::Mutation>& mutations) {
   const absl::Status status = dependencies_.store->Commit(mutations);
   if (status.ok()) return status;
-  LogError("cannot commit; the server stops, since its memory is ahead of its disk",
-           {{"error", status}});
   absl::Status fatal = absl::UnavailableError(
       absl::StrCat("cannot serve: the state store failed: ", status.message()));
   {
     MutexLock lock(mu_);
     health_ = fatal;
   }
-  if (dependencies_.on_fatal) dependencies_.on_fatal(status);
+  if (dependencies_.on_fatal) {
+    dependencies_.on_fatal(status);
+  } else {
+    LogError("cannot commit; nothing more is accepted, since memory is ahead of the disk",
+             {{"error", status}});
+  }
   return fatal;
 }
 

@@ -44,7 +44,7 @@ struct DriverDependencies {
   // Removes blobs from the blob store, and then posts BlobsGone. Called on the driver's thread;
   // must not block. May be null: then nothing is ever removed.
   std::function<void(std::vector<Digest>)> unlink_blobs;
-  // Called once, on the driver's thread, after a failed commit. May be null.
+  // Called once, on the driver's thread, after a failed commit. Null: the failure is logged.
   std::function<void(const absl::Status&)> on_fatal;
 };
 

@@ -108,6 +108,7 @@ void World::OpenServer() {
   dependencies.unlink_blobs = [this](std::vector<Digest> digests) {
     for (Digest& digest : digests) removed_.push_back(std::move(digest));
   };
+  dependencies.on_fatal = [](const absl::Status&) {};  // Expected; Settle() sees it.
   driver_ = server::Driver::Open(config_, dependencies).value();
   for (auto& [job, watcher] : watchers_) {
     const int64_t last = watcher.revisions.empty() ? 0 : watcher.revisions.back();
