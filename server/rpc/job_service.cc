@@ -11,6 +11,7 @@
 #include "server/planner/spec_validation.h"
 #include "server/report/report_builder.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/given_artifacts.h"
 #include "server/rpc/host_class.h"
 #include "server/rpc/watch_reactor.h"
 
@@ -58,6 +59,8 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
   if (!info.ok()) return call->Finish(info.status());
   auto complete = std::make_shared<v1::JobSpec>(ResolveDataset(resolved, *info));
   status = ValidateDataset(*complete, *info);
+  if (!status.ok()) return call->Finish(status);
+  status = CheckGivenArtifacts(*complete, *dependencies_.blobs);
   if (!status.ok()) return call->Finish(status);
   if (complete->execution().has_numeric_class()) {
     return PlanAndSubmit(call, request, *complete, response);

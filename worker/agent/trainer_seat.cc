@@ -85,7 +85,9 @@ absl::Status TrainerSeat::AwaitReady(absl::Duration timeout, const std::string& 
       if (!numeric_class.empty() && numeric_class != "any" && !actual.empty() &&
           actual != numeric_class) {
         return absl::FailedPreconditionError(absl::StrCat(
-            "trainer runs in another numeric class; want=", numeric_class, " got=", actual));
+            "trainer runs in another numeric class: is OpenBLAS (libopenblas0-pthread) "
+            "installed?; want=",
+            numeric_class, " got=", actual));
       }
       return absl::OkStatus();
     }

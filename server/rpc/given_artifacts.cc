@@ -1,0 +1,162 @@
+#include "server/rpc/given_artifacts.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/digest.h"
+#include "base/status_macros.h"
+#include "server/planner/tensor_shapes.h"
+#include "storage/tensor/safetensors_file.h"
+#include "storage/tensor/safetensors_header.h"
+
+namespace distill::server {
+namespace {
+
+constexpr uint64_t kLengthBytes = 8;
+constexpr uint64_t kPieceBytes = 1 << 20;  // A multiple of every element size.
+constexpr size_t kMaxListed = 5;
+
+absl::Status Refuse(const std::string& field, absl::string_view got, absl::string_view want) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot accept job: ", field, ": got ", got, ", want ", want));
+}
+
+struct OpenWeights {
+  std::unique_ptr<storage::BlobReader> reader;
+  storage::SafetensorsHeader header;
+  uint64_t data_begin = 0;
+};
+
+absl::StatusOr<OpenWeights> OpenHeader(const std::string& field, const std::string& text,
+                                       const storage::BlobStore& blobs) {
+  DISTILL_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(text));
+  auto reader = blobs.OpenReader(digest);
+  if (absl::IsNotFound(reader.status())) {
+    return Refuse(field, absl::StrCat(text, ", which is not in the artifact store"),
+                  "an artifact that `distill artifact list` shows");
+  }
+  DISTILL_RETURN_IF_ERROR(reader.status());
+  OpenWeights weights;
+  weights.reader = *std::move(reader);
+  const uint64_t size = weights.reader->size_bytes();
+  DISTILL_ASSIGN_OR_RETURN(const std::string length_bytes, weights.reader->Read(0, kLengthBytes));
+  uint64_t length = 0;
+  for (size_t i = length_bytes.size(); i > 0; --i) {
+    length = (length << 8) | static_cast<unsigned char>(length_bytes[i - 1]);
+  }
+  if (length_bytes.size() < kLengthBytes || length > storage::kMaxSafetensorsHeaderBytes ||
+      length > size - kLengthBytes) {
+    return Refuse(field, absl::StrCat(text, ", which is not a safetensors file"), "weights");
+  }
+  DISTILL_ASSIGN_OR_RETURN(const std::string json, weights.reader->Read(kLengthBytes, length));
+  weights.data_begin = kLengthBytes + length;
+  auto header = storage::ParseSafetensorsHeader(json, size - weights.data_begin);
+  if (!header.ok()) {
+    return Refuse(field, absl::StrCat(text, ": ", std::string(header.status().message())),
+                  "a safetensors file");
+  }
+  weights.header = *std::move(header);
+  return weights;
+}
+
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
+
+// What keeps the tensors from being `expected`, a tensor an entry; empty when they fit.
+std::vector<std::string> Differences(const storage::SafetensorsHeader& header,
+                                     const TensorShapes& expected) {
+  std::vector<std::string> differences;
+  for (const auto& [name, shape] : expected) {
+    const auto found = header.entries.find(name);
+    if (found == header.entries.end()) {
+      differences.push_back(absl::StrCat(name, " missing"));
+    } else if (found->second.shape != shape) {
+      differences.push_back(absl::StrCat(name, " of shape ", ShapeText(found->second.shape),
+                                         " instead of ", ShapeText(shape)));
+    }
+  }
+  for (const auto& [name, entry] : header.entries) {
+    if (expected.count(name) == 0) differences.push_back(absl::StrCat(name, " unexpected"));
+  }
+  return differences;
+}
+
+// The naming with the fewest differences is the one that was meant.
+absl::Status CheckShapes(const std::string& field, const storage::SafetensorsHeader& header,
+                         const std::vector<TensorShapes>& namings) {
+  std::vector<std::string> fewest;
+  for (size_t i = 0; i < namings.size(); ++i) {
+    std::vector<std::string> differences = Differences(header, namings[i]);
+    if (differences.empty()) return absl::OkStatus();
+    if (i == 0 || differences.size() < fewest.size()) fewest = std::move(differences);
+  }
+  const size_t more = fewest.size() - std::min(fewest.size(), kMaxListed);
+  fewest.resize(fewest.size() - more);
+  std::string list = absl::StrJoin(fewest, "; ");
+  if (more > 0) absl::StrAppend(&list, "; and ", more, " more");
+  return Refuse(field, absl::StrCat("weights with ", list), "those of the network in this job");
+}
+
+absl::Status CheckFinite(const std::string& field, const OpenWeights& weights) {
+  for (const auto& [name, entry] : weights.header.entries) {
+    for (uint64_t at = entry.begin; at < entry.end; at += kPieceBytes) {
+      DISTILL_ASSIGN_OR_RETURN(
+          const std::string piece,
+          weights.reader->Read(weights.data_begin + at, std::min(kPieceBytes, entry.end - at)));
+      storage::TensorView view;
+      view.dtype = entry.dtype;
+      view.shape = {static_cast<int64_t>(piece.size() / storage::DTypeSizeBytes(entry.dtype))};
+      view.bytes = piece;
+      if (const std::optional<uint64_t> index = storage::FindNonFinite(view)) {
+        const uint64_t element = (at - entry.begin) / storage::DTypeSizeBytes(entry.dtype) + *index;
+        return Refuse(field,
+                      absl::StrCat("a NaN or an infinity in ", name, " at element ", element),
+                      "finite weights");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWeights(const std::string& field, const std::string& digest,
+                          const std::vector<TensorShapes>& namings,
+                          const storage::BlobStore& blobs) {
+  DISTILL_ASSIGN_OR_RETURN(const OpenWeights weights, OpenHeader(field, digest, blobs));
+  DISTILL_RETURN_IF_ERROR(CheckShapes(field, weights.header, namings));
+  return CheckFinite(field, weights);
+}
+
+}  // namespace
+
+absl::Status CheckGivenArtifacts(const v1::JobSpec& spec, const storage::BlobStore& blobs) {
+  const ImageGeometry geometry = {spec.dataset().image_size(), spec.patch_size(),
+                                  spec.dataset().channels(), spec.dataset().classes()};
+  const v1::GivenArtifacts& given = spec.given();
+  if (given.has_meta()) {
+    DISTILL_RETURN_IF_ERROR(CheckWeights(
+        "given.meta", given.meta(),
+        {WholeTensorShapes(spec.meta(), geometry), FlatTensorShapes(spec.meta(), geometry)},
+        blobs));
+  }
+  if (given.has_teacher()) {
+    DISTILL_RETURN_IF_ERROR(CheckWeights(
+        "given.teacher", given.teacher(),
+        {WholeTensorShapes(spec.teacher(), geometry), FlatTensorShapes(spec.teacher(), geometry)},
+        blobs));
+  }
+  for (int i = 0; i < given.teacher_stages_size(); ++i) {
+    DISTILL_RETURN_IF_ERROR(CheckWeights(absl::StrCat("given.teacher_stages[", i, "]"),
+                                         given.teacher_stages(i),
+                                         {StageTensorShapes(spec.teacher(), geometry, i)}, blobs));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace distill::server

@@ -1,0 +1,87 @@
+// Weights that a job brings along are looked into before anything starts.
+#include "server/rpc/given_artifacts.h"
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/planner/tensor_shapes.h"
+#include "storage/blob/memory_blob_store.h"
+#include "storage/tensor/safetensors_writer.h"
+#include "tests/support/job_specs.h"
+#include "tests/support/status_matchers.h"
+
+namespace distill::server {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class GivenArtifactsTest : public ::testing::Test {
+ protected:
+  static TensorShapes MetaShapes() {
+    return WholeTensorShapes(spec_.meta(), {28, spec_.patch_size(), 1, 10});
+  }
+
+  // Stores weights of these shapes, all `value`, and gives them to the job as its meta model.
+  absl::Status CheckMeta(const TensorShapes& shapes, float value) {
+    storage::SafetensorsWriter writer;
+    std::vector<std::string> contents;
+    contents.reserve(shapes.size());
+    for (const auto& [name, shape] : shapes) {
+      size_t count = 1;
+      for (const int64_t size : shape) count *= static_cast<size_t>(size);
+      const std::vector<float> values(count, value);
+      contents.emplace_back(reinterpret_cast<const char*>(values.data()), count * sizeof(float));
+      EXPECT_THAT(writer.Add(name, {storage::DType::kF32, shape, contents.back()}), IsOk());
+    }
+    return CheckBytes(*writer.Serialize());
+  }
+
+  absl::Status CheckBytes(const std::string& bytes) {
+    const auto digest = WriteBlob(blobs_, "upload", bytes);
+    EXPECT_THAT(digest, IsOk());
+    v1::JobSpec spec = spec_;
+    spec.mutable_given()->set_meta(digest->str());
+    return CheckGivenArtifacts(spec, blobs_);
+  }
+
+  static inline const v1::JobSpec spec_ = CompleteSpec(MinimalSpec());
+  storage::MemoryBlobStore blobs_;
+};
+
+TEST_F(GivenArtifactsTest, FittingWeightsPassByEitherNaming) {
+  EXPECT_THAT(CheckMeta(MetaShapes(), 0.5f), IsOk());
+  EXPECT_THAT(CheckMeta(FlatTensorShapes(spec_.meta(), {28, spec_.patch_size(), 1, 10}), 0.5f),
+              IsOk());
+}
+
+TEST_F(GivenArtifactsTest, EachTensorThatDoesNotFitIsNamed) {
+  TensorShapes shapes = MetaShapes();
+  shapes.erase("cls_token");
+  shapes["pos_embed"] = {1, 5, 64};
+  shapes["stages.0.extra"] = {1};
+  EXPECT_THAT(CheckMeta(shapes, 0.5f),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("given.meta"), HasSubstr("cls_token missing"),
+                             HasSubstr("pos_embed of shape [1, 5, 64] instead of [1, 17, 64]"),
+                             HasSubstr("stages.0.extra unexpected"))));
+}
+
+TEST_F(GivenArtifactsTest, NotANumberIsRefusedByTensorAndElement) {
+  EXPECT_THAT(CheckMeta(MetaShapes(), std::numeric_limits<float>::quiet_NaN()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("a NaN or an infinity in cls_token at element 0")));
+}
+
+TEST_F(GivenArtifactsTest, OtherFilesAreRefused) {
+  EXPECT_THAT(CheckBytes("short"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a safetensors file")));
+  EXPECT_THAT(CheckBytes(std::string("\x02\0\0\0\0\0\0\0[]", 10)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want a safetensors file")));
+}
+
+}  // namespace
+}  // namespace distill::server
