@@ -32,6 +32,11 @@ absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
   return value;
 }
 
+// What was asked, to tell a repeat from another request.
+Digest BodyDigest(const v1::CreateJobRequest& request) {
+  return Digest::OfBytes(request.spec().SerializeAsString());
+}
+
 }  // namespace
 
 JobService::JobService(const RpcDependencies& dependencies)
@@ -53,19 +58,39 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
                          v1::Job& response) {
   if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
   const v1::JobSpec resolved = ResolveDefaults(request.spec());
-  absl::Status status = ValidateJobSpec(resolved);
-  if (!status.ok()) return call->Finish(status);
-  const absl::StatusOr<DatasetInfo> info = dependencies_.datasets->Inspect(resolved.dataset());
-  if (!info.ok()) return call->Finish(info.status());
-  auto complete = std::make_shared<v1::JobSpec>(ResolveDataset(resolved, *info));
-  status = ValidateDataset(*complete, *info);
-  if (!status.ok()) return call->Finish(status);
-  status = CheckGivenArtifacts(*complete, *dependencies_.blobs);
-  if (!status.ok()) return call->Finish(status);
+  absl::StatusOr<v1::JobSpec> complete = Complete(resolved);
+  if (!complete.ok()) {
+    return RefuseUnlessRepeated(call, request, resolved, complete.status(), response);
+  }
   if (complete->execution().has_numeric_class()) {
     return PlanAndSubmit(call, request, *complete, response);
   }
-  ChooseClass(call, request, std::move(complete), response);
+  ChooseClass(call, request, std::make_shared<v1::JobSpec>(*std::move(complete)), response);
+}
+
+absl::StatusOr<v1::JobSpec> JobService::Complete(const v1::JobSpec& resolved) const {
+  DISTILL_RETURN_IF_ERROR(ValidateJobSpec(resolved));
+  DISTILL_ASSIGN_OR_RETURN(const DatasetInfo info,
+                           dependencies_.datasets->Inspect(resolved.dataset()));
+  v1::JobSpec complete = ResolveDataset(resolved, info);
+  DISTILL_RETURN_IF_ERROR(ValidateDataset(complete, info));
+  DISTILL_RETURN_IF_ERROR(CheckGivenArtifacts(complete, *dependencies_.blobs));
+  return complete;
+}
+
+void JobService::RefuseUnlessRepeated(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                                      const v1::JobSpec& resolved, const absl::Status& reason,
+                                      v1::Job& response) {
+  const ProjectId project(resolved.project());
+  dependencies_.driver->PostQuery(
+      [this, call, &request, &response, project, reason](const Core* core, MonotonicTime) {
+        if (core == nullptr) return call->Finish(reason);
+        const auto accepted = core->FindRequest(project, RequestId(request.request_id()));
+        if (!accepted.has_value() || accepted->body != BodyDigest(request)) {
+          return call->Finish(reason);
+        }
+        Show(call, accepted->job, response);
+      });
 }
 
 void JobService::ChooseClass(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
@@ -96,7 +121,7 @@ void JobService::PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequ
     response.set_tasks_total(static_cast<int>(plan->tasks.size()));
     return call->Finish(absl::OkStatus());
   }
-  const Digest body = Digest::OfBytes(request.spec().SerializeAsString());
+  const Digest body = BodyDigest(request);
   dependencies_.driver->Post(
       ToSubmission(*plan, job, RequestId(request.request_id()), body),
       [this, call, &response](absl::StatusOr<SubmitJobReply> reply) {

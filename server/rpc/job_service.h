@@ -37,10 +37,17 @@ class JobService : public v1::JobService::CallbackService {
   // (I/O thread), ask the core for a numeric class (driver), plan (I/O thread), submit (driver),
   // read back (I/O thread).
   void Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request, v1::Job& response);
+  // The spec with all that defaults and the data set tell; refused when it cannot be run. Blocks.
+  absl::StatusOr<v1::JobSpec> Complete(const v1::JobSpec& resolved) const;
   void ChooseClass(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                    std::shared_ptr<v1::JobSpec> spec, v1::Job& response);
   void PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                      const v1::JobSpec& spec, v1::Job& response);
+  // Refuses the request for `reason`, unless it repeats one that was accepted: the files of a data
+  // set may have gone since, and the job is there all the same.
+  void RefuseUnlessRepeated(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
+                            const v1::JobSpec& resolved, const absl::Status& reason,
+                            v1::Job& response);
   // Finishes the call with the job as it is stored.
   void Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response);
   absl::Status Read(const JobId& job, v1::Job& response) const;

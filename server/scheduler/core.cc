@@ -84,6 +84,13 @@ std::vector<TaskView> Core::Tasks(const JobId& id, MonotonicTime now) const {
   return views;
 }
 
+std::optional<AcceptedRequest> Core::FindRequest(const ProjectId& project,
+                                                 const RequestId& request) const {
+  const auto known = state_->requests.find({project, request});
+  if (known == state_->requests.end()) return std::nullopt;
+  return AcceptedRequest{known->second.second, known->second.first};
+}
+
 CoreTotals Core::Totals(MonotonicTime now) const {
   CoreTotals totals;
   for (const auto& [age, job] : state_->jobs) {

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -90,6 +91,11 @@ struct CoreTotals {
   int64_t slots_in_use = 0;
 };
 
+struct AcceptedRequest {
+  JobId job;
+  Digest body;
+};
+
 class Core {
  public:
   explicit Core(const CoreConfig& config);
@@ -113,6 +119,9 @@ class Core {
   // Tasks that are not terminal, in plan order; empty for an unknown job.
   std::vector<TaskView> Tasks(const JobId& job, MonotonicTime now) const;
   CoreTotals Totals(MonotonicTime now) const;
+  // The job that SubmitJob accepted under this request, with the digest of what was asked.
+  std::optional<AcceptedRequest> FindRequest(const ProjectId& project,
+                                             const RequestId& request) const;
   // The best class that every live worker supports, by the order of the worker that names it first;
   // empty when no worker is live. An empty device kind means any.
   std::string CommonNumericClass(const std::string& device_kind, MonotonicTime now) const;

@@ -169,6 +169,15 @@ TEST_F(JobLifecycleTest, SubmittingTwiceGivesOneJob) {
   EXPECT_THAT(ListJobs(), SizeIs(1));
 }
 
+// A caller whose answer was lost asks again, and by then the files may be gone.
+TEST_F(JobLifecycleTest, ARepeatIsAnsweredEvenWhenTheDataSetVanished) {
+  const v1::Job first = MustCreate(SmallSpec(), "r1");
+  ASSERT_THAT(RemoveTree(DatasetDir()), IsOk());
+  const v1::Job again = MustCreate(SmallSpec(), "r1");
+  EXPECT_EQ(again.id(), first.id());
+  EXPECT_THAT(Create(SmallSpec(), "r2"), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST_F(JobLifecycleTest, ARequestIdMayNotBeUsedForAnotherSpec) {
   MustCreate(SmallSpec(), "same");
   v1::JobSpec other = SmallSpec();
