@@ -92,6 +92,8 @@ void Cluster::StartServer() {
 
 void Cluster::StartWorker(int index) {
   const std::string name = absl::StrCat("worker-", index);
+  const std::string addresses = directory_.Join(absl::StrCat(name, ".addresses"));
+  EXPECT_TRUE(RemoveFile(addresses).ok());
   workers_[static_cast<size_t>(index)] = std::make_unique<Process>(
       std::vector<std::string>{
           Program("distill-worker"), absl::StrCat("--data-dir=", directory_.Join(name)),
@@ -118,6 +120,14 @@ void Cluster::KillServer() {
 void Cluster::KillWorker(int index) {
   workers_[static_cast<size_t>(index)]->Kill();
   StartWorker(index);
+}
+
+bool Cluster::RestartWorker(int index) {
+  Process& worker = *workers_[static_cast<size_t>(index)];
+  worker.Signal(SIGTERM);
+  const bool clean = worker.Wait(absl::Seconds(30)) == 0;
+  StartWorker(index);
+  return clean;
 }
 
 bool Cluster::KillTrainer() {

@@ -32,6 +32,8 @@ class Cluster {
   // SIGKILL, then the same program on the same address and folder.
   void KillServer();
   void KillWorker(int index);
+  // SIGTERM, the wait for an orderly end, and a new start. Returns whether it exited with 0.
+  bool RestartWorker(int index);
   // SIGKILL to the trainer of a worker, whichever has one. Returns false when none runs.
   bool KillTrainer();
 

@@ -82,6 +82,8 @@ class KillTest : public ::testing::Test {
     const auto seed = static_cast<uint64_t>(FromEnvironment("DISTILL_FAULT_SEED", 1));
     CounterRandom random(seed);
     const std::string request_id = "the-job";
+    const SystemClock clock;
+    const MonotonicTime start = clock.Now();
     const v1::JobSpec spec = SmallJob(cluster.dataset());
     const auto created = cluster.client().CreateJob(spec, request_id);
     EXPECT_THAT(created.status(), IsOk()) << cluster.Logs();
@@ -107,7 +109,8 @@ class KillTest : public ::testing::Test {
     EXPECT_THAT(done.status(), IsOk()) << cluster.Logs();
     if (!done.ok()) return {};
     EXPECT_EQ(done->state(), v1::JOB_STATE_SUCCEEDED) << done->failure_message() << cluster.Logs();
-    std::cout << "kills " << struck << " of " << kills << ", seed " << seed << "\n";
+    std::cout << "kills " << struck << " of " << kills << ", seed " << seed << ", "
+              << absl::FormatDuration(clock.Now() - start) << "\n";
     // An acknowledged submission is there after any crash, once.
     EXPECT_EQ(cluster.client().CreateJob(spec, request_id)->id(), created->id());
     return Examine(cluster, *done);
@@ -159,6 +162,23 @@ TEST_F(KillTest, TrainersMayDie) {
   Cluster cluster(kWorkers);
   ExpectSameBits(RunJob(cluster, kills_,
                         [](Cluster& killed, CounterRandom&) { return killed.KillTrainer(); }));
+  EXPECT_TRUE(cluster.EndInOrder()) << cluster.Logs();
+}
+
+// One slot for all modules: they run as a bundle, and after the death of their trainer as singles.
+TEST_F(KillTest, TrainersOfBundlesMayDie) {
+  Cluster cluster(/*workers=*/1);
+  ExpectSameBits(RunJob(cluster, kills_,
+                        [](Cluster& killed, CounterRandom&) { return killed.KillTrainer(); }));
+  EXPECT_TRUE(cluster.EndInOrder()) << cluster.Logs();
+}
+
+TEST_F(KillTest, WorkersMayLeaveAndComeBack) {
+  Cluster cluster(kWorkers);
+  ExpectSameBits(RunJob(cluster, kills_, [](Cluster& restarted, CounterRandom& random) {
+    EXPECT_TRUE(restarted.RestartWorker(static_cast<int>(random.Below(kWorkers))));
+    return true;
+  }));
   EXPECT_TRUE(cluster.EndInOrder()) << cluster.Logs();
 }
 

@@ -413,6 +413,7 @@ void LeaseSetRun::Release(Member& member, const std::string& reason) {
 
 void LeaseSetRun::Abandon(Member& member) {
   all_succeeded_ = false;
+  LogWarning("lease lost", {{"task", member.lease->ref().task()}, {"lease", member.lease->id()}});
   dependencies_.metrics.CountAttempt("abandoned");
   // Its publication is cancelled, so this only cleans up.
   Publish(member, NewEnd(member, AttemptEnd::Kind::kRelease));

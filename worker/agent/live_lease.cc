@@ -3,8 +3,6 @@
 #include <limits>
 #include <utility>
 
-#include "base/log.h"
-
 namespace distill::worker {
 
 LiveLease::LiveLease(v1::Grant grant, std::function<void()> on_wish)
@@ -102,7 +100,6 @@ void ApplyLeaseDirective(const v1::Directive& directive, const LeaseTable& lease
       lease->Wish(LeaseWish::kStop);
       break;
     case v1::Directive::KIND_ABANDON_ATTEMPT:
-      LogWarning("lease lost", {{"task", directive.lease().task()}, {"lease", lease->id()}});
       lease->Wish(LeaseWish::kAbandon);
       break;
     case v1::Directive::KIND_RELEASE_IF_UNSTARTED:

@@ -227,8 +227,13 @@ bool SyncLoop::AcquireOnce(Backoff& backoff) {
 void SyncLoop::AcquireLeftovers(v1::AcquireTasksRequest request) {
   poll_.Reset();
   request.set_wait_seconds(0);
-  const absl::StatusOr<v1::AcquireTasksResponse> response =
-      dependencies_.client.Acquire(request, poll_);
+  // The cut call may still be open at the server, and a repeat would join its wait. Another
+  // question, which asks for nothing, makes the server close it.
+  v1::AcquireTasksRequest closing;
+  closing.set_worker_id(request.worker_id());
+  closing.set_request_id(dependencies_.ids.RandomHex(16));
+  absl::StatusOr<v1::AcquireTasksResponse> response = dependencies_.client.Acquire(closing, poll_);
+  if (response.ok()) response = dependencies_.client.Acquire(request, poll_);
   // A server that is away lets the leases expire.
   if (response.ok()) Receive(*response);
 }
