@@ -1,6 +1,7 @@
 // distill-trainer: trains what its worker leases, in a process of its own. Without arguments it
 // speaks over the descriptors that the worker opened; `run` serves people.
 #include <fcntl.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -30,6 +31,14 @@ struct Arguments {
   StandAloneTask task;
   std::vector<std::string> inputs;  // "name=path"
 };
+
+// A step frees and takes the same megabytes again and again. Kept from the kernel, they need not be
+// mapped and cleared each time, which costs about a tenth of a small model's step.
+void KeepFreedMemory() {
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // The most that glibc allows.
+  mallopt(M_TRIM_THRESHOLD, 512 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
+}
 
 bool IsOpen(int descriptor) { return fcntl(descriptor, F_GETFD) != -1; }
 
@@ -87,6 +96,7 @@ int Run(int argc, char** argv) {
     return app.exit(error) == 0 ? kTrainerExitOk : kTrainerExitUsage;
   }
   ConfigureLog(LogSeverity::kInfo, LogFormat::kText);
+  KeepFreedMemory();
   ConfigureNumericRuntime();
   const SystemClock clock;
   return arguments.is_run ? RunByHand(std::move(arguments), clock)
