@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "client/cli/series_csv.h"
@@ -11,10 +12,8 @@
 namespace distill::client {
 namespace {
 
-WatchView::Mode ModeOf(const Session& session, const Stream& stream, WatchOutput output,
-                       bool json) {
+WatchView::Mode ModeOf(const Stream& stream, WatchOutput output, bool json) {
   if (output == WatchOutput::kNone || json) return WatchView::Mode::kSilent;
-  (void)session;
   return stream.is_terminal ? WatchView::Mode::kLive : WatchView::Mode::kPlain;
 }
 
@@ -26,8 +25,8 @@ absl::StatusOr<ExitCode> WatchToEnd(Session& session, Client& client, const std:
   const Stream& stream = output == WatchOutput::kData ? environment.data : environment.notes;
   const bool json = output == WatchOutput::kData && session.json();
   const bool quiet = output == WatchOutput::kNotes && session.options().quiet;
-  WatchView view(ModeOf(session, stream, quiet ? WatchOutput::kNone : output, json),
-                 session.color(stream), environment.clock, stream.out, environment.terminal_size);
+  WatchView view(ModeOf(stream, quiet ? WatchOutput::kNone : output, json), session.color(stream),
+                 environment.clock, stream.out, environment.terminal_size);
   const absl::StatusOr<v1::Job> finished =
       client.WatchJob(job, /*after_revision=*/0,
                       output == WatchOutput::kNone ? WatchProgress::kNo : WatchProgress::kYes,
@@ -45,23 +44,32 @@ absl::StatusOr<ExitCode> WatchToEnd(Session& session, Client& client, const std:
   return ExitCodeOf(finished->state());
 }
 
+absl::StatusOr<v1::Series> ReadCurve(Client& client, const v1::Task& task) {
+  absl::StatusOr<v1::Series> series = client.ReadSeries(task.job(), task.id());
+  if (absl::IsNotFound(series.status())) series = v1::Series();
+  if (!series.ok() || !series->points().empty() || task.reused_from().empty()) return series;
+  // "projects/{project}/jobs/{job}/tasks/{id}"
+  const std::vector<std::string> parts = absl::StrSplit(task.reused_from(), '/');
+  if (parts.size() != 6) return series;
+  absl::StatusOr<v1::Series> original = client.ReadSeries(parts[3], parts[5]);
+  // The job that ran it may be gone by now.
+  if (absl::IsNotFound(original.status())) return series;
+  return original;
+}
+
 absl::Status SaveReport(Client& client, const v1::Report& report, const std::string& directory) {
   const std::string series_directory = JoinPath(directory, "series");
   DISTILL_RETURN_IF_ERROR(CreateDirectories(series_directory));
   DISTILL_RETURN_IF_ERROR(WriteFileAtomically(JoinPath(directory, "report.json"),
                                               ToJson(report, JsonShape::kIndented)));
   DISTILL_RETURN_IF_ERROR(WriteFileAtomically(JoinPath(directory, "report.md"), report.markdown()));
-  const std::string& job = report.job().id();
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Task> tasks, client.ListTasks(job));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Task> tasks, client.ListTasks(report.job().id()));
   for (const v1::Task& task : tasks) {
-    const absl::StatusOr<v1::Series> series = client.ReadSeries(job, task.id());
-    // Tasks that train nothing have none.
-    if (absl::IsNotFound(series.status())) continue;
-    if (!series.ok()) return series.status();
-    if (series->points().empty()) continue;
+    DISTILL_ASSIGN_OR_RETURN(const v1::Series series, ReadCurve(client, task));
+    if (series.points().empty()) continue;
     DISTILL_RETURN_IF_ERROR(
         WriteFileAtomically(JoinPath(series_directory, absl::StrCat(task.id(), ".csv")),
-                            SeriesCsvHeader() + SeriesCsvRows(task.id(), *series)));
+                            SeriesCsvHeader() + SeriesCsvRows(task.id(), series)));
   }
   return absl::OkStatus();
 }

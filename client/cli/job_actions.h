@@ -6,6 +6,7 @@
 #include "absl/status/statusor.h"
 #include "client/cli/session.h"
 #include "distill/v1/report.pb.h"
+#include "distill/v1/task.pb.h"
 
 namespace distill::client {
 
@@ -23,6 +24,10 @@ enum class WatchOutput {
 // leaves the job alone, says how to re-attach, and returns kInterrupted.
 absl::StatusOr<ExitCode> WatchToEnd(Session& session, Client& client, const std::string& job,
                                     WatchOutput output);
+
+// Reads the training curve of a task; of one whose result was reused, the curve of the task that
+// ran. Empty for tasks that train nothing.
+absl::StatusOr<v1::Series> ReadCurve(Client& client, const v1::Task& task);
 
 // Writes report.json, report.md and series/<task>.csv below `directory`.
 absl::Status SaveReport(Client& client, const v1::Report& report, const std::string& directory);

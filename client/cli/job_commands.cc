@@ -118,6 +118,8 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) 
   DISTILL_ASSIGN_OR_RETURN(JobFile file, ReadJobFile(options.file));
   for (const std::string& set : options.sets) {
     DISTILL_RETURN_IF_ERROR(ApplyOverride("--set", set, &file.spec));
+    // The file's line is no longer where this value comes from.
+    file.positions.erase(set.substr(0, set.find('=')));
   }
   if (options.full_eval) file.spec.mutable_evaluation()->set_corruption_images(0);
   DISTILL_ASSIGN_OR_RETURN(const std::vector<SweepPoint> points,

@@ -52,25 +52,23 @@ absl::StatusOr<ExitCode> PrintSeries(Session& session, const std::string& text,
                                      const std::string& only) {
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
   DISTILL_ASSIGN_OR_RETURN(const std::string job, session.ResolveJob(text));
-  std::vector<std::string> tasks = {only};
+  std::vector<v1::Task> tasks;
   if (only.empty()) {
-    tasks.clear();
-    DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Task> all, client->ListTasks(job));
-    for (const v1::Task& task : all) tasks.push_back(task.id());
+    DISTILL_ASSIGN_OR_RETURN(tasks, client->ListTasks(job));
+  } else {
+    DISTILL_ASSIGN_OR_RETURN(tasks.emplace_back(), client->GetTask(job, only));
   }
   if (!session.json()) session.out() << SeriesCsvHeader();
-  for (const std::string& task : tasks) {
-    const absl::StatusOr<v1::Series> series = client->ReadSeries(job, task);
-    if (only.empty() && absl::IsNotFound(series.status())) continue;
-    if (!series.ok()) return series.status();
+  for (const v1::Task& task : tasks) {
+    DISTILL_ASSIGN_OR_RETURN(const v1::Series series, ReadCurve(*client, task));
     if (!session.json()) {
-      session.out() << SeriesCsvRows(task, *series);
+      session.out() << SeriesCsvRows(task.id(), series);
     } else if (!only.empty()) {
-      session.PrintJson(*series);
-    } else if (!series->points().empty()) {
-      std::string json = ToJson(*series, JsonShape::kOneLine);
+      session.PrintJson(series);
+    } else if (!series.points().empty()) {
+      std::string json = ToJson(series, JsonShape::kOneLine);
       json.pop_back();  // The line ends after the outer brace.
-      session.out() << "{\"task\":\"" << task << "\",\"series\":" << json << "}\n";
+      session.out() << "{\"task\":\"" << task.id() << "\",\"series\":" << json << "}\n";
     }
   }
   return ExitCode::kOk;

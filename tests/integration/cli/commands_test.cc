@@ -331,6 +331,16 @@ TEST_F(CommandsTest, SeriesAreCsv) {
   EXPECT_EQ(Run({"job", "series", "job-1", "--task", "nothing"}).code, 3);
 }
 
+// A reused task has trained nothing; people want the curve of the result all the same.
+TEST_F(CommandsTest, SeriesOfAReusedTaskAreThoseOfTheTaskThatRan) {
+  ScriptJob(v1::JOB_STATE_SUCCEEDED);
+  server_.Edit([](Script& script) {
+    script.tasks[0].set_reused_from("projects/default/jobs/job-0/tasks/first-meta");
+    script.series["first-meta"].add_points()->set_step(7);
+  });
+  EXPECT_THAT(Run({"job", "series", "job-1"}).out, HasSubstr("\npretrain-meta,7,"));
+}
+
 TEST_F(CommandsTest, CompareSetsJobsSideBySide) {
   ScriptJob(v1::JOB_STATE_SUCCEEDED);
   server_.Edit([](Script& script) {
