@@ -28,6 +28,16 @@ absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
         "or a backup; path=",
         path, " schema=", version, " supported=", newest));
   }
+  if (version == 0) {
+    DISTILL_ASSIGN_OR_RETURN(const int64_t tables,
+                             connection.QueryInt("SELECT count(*) FROM sqlite_schema"));
+    if (tables > 0) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "cannot open state database: it holds tables but no schema version, so it is not of this "
+          "program; choose another data directory; path=",
+          path));
+    }
+  }
   if (version > 0) {
     const std::string backup = absl::StrCat(path, ".v", version, ".backup");
     DISTILL_RETURN_IF_ERROR(RemoveFile(backup));
@@ -41,6 +51,13 @@ absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
   }
   absl::StrAppend(&sql, "PRAGMA user_version = ", newest, ";\nCOMMIT;");
   return Annotate(connection.Execute(sql), "cannot migrate state database");
+}
+
+// Sets how commits reach the disk, then migrates.
+absl::Status Prepare(SqliteConnection& connection, const std::string& path) {
+  DISTILL_RETURN_IF_ERROR(connection.Execute(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;"));
+  return Migrate(connection, path);
 }
 
 // Collects what `read` makes of every row.
@@ -91,9 +108,8 @@ absl::StatusOr<EventRecord> ReadEventRow(SqliteStatement& row) { return ReadEven
 absl::StatusOr<std::unique_ptr<SqliteStateStore>> SqliteStateStore::Open(const std::string& path) {
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<SqliteConnection> writer,
                            SqliteConnection::Open(path, SqliteConnection::Mode::kReadWrite));
-  DISTILL_RETURN_IF_ERROR(writer->Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;"));
-  DISTILL_RETURN_IF_ERROR(Migrate(*writer, path));
+  const absl::Status prepared = Prepare(*writer, path);
+  if (!prepared.ok()) return Annotate(prepared, absl::StrCat("cannot use ", path));
   return std::unique_ptr<SqliteStateStore>(new SqliteStateStore(path, std::move(writer)));
 }
 

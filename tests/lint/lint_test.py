@@ -80,10 +80,16 @@ class LintTest(unittest.TestCase):
     def test_metrics_that_are_not_documented_are_found(self):
         self.expect(metrics, {
             "docs/metrics.md": "`distill_a_total`, `distill_b_seconds`",
-            "server/x.cc": 'm.AddCounter("distill_a_total", ""); m.AddGauge("distill_c", "");',
+            "server/x.cc": 'm.AddCounter("distill_a_total", ""); m.AddGauge("distill_c", "");'
+                           'm.AddHistogram("distill_b_seconds", "");',
             "server/y.cc": 'const char* field = "distill_modules";',
             "deploy/rules.yml": "expr: rate(distill_b_seconds_bucket[5m]) + distill:b:p99\nexpr: distill_d > 0\n"},
             "server/x.cc:1", "deploy/rules.yml:2")
+
+    def test_metrics_that_nothing_exports_are_found(self):
+        self.expect(metrics, {
+            "docs/metrics.md": "`distill_a_total`, `distill_b_seconds`",
+            "server/x.cc": 'm.AddCounter("distill_a_total", "");'}, "docs/metrics.md:1")
 
     def test_alerts_without_a_runbook_are_found(self):
         self.expect(runbooks, {
