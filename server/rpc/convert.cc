@@ -411,6 +411,11 @@ v1::JobEvent ToProto(const storage::EventRecord& event, const v1::Job& job,
   task.set_state(static_cast<v1::TaskState>(event.task_state));
   task.set_failure_message(event.message);
   task.set_revision(event.revision);
+  if (event.task_state == storage::TaskState::kRunning) {
+    *task.mutable_start_time() = ToProto(event.time);
+  } else if (storage::IsTerminal(event.task_state)) {
+    *task.mutable_finish_time() = ToProto(event.time);
+  }
   if (event.attempt > 0) {
     v1::Attempt* attempt = task.add_attempts();
     attempt->set_number(event.attempt);

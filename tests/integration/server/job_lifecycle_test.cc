@@ -251,6 +251,24 @@ TEST_F(JobLifecycleTest, WatchGivesEachChangeOnceAndResumesWithoutAGap) {
   EXPECT_THAT(WatchToEnd(job.id(), revisions.back()), IsEmpty());
 }
 
+// Without them a watcher could not say how long a task took.
+TEST_F(JobLifecycleTest, WatchTellsWhenTasksStartedAndFinished) {
+  const v1::Job job = MustCreate(SmallSpec(), "r1");
+  ScriptedWorker worker(*workers_, *artifacts_, "w1");
+  worker.Register();
+  worker.CompleteTasks(kTasks);
+  int started = 0;
+  int finished = 0;
+  for (const v1::JobEvent& event : WatchToEnd(job.id(), 0)) {
+    EXPECT_EQ(event.task().has_start_time(), event.task().state() == v1::TASK_STATE_RUNNING);
+    EXPECT_EQ(event.task().has_finish_time(), event.task().state() == v1::TASK_STATE_SUCCEEDED);
+    started += event.task().has_start_time() ? 1 : 0;
+    finished += event.task().has_finish_time() ? 1 : 0;
+  }
+  EXPECT_EQ(started, kTasks);
+  EXPECT_EQ(finished, kTasks);
+}
+
 TEST_F(JobLifecycleTest, WatchingAnUnknownJobIsAnError) {
   v1::WatchJobRequest request;
   request.set_job("job-none");
