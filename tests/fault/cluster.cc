@@ -95,10 +95,13 @@ void Cluster::StartWorker(int index) {
   const std::string addresses = directory_.Join(absl::StrCat(name, ".addresses"));
   EXPECT_TRUE(RemoveFile(addresses).ok());
   workers_[static_cast<size_t>(index)] = std::make_unique<Process>(
-      std::vector<std::string>{
-          Program("distill-worker"), absl::StrCat("--data-dir=", directory_.Join(name)),
-          absl::StrCat("--server=", server_address_), "--slots=1", "--http=127.0.0.1:0"},
+      std::vector<std::string>{Program("distill-worker"),
+                               absl::StrCat("--data-dir=", directory_.Join(name)),
+                               absl::StrCat("--server=", server_address_), "--slots=1",
+                               "--http=127.0.0.1:0", absl::StrCat("--addresses-file=", addresses)},
       directory_.Join(absl::StrCat(name, ".log")));
+  // From then on it takes SIGTERM for a wish.
+  AwaitAddress(addresses, "http");
 }
 
 std::string Cluster::AwaitAddress(const std::string& file, const std::string& key) {
@@ -141,10 +144,19 @@ bool Cluster::KillTrainer() {
 
 bool Cluster::EndInOrder() {
   bool clean = true;
+  const auto end = [&](const std::string& name, Process& process) {
+    const std::optional<int> status = process.Wait(absl::Seconds(30));
+    if (status == 0) return;
+    clean = false;
+    ADD_FAILURE() << name << " ended with status " << status.value_or(-1);
+  };
   for (const auto& worker : workers_) worker->Signal(SIGTERM);
-  for (const auto& worker : workers_) clean = worker->Wait(absl::Seconds(30)) == 0 && clean;
+  for (const auto& worker : workers_) end("worker", *worker);
+  // An idle connection would hold the server back until its grace is over.
+  client_.reset();
   server_->Signal(SIGTERM);
-  return server_->Wait(absl::Seconds(30)) == 0 && clean;
+  end("server", *server_);
+  return clean;
 }
 
 std::string Cluster::Logs() const {

@@ -37,7 +37,8 @@ class Cluster {
   // SIGKILL to the trainer of a worker, whichever has one. Returns false when none runs.
   bool KillTrainer();
 
-  // Ends all with SIGTERM, workers first. Returns whether each exited with 0.
+  // Ends all with SIGTERM, workers first. Returns whether each exited with 0. The client is gone
+  // then.
   bool EndInOrder();
   // The ends of all logs.
   std::string Logs() const;
