@@ -26,7 +26,9 @@ Effects Core::Step(Instant now, Event event, IdSource& ids) {
 }
 
 MonotonicTime Core::NextDeadline() const {
-  if (!state_->unblocked.empty() || state_->match_wanted) return MonotonicTime{};
+  if (!state_->unblocked.empty() || !state_->unlinks_due.empty() || state_->match_wanted) {
+    return MonotonicTime{};
+  }
   absl::Duration next = absl::InfiniteDuration();
   if (!state_->lease_deadlines.empty()) {
     next = std::min(next, state_->lease_deadlines.begin()->first);

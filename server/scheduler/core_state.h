@@ -168,6 +168,8 @@ struct Core::State {
 
   absl::flat_hash_map<Digest, Blob> blobs;
   absl::flat_hash_map<ResultKey, storage::ResultRecord> results;
+  // Blobs whose removal the server before this one may not have finished.
+  std::vector<Digest> unlinks_due;
 
   // Set when a free slot and a ready task may have come together.
   bool match_wanted = false;

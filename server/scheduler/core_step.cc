@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -13,6 +14,7 @@ using storage::JobState;
 using storage::TaskState;
 
 Effects CoreStep::Run(Event event) {
+  effects_.unlinks = std::exchange(state_.unlinks_due, {});
   FireDeadlines();
   Unblock();
   std::visit([&](auto& body) { On(event.call, body); }, event.body);

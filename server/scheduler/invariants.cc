@@ -196,7 +196,10 @@ absl::Status CheckExecutions(const Core::State& state) {
   for (const auto& [key, execution] : state.executions) {
     const std::string where = state.IdOf(execution.leader).str();
     const Task& leader = state.TaskAt(execution.leader);
-    if (storage::IsTerminal(leader.status.state) || leader.wait == Task::Wait::kFollows) {
+    const bool under_way =
+        leader.status.state == TaskState::kRunning ||
+        (leader.status.state == TaskState::kQueued && leader.wait != Task::Wait::kFollows);
+    if (!under_way) {
       return Broken("who executes a key is under way itself", where);
     }
     for (const TaskRank follower : execution.followers) {

@@ -33,6 +33,7 @@ MonotonicTime Before(const Instant& now, absl::Time then) {
 void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant& now) {
   for (storage::BlobRecord& record : image.blobs) {
     const Digest digest = record.digest;
+    if (record.state == storage::BlobState::kUnlinking) state.unlinks_due.push_back(digest);
     // A full grace period anew: what was used shortly before the stop is not known.
     state.blobs.emplace(digest, Blob{std::move(record), now.monotonic, now.monotonic});
   }

@@ -136,6 +136,8 @@ void CoreStep::LoseResult(TaskRank rank) {
       const TaskRank dependent_rank{rank.job_age, index};
       Dequeue(dependent_rank);
       Move(dependent_rank, TaskEvent::kInputLost);
+      // Others with the same key need not wait until this one has its inputs again.
+      LeaveExecution(dependent_rank);
     }
   }
 }
@@ -211,6 +213,8 @@ void CoreStep::On(uint64_t call, CollectGarbage& event) {
     reply.blob_bytes += blob.record.size_bytes;
   }
   std::sort(effects_.unlinks.begin(), effects_.unlinks.end());
+  effects_.unlinks.erase(std::unique(effects_.unlinks.begin(), effects_.unlinks.end()),
+                         effects_.unlinks.end());
   DropEmptyResults();
   ReplyTo(call, reply);
 }

@@ -320,7 +320,10 @@ void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
                                        storage::Name(cause), ", no retries left)"));
   }
   task.status.failure_message = cause == FailureClass::kPreempted ? "" : attempt.message;
-  if (task.blocked_on > 0) return Move(rank, TaskEvent::kInputLost);
+  if (task.blocked_on > 0) {
+    Move(rank, TaskEvent::kInputLost);
+    return LeaveExecution(rank);
+  }
   Move(rank, TaskEvent::kAttemptEnded);
   int32_t failures = 0;
   if (attempt.charged) {

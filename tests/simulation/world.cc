@@ -442,6 +442,22 @@ bool World::AllJobsOver() const {
   });
 }
 
+std::string World::WhatIsOpen() {
+  std::string text = "the jobs do not end";
+  driver_->PostQuery([&](const server::Core* core, MonotonicTime now) {
+    for (const SimJob& job : jobs_) {
+      if (!job.acknowledged)
+        absl::StrAppend(&text, "; not acknowledged: ", job.submit.job.id.str());
+      for (const server::TaskView& task : core->Tasks(job.submit.job.id, now)) {
+        absl::StrAppend(&text, "; ", job.submit.job.id.str(), "/", task.task, " ",
+                        storage::Name(task.state), " ", task.worker.str(), task.waiting_reason);
+      }
+    }
+  });
+  driver_->RunOnce();
+  return text;
+}
+
 absl::Status World::CheckEvents() {
   for (const SimJob& job : jobs_) {
     const JobId& id = job.submit.job.id;
@@ -508,7 +524,7 @@ absl::Status World::Run() {
     const absl::Status status = Check();
     if (!status.ok()) return failed(status);
     if (!faults_ && AllJobsOver()) break;
-    if (clock_.Now() - start > kCalm) return failed(absl::InternalError("the jobs do not end"));
+    if (clock_.Now() - start > kCalm) return failed(absl::InternalError(WhatIsOpen()));
     clock_.Advance(absl::Milliseconds(random_.Below(3000)));
     Settle();
   }

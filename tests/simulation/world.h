@@ -119,6 +119,7 @@ class World {
   absl::Status Check();
   absl::Status CheckEnd();
   absl::Status CheckEvents();
+  std::string WhatIsOpen();
   bool AllJobsOver() const;
 
   CounterRandom random_;

@@ -47,6 +47,20 @@ TEST_F(CoreBlobTest, UnreferencedBlobsGoInTwoStepsWithAGraceEach) {
   EXPECT_THAT(store_.GetBlob(orphan), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// Found by the simulation, seed 64271: until the next round of retention nobody could upload that
+// blob.
+TEST_F(CoreBlobTest, ARestartFinishesRemovals) {
+  EXPECT_THAT(Upload(DigestFor("orphan")), IsOk());
+  for (int i = 0; i < 2; ++i) {
+    Advance(kGrace);
+    Collect();
+  }
+  Restart();
+  EXPECT_LE(core_.NextDeadline(), now_);
+  Tell(Tick{});
+  EXPECT_THAT(effects_.unlinks, ElementsAre(DigestFor("orphan")));
+}
+
 // Whoever asks for a blob may rely on the answer for a grace period.
 TEST_F(CoreBlobTest, AMarkedBlobComesBackToLifeWhenAskedFor) {
   const Digest digest = DigestFor("orphan");

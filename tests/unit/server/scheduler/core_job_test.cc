@@ -250,6 +250,20 @@ TEST_F(CoreJobTest, MakesALostResultAgain) {
   EXPECT_EQ(JobStateOf("j"), JobState::kSucceeded);
 }
 
+// Found by the simulation, seed 40719: the follower waited for a task that waited for it.
+TEST_F(CoreJobTest, AFollowerTakesOverWhenTheLeaderLosesAnInput) {
+  Submit("j1", {TaskBuilder("a"), TaskBuilder("b", {"a"}).Key("b")});
+  Register(MakeWorker("w1"));
+  EXPECT_THAT(Finish(AcquireOne("w1").lease), IsOk());
+  Submit("j2", {TaskBuilder("b").Key("b")});
+  EXPECT_EQ(core_.Tasks(JobId("j2"), now_).at(0).waiting_reason, "waits for the equal task j1/b");
+  EXPECT_THAT(Call(BlobsGone{{DigestFor("result of a")}}), IsOk());
+  EXPECT_EQ(StateOf("j1/b"), TaskState::kBlocked);
+  EXPECT_EQ(RunAll("w1"), 2);  // j1/a again, and j2/b, which serves j1/b.
+  EXPECT_EQ(JobStateOf("j1"), JobState::kSucceeded);
+  EXPECT_EQ(JobStateOf("j2"), JobState::kSucceeded);
+}
+
 TEST_F(CoreJobTest, ALostInputOfARunningTaskBlocksItsRetry) {
   Submit("j", {TaskBuilder("a"), TaskBuilder("b", {"a"})});
   Register(MakeWorker("w1"));
