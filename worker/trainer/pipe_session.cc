@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "worker/pipe/trainer_contract.h"
+#include "worker/trainer/logging_observer.h"
 #include "worker/trainer/numeric_runtime.h"
 #include "worker/training/lease_set.h"
 
@@ -143,6 +144,7 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
   const std::string numeric_class = ActiveNumericClass();
   CommandInbox inbox(descriptors.commands, EndForLostPipe);
   PipeObserver observer(descriptors.events, inbox);
+  LoggingObserver logging(clock, observer);
   training::ImageSetsCache images;
   while (true) {
     observer.SendReady(numeric_class);
@@ -152,7 +154,8 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
       return kTrainerExitPipe;
     }
     if (!set->has_value()) return kTrainerExitOk;
-    training::RunLeaseSet(**set, numeric_class, {clock, images, observer});
+    logging.LogStart(**set);
+    training::RunLeaseSet(**set, numeric_class, {clock, images, logging});
     inbox.LeaseSetEnded();
   }
 }
