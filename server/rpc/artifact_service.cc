@@ -14,7 +14,9 @@ ArtifactService::ArtifactService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
       metrics_(*dependencies.clock, *dependencies.metrics),
       uploads_(dependencies.limits.max_uploads),
-      downloads_(dependencies.limits.max_downloads) {}
+      downloads_(dependencies.limits.max_downloads) {
+  CorruptBlobs(*dependencies.metrics);
+}
 
 absl::Status ArtifactService::Read(const Digest& digest, v1::Artifact& response) const {
   DISTILL_ASSIGN_OR_RETURN(const storage::BlobRecord blob, dependencies_.store->GetBlob(digest));

@@ -13,10 +13,18 @@
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "server/rpc/call.h"
 #include "server/rpc/rpc_dependencies.h"
 
 namespace distill::server {
+
+// Counts blobs that turned out corrupt. Made when a service starts, so that the first one is seen
+// as an increase from 0.
+inline Counter& CorruptBlobs(Metrics& metrics) {
+  return metrics.AddCounter("distill_blob_corruption_total",
+                            "Stored blobs that are not what their digest says.");
+}
 
 struct BlobStreamSource {
   // Tells which blob; runs on an I/O thread and may block.
@@ -99,10 +107,7 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
   absl::Status Verify() {
     if (!verifier_.has_value() || verifier_->Finish() == digest_) return absl::OkStatus();
     LogError("artifact is corrupt at rest", {{"digest", digest_.str()}});
-    dependencies_.metrics
-        ->AddCounter("distill_blob_corruption_total",
-                     "Stored blobs that are not what their digest says.")
-        .Increment();
+    CorruptBlobs(*dependencies_.metrics).Increment();
     if (dependencies_.blobs->Quarantine(digest_).ok()) {
       dependencies_.driver->Post(BlobsGone{{digest_}}, {});
     }

@@ -2,9 +2,9 @@
 
 usage: collect.py BUILD_DIRECTORY OUTPUT_FILE
 
-A benchmark is a program <build>/test_bin/*_bench or a script tests/bench/compare_*.py. It prints its figures as
-lines that each hold one JSON object of numbers, other lines are for people; it exits with 0 unless what it measured is
-wrong. Scripts run from the root of the tree, under Debian's own Python, which has Debian's packages.
+A benchmark is a program <build>/test_bin/*_bench or a script tests/bench/*_bench.py, which gets BUILD_DIRECTORY. It
+prints its figures as lines that each hold one JSON object of numbers, other lines are for people; it exits with 0 unless
+what it measured is wrong. Scripts run from the root of the tree, under Debian's own Python, which has Debian's packages.
 """
 
 import glob
@@ -34,7 +34,7 @@ def main():
     build, output_file = sys.argv[1], sys.argv[2]
     here = os.path.dirname(os.path.abspath(__file__))
     commands = [[path] for path in sorted(glob.glob(os.path.join(build, "test_bin", "*_bench")))]
-    commands += [["/usr/bin/python3", path] for path in sorted(glob.glob(os.path.join(here, "compare_*.py")))]
+    commands += [["/usr/bin/python3", path, build] for path in sorted(glob.glob(os.path.join(here, "*_bench.py")))]
     figures = {}
     failed = []
     seconds_file = os.path.join(os.path.dirname(os.path.abspath(build)), "build_seconds")
@@ -42,7 +42,7 @@ def main():
         with open(seconds_file, encoding="ascii") as file:
             figures["build_seconds"] = float(file.read())
     for command in commands:
-        name = os.path.basename(command[-1])
+        name = os.path.basename(next(part for part in command if "_bench" in part))
         print(f"-- {name}", flush=True)
         run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         sys.stdout.write(run.stdout)
