@@ -108,6 +108,11 @@ function(distill_add_test name)
     target_compile_options(${name} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
   add_test(NAME ${name} COMMAND ${name})
+  set(sanitizer "")
+  if(DISTILL_SANITIZER STREQUAL "thread")
+    # gRPC and its like are not instrumented (docs/testing.md).
+    set(sanitizer "TSAN_OPTIONS=ignore_noninstrumented_modules=1:suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp;")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    ENVIRONMENT "${sanitizer}OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 endfunction()
