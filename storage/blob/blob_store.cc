@@ -16,7 +16,7 @@ constexpr uint64_t kChunkBytes = 1 << 20;
 }  // namespace
 
 absl::StatusOr<Digest> WriteBlob(BlobStore& store, absl::string_view upload_id,
-                               absl::string_view bytes) {
+                                 absl::string_view bytes) {
   const Digest digest = Digest::OfBytes(bytes);
   DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<BlobUpload> upload,
                            store.StartUpload(upload_id, digest, bytes.size()));
@@ -29,7 +29,7 @@ absl::StatusOr<Digest> WriteBlob(BlobStore& store, absl::string_view upload_id,
 }
 
 absl::StatusOr<Digest> WriteBlobFile(BlobStore& store, absl::string_view upload_id,
-                                   const std::string& path) {
+                                     const std::string& path) {
   DISTILL_ASSIGN_OR_RETURN(const Digest digest, DigestOfFile(path));
   DISTILL_ASSIGN_OR_RETURN(const uint64_t size, FileSize(path));
   DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<BlobUpload> upload,

@@ -116,10 +116,10 @@ class BlobStore {
 // Stores `bytes` in one go. Errors as of StartUpload(), Append() and Commit(). An interrupted
 // upload of the same id is resumed.
 absl::StatusOr<Digest> WriteBlob(BlobStore& store, absl::string_view upload_id,
-                               absl::string_view bytes);
+                                 absl::string_view bytes);
 // Same for a file, in chunks. Reads it twice: once for its digest.
 absl::StatusOr<Digest> WriteBlobFile(BlobStore& store, absl::string_view upload_id,
-                                   const std::string& path);
+                                     const std::string& path);
 // Returns a whole blob, verified. kResourceExhausted when it is larger than `max_bytes`, kDataLoss
 // when it is corrupt, else the errors of OpenReader().
 absl::StatusOr<std::string> ReadBlob(const BlobStore& store, const Digest& digest,

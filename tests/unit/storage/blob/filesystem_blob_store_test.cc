@@ -126,7 +126,8 @@ TEST_F(FilesystemBlobStoreTest, TruncatedBlobIsDetectedAndReplaced) {
   EXPECT_THAT(store_->Verify(digest), StatusIs(absl::StatusCode::kDataLoss));
   Reopen();
   EXPECT_EQ(store_->used_bytes(), 3U);
-  EXPECT_THAT(WriteBlob(*store_, "again", "bytes"), IsOk());  // Its size told that it is not present.
+  EXPECT_THAT(WriteBlob(*store_, "again", "bytes"),
+              IsOk());  // Its size told that it is not present.
   EXPECT_THAT(ReadBlob(*store_, digest), IsOkAndHolds("bytes"));
   EXPECT_EQ(store_->used_bytes(), 5U);
 }
