@@ -182,6 +182,8 @@ class ServerAppImpl : public ServerApp {
                                  &metrics_,      RpcLimits()};
     dependencies.limits.heartbeat_interval = absl::Seconds(config_.heartbeat_seconds);
     dependencies.limits.lease_duration = absl::Seconds(config_.lease_seconds);
+    dependencies.limits.data_dir = config_.data_dir;
+    dependencies.limits.min_free_disk_bytes = config_.min_free_disk_bytes;
     services_.push_back(std::make_unique<JobService>(dependencies));
     services_.push_back(std::make_unique<TaskService>(dependencies));
     services_.push_back(std::make_unique<FleetService>(dependencies));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "server/planner/defaults.h"
@@ -30,6 +31,17 @@ absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
         "earlier answer");
   }
   return value;
+}
+
+// Refuses new work on a disk that is nearly full: its last room is for what was accepted.
+absl::Status CheckRoomForJobs(const RpcLimits& limits) {
+  if (limits.min_free_disk_bytes <= 0) return absl::OkStatus();
+  DISTILL_ASSIGN_OR_RETURN(const uint64_t free_bytes, FreeDiskBytes(limits.data_dir));
+  if (free_bytes >= static_cast<uint64_t>(limits.min_free_disk_bytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "cannot accept job: the disk is nearly full; free space on it, or start the server with a "
+      "smaller --min-free-disk-bytes; data_dir=",
+      limits.data_dir, " free_bytes=", free_bytes, " min_free_bytes=", limits.min_free_disk_bytes));
 }
 
 // What was asked, to tell a repeat from another request.
@@ -70,6 +82,7 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
 
 absl::StatusOr<v1::JobSpec> JobService::Complete(const v1::JobSpec& resolved) const {
   DISTILL_RETURN_IF_ERROR(ValidateJobSpec(resolved));
+  DISTILL_RETURN_IF_ERROR(CheckRoomForJobs(dependencies_.limits));
   DISTILL_ASSIGN_OR_RETURN(const DatasetInfo info,
                            dependencies_.datasets->Inspect(resolved.dataset()));
   v1::JobSpec complete = ResolveDataset(resolved, info);

@@ -24,6 +24,9 @@ struct RpcLimits {
   // Told to workers.
   absl::Duration heartbeat_interval = absl::Seconds(2);
   absl::Duration lease_duration = absl::Seconds(30);
+  // New jobs must leave that much free on the disk of `data_dir`; 0: not looked at.
+  std::string data_dir;
+  int64_t min_free_disk_bytes = 0;
 };
 
 // Borrowed; everything outlives the gRPC server.

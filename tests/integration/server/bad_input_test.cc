@@ -113,6 +113,21 @@ TEST_F(BadInputTest, AGivenArtifactMustBeThere) {
   ExpectRefused(spec, "given.meta: got sha256:" + std::string(64, 'b'));
 }
 
+// The last room on the disk is for the results of what runs already.
+TEST_F(BadInputTest, JobsAreRefusedOnADiskThatIsNearlyFullButRepeatsAreAnswered) {
+  const absl::StatusOr<v1::Job> earlier = Create(SmallSpec(), "earlier");
+  ASSERT_THAT(earlier, IsOk());
+  StopServer();
+  min_free_disk_bytes_ = int64_t{1} << 58;
+  StartServer();
+  EXPECT_THAT(Create(SmallSpec(), "request"),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("the disk is nearly full")));
+  const absl::StatusOr<v1::Job> again = Create(SmallSpec(), "earlier");
+  ASSERT_THAT(again, IsOk());
+  EXPECT_EQ(again->id(), earlier->id());
+  EXPECT_EQ(ListJobs().size(), 1u);
+}
+
 TEST_F(BadInputTest, RequestsAreCheckedFieldByField) {
   EXPECT_THAT(Create(SmallSpec(), ""),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("request_id: got \"\"")));
