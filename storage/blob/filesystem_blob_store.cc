@@ -377,11 +377,10 @@ absl::Status FilesystemBlobStore::Publish(const std::string& part_path, const Di
   const std::string directory = path.substr(0, path.rfind('/'));
   DISTILL_RETURN_IF_ERROR(EnsureDirectory(directory.substr(0, directory.rfind('/'))));
   DISTILL_RETURN_IF_ERROR(EnsureDirectory(directory));
+  BeginChange(digest);
   bool doubtful = false;
   {
     const MutexLock lock(mu_);
-    while (publishing_.count(digest) > 0) published_.Wait(mu_);
-    publishing_[digest] = false;
     doubtful = doubtful_.count(digest) > 0;
   }
   const absl::StatusOr<std::optional<uint64_t>> replaced = RegularFileSize(path);
@@ -495,15 +494,31 @@ absl::StatusOr<std::vector<BlobInfo>> FilesystemBlobStore::List() const {
 
 absl::Status FilesystemBlobStore::Delete(const Digest& digest) {
   if (digest.empty()) return absl::OkStatus();
-  const std::string path = BlobPath(digest);
+  BeginChange(digest);
+  const absl::StatusOr<uint64_t> removed = Unlink(BlobPath(digest));
+  EndChange(digest, removed.value_or(0));
+  return removed.status();
+}
+
+absl::StatusOr<uint64_t> FilesystemBlobStore::Unlink(const std::string& path) {
   DISTILL_ASSIGN_OR_RETURN(const std::optional<uint64_t> size, RegularFileSize(path));
-  if (!size.has_value()) return absl::OkStatus();
-  if (unlink(path.c_str()) != 0) {
-    return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, "remove", path);
-  }
+  if (!size.has_value()) return 0;
+  if (unlink(path.c_str()) == 0) return *size;
+  if (errno == ENOENT) return 0;
+  return ErrnoStatus(errno, "remove", path);
+}
+
+void FilesystemBlobStore::BeginChange(const Digest& digest) {
   const MutexLock lock(mu_);
-  blob_bytes_ -= std::min(blob_bytes_, *size);
-  return absl::OkStatus();
+  while (publishing_.count(digest) > 0) published_.Wait(mu_);
+  publishing_[digest] = false;
+}
+
+void FilesystemBlobStore::EndChange(const Digest& digest, uint64_t removed_bytes) {
+  const MutexLock lock(mu_);
+  blob_bytes_ -= std::min(blob_bytes_, removed_bytes);
+  publishing_.erase(digest);
+  published_.NotifyAll();
 }
 
 absl::Status FilesystemBlobStore::Verify(const Digest& digest) const {
@@ -520,16 +535,20 @@ absl::Status FilesystemBlobStore::Verify(const Digest& digest) const {
 }
 
 absl::Status FilesystemBlobStore::Quarantine(const Digest& digest) {
+  BeginChange(digest);
+  const absl::StatusOr<uint64_t> moved = MoveToQuarantine(digest);
+  EndChange(digest, moved.value_or(0));
+  return moved.status();
+}
+
+absl::StatusOr<uint64_t> FilesystemBlobStore::MoveToQuarantine(const Digest& digest) {
   DISTILL_ASSIGN_OR_RETURN(const uint64_t size, Stat(digest));
-  const std::string path = BlobPath(digest);
   const absl::Status renamed =
-      RenameDurably(path, absl::StrCat(config_.root, "/quarantine/", digest.hex()));
+      RenameDurably(BlobPath(digest), absl::StrCat(config_.root, "/quarantine/", digest.hex()));
   if (absl::IsNotFound(renamed)) return BlobNotFound(digest);
   DISTILL_RETURN_IF_ERROR(renamed);
   LogWarning("blob quarantined", {{"digest", digest.str()}, {"size_bytes", size}});
-  const MutexLock lock(mu_);
-  blob_bytes_ -= std::min(blob_bytes_, size);
-  return absl::OkStatus();
+  return size;
 }
 
 uint64_t FilesystemBlobStore::used_bytes() const {

@@ -85,6 +85,13 @@ class FilesystemBlobStore : public BlobStore {
   // Gives a synced, verified file the name of its blob.
   absl::Status Publish(const std::string& part_path, const Digest& digest, uint64_t size)
       ABSL_LOCKS_EXCLUDED(mu_);
+  // One thread at a time changes a blob's file, so that what is counted is what is there: waits
+  // for its turn, resp. counts what went and lets the next one on.
+  void BeginChange(const Digest& digest) ABSL_LOCKS_EXCLUDED(mu_);
+  void EndChange(const Digest& digest, uint64_t removed_bytes) ABSL_LOCKS_EXCLUDED(mu_);
+  // Between the two. Return the bytes that are no longer there.
+  static absl::StatusOr<uint64_t> Unlink(const std::string& path);
+  absl::StatusOr<uint64_t> MoveToQuarantine(const Digest& digest);
   uint64_t UsedBytesLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Config config_;
@@ -92,8 +99,8 @@ class FilesystemBlobStore : public BlobStore {
   CondVar published_;
   uint64_t blob_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, Part> parts_ ABSL_GUARDED_BY(mu_);
-  // Blobs being published; one thread at a time each. The value hides the blob: it is false when a
-  // durable copy is being replaced.
+  // Blobs being published, removed or set aside; one thread at a time each. The value hides the
+  // blob: it is true while its first copy is not durable yet.
   std::map<Digest, bool> publishing_ ABSL_GUARDED_BY(mu_);
   // Blobs whose directory could not be synced: hidden until they are published again.
   std::set<Digest> doubtful_ ABSL_GUARDED_BY(mu_);
