@@ -39,22 +39,23 @@ constexpr char kReady[] = R"(
 printf 'grpc=127.0.0.1:7\nhttp=127.0.0.1:8\n' > "$addresses.new"
 mv "$addresses.new" "$addresses"
 )";
-// `wait` lets the trap run at once.
-constexpr char kUntilTerm[] = R"(
+// Comes before kReady: whoever is ready may be told to stop at once.
+constexpr char kHeedsTerm[] = R"(
 trap 'echo stopped >> "$data.stopped"; kill $!; exit 0' TERM
 tail -f /dev/null &
-wait
 )";
 constexpr char kDeafToTerm[] = R"(
+trap '' TERM
 tail -f /dev/null &
-wait
 )";
+// Lets a trap run at once.
+constexpr char kWait[] = "wait\n";
 
 class DevTest : public ::testing::Test {
  protected:
   DevTest() {
-    WriteProgram("distill-server", absl::StrCat(kPreamble, kReady, kUntilTerm));
-    WriteProgram("distill-worker", absl::StrCat(kPreamble, kReady, kUntilTerm));
+    WriteProgram("distill-server", absl::StrCat(kPreamble, kHeedsTerm, kReady, kWait));
+    WriteProgram("distill-worker", absl::StrCat(kPreamble, kHeedsTerm, kReady, kWait));
   }
 
   void WriteProgram(const std::string& name, const std::string& text) {
@@ -127,7 +128,7 @@ TEST_F(DevTest, StartsACrashedChildAgainAtTheSameAddressAndSaysSo) {
 }
 
 TEST_F(DevTest, KillsAChildThatDoesNotStop) {
-  WriteProgram("distill-worker", absl::StrCat(kPreamble, "trap '' TERM\n", kReady, kDeafToTerm));
+  WriteProgram("distill-worker", absl::StrCat(kPreamble, kDeafToTerm, kReady, kWait));
   stop_within_ = absl::Milliseconds(50);
   auto fleet = StartFleet(1);
   ASSERT_THAT(fleet, IsOk());
@@ -136,7 +137,7 @@ TEST_F(DevTest, KillsAChildThatDoesNotStop) {
 }
 
 TEST_F(DevTest, ASecondInterruptKillsAtOnce) {
-  WriteProgram("distill-worker", absl::StrCat(kPreamble, "trap '' TERM\n", kReady, kDeafToTerm));
+  WriteProgram("distill-worker", absl::StrCat(kPreamble, kDeafToTerm, kReady, kWait));
   stop_within_ = absl::Hours(1);
   auto fleet = StartFleet(1);
   ASSERT_THAT(fleet, IsOk());
