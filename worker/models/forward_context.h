@@ -1,31 +1,39 @@
-// What a forward pass knows besides its input: whether it trains, and where its random numbers and
-// its statistics go.
+// What a forward pass knows besides its input: whether it trains, and where its random numbers, its
+// statistics and its additional losses go.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "base/counter_random.h"
+#include "worker/models/auxiliary_loss.h"
 
 namespace distill::models {
 
-// How many tokens one mixture-of-experts layer sent to each expert, summed over forward passes.
+// What one mixture-of-experts layer did in one forward pass.
 struct ExpertLoad {
-  std::vector<int64_t> tokens;
+  std::vector<int64_t> tokens;     // per expert, the tokens that it computed
+  std::vector<double> importance;  // per expert, the sum of its probability over the tokens
+  int64_t asked = 0;               // visits that the gate asked for; with expert choice: tokens
+  int64_t dropped = 0;             // of these, those that no expert had room for
 };
 
 // A value. The random numbers of a pass are named by their place (stage, block, use), so that the
 // same step draws the same ones whatever else runs beside it.
 struct ForwardContext {
-  bool training = false;  // enables dropout and stochastic depth
+  bool training = false;  // enables dropout, stochastic depth and the noise of routers
   CounterRandom random = CounterRandom(0);
   // When not null, receives one entry per mixture-of-experts layer that is passed, in order.
   // Borrowed.
   std::vector<ExpertLoad>* expert_loads = nullptr;
+  // When not null and `training`, receives what the layers want added to the loss, in order.
+  // Borrowed.
+  std::vector<AuxiliaryLoss>* auxiliary_losses = nullptr;
 
   // The context of stage or block number `index` of the chain that this context is for.
   ForwardContext At(int64_t index) const {
-    return ForwardContext{training, random.Stream(static_cast<uint64_t>(index)), expert_loads};
+    return ForwardContext{training, random.Stream(static_cast<uint64_t>(index)), expert_loads,
+                          auxiliary_losses};
   }
 };
 

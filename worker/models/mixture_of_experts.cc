@@ -214,7 +214,7 @@ torch::Tensor MixtureOfExpertsImpl::forward(const torch::Tensor& x, const Forwar
   const torch::Tensor flat = x.reshape({-1, x.size(-1)});
   const GateChoice choice = ChooseExperts(gate_->gate(flat), top_k_);
   const Routing routing = SortByExpert(choice.experts, gate_->gate->weight.size(0));
-  if (context.expert_loads != nullptr) context.expert_loads->push_back({routing.counts});
+  if (context.expert_loads != nullptr) context.expert_loads->push_back({routing.counts, {}, 0, 0});
   return MixExperts(flat, choice.weights, routing,
                     {experts_->htoh4->weight, experts_->htoh4->bias, experts_->h4toh->weight,
                      experts_->h4toh->bias})
