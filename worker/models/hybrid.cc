@@ -31,17 +31,22 @@ torch::Tensor ExtendPrefix(const StagedModel& meta, int64_t first, int64_t last,
   return meta.ForwardStages(input, first, last, context);
 }
 
-torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, VitStage module,
+torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, const Network& module,
                            const torch::Tensor& prefix_output, const ForwardContext& context) {
   DISTILL_CHECK(0 <= index && index < meta.stage_count(), "a hybrid replaces a stage of the meta");
-  const torch::Tensor tokens = module->forward(prefix_output, context.At(index));
-  return meta.ForwardStages(tokens, index + 1, meta.stage_count(), context);
+  const torch::Tensor output = module.Forward(prefix_output, context.At(index));
+  return meta.ForwardStages(output, index + 1, meta.stage_count(), context);
 }
 
-torch::Tensor TeacherLogits(const StagedModel& meta, int64_t index, VitStage teacher,
+torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, const VitStage& module,
+                           const torch::Tensor& prefix_output, const ForwardContext& context) {
+  return HybridLogits(meta, index, StageNetwork(module), prefix_output, context);
+}
+
+torch::Tensor TeacherLogits(const StagedModel& meta, int64_t index, const VitStage& teacher,
                             const torch::Tensor& prefix_output) {
   const torch::NoGradGuard no_gradient;
-  return HybridLogits(meta, index, std::move(teacher), prefix_output, ForwardContext());
+  return HybridLogits(meta, index, teacher, prefix_output, ForwardContext());
 }
 
 }  // namespace distill::models

@@ -9,6 +9,7 @@
 #include <torch/torch.h>
 
 #include "worker/models/forward_context.h"
+#include "worker/models/network.h"
 #include "worker/models/staged_model.h"
 
 namespace distill::models {
@@ -30,11 +31,13 @@ torch::Tensor ExtendPrefix(const StagedModel& meta, int64_t first, int64_t last,
 
 // Logits [B, K] of `module` at place `index` of `meta`, from the output of its prefix. Records
 // gradients where the mode and the parameters ask for them.
-torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, VitStage module,
+torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, const Network& module,
+                           const torch::Tensor& prefix_output, const ForwardContext& context);
+torch::Tensor HybridLogits(const StagedModel& meta, int64_t index, const VitStage& module,
                            const torch::Tensor& prefix_output, const ForwardContext& context);
 
 // As HybridLogits for a teacher module: not training, no gradient.
-torch::Tensor TeacherLogits(const StagedModel& meta, int64_t index, VitStage teacher,
+torch::Tensor TeacherLogits(const StagedModel& meta, int64_t index, const VitStage& teacher,
                             const torch::Tensor& prefix_output);
 
 }  // namespace distill::models
