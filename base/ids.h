@@ -32,6 +32,7 @@ class StrongId {
   std::string text_;
 };
 
+using DatasetName = StrongId<struct DatasetNameTag>;  // "tiny-imagenet"
 using ProjectId = StrongId<struct ProjectIdTag>;  // "default"
 using JobId = StrongId<struct JobIdTag>;          // "job-7f3a9c01"
 using TaskId = StrongId<struct TaskIdTag>;        // "job-7f3a9c01/distill-module-2"

@@ -168,6 +168,7 @@ struct Core::State {
 
   absl::flat_hash_map<Digest, Blob> blobs;
   absl::flat_hash_map<ResultKey, storage::ResultRecord> results;
+  std::map<DatasetName, storage::DatasetRecord> datasets;
   // Blobs whose removal the server before this one may not have finished.
   std::vector<Digest> unlinks_due;
 

@@ -115,6 +115,12 @@ class CoreStep {
   std::vector<Directive> TakeDirectives(const WorkerId& id, Worker& worker);
   void ForgetOldWorkers();
 
+  // step_datasets.cc: registered data sets.
+  void On(uint64_t call, CreateDataset& event);
+  void On(uint64_t call, UpdateDataset& event);
+  void On(uint64_t call, DeleteDataset& event);
+  absl::Status CheckDatasets(const storage::JobRecord& job) const;
+
   // step_acquire.cc: long polls and grants.
   void On(uint64_t call, AcquireTasks& event);
   void On(uint64_t call, AbandonCall& event);

@@ -64,7 +64,7 @@ struct ItemStatuses {
 // state, times and revisions are set by the core. Tasks need only id, job and definition. The graph
 // must be acyclic with producers that exist; otherwise kInvalidArgument. A repeat of (project,
 // request_id) with the same body returns the first job; with another body kAlreadyExists.
-// kFailedPrecondition when a given blob is absent.
+// kFailedPrecondition when a given blob is absent or a data set that it names is not READY.
 struct SubmitJobReply {
   JobId job;
   bool existed = false;
@@ -259,6 +259,34 @@ struct CollectGarbage {
   int64_t max_blob_bytes = 0;    // Above it the oldest finished jobs go early; 0: no cap.
 };
 
+// Registers a data set in state READING. A repeat of the request gets the data set that it made; a
+// name that is taken, but for that of a FAILED data set, is refused with kAlreadyExists.
+struct CreateDatasetReply {
+  bool existed = false;
+};
+struct CreateDataset {
+  using Reply = CreateDatasetReply;
+  DatasetName name;
+  RequestId request_id;
+  Digest body;         // Digest of what was asked, to tell a repeat from another request.
+  std::string source;  // Serialised; opaque.
+};
+
+// What became of reading or verifying a data set; `finish_time` is set by the core. kNotFound when
+// the data set that this request created is gone; kFailedPrecondition when a blob is absent.
+struct UpdateDataset {
+  using Reply = Done;
+  DatasetName name;
+  RequestId request_id;
+  storage::DatasetStatus status;
+};
+
+// kNotFound; kFailedPrecondition while an unfinished job uses it.
+struct DeleteDataset {
+  using Reply = Done;
+  DatasetName name;
+};
+
 // The caller of an open long poll is gone; no reply is sent.
 struct AbandonCall {
   using Reply = Done;
@@ -273,7 +301,8 @@ struct Tick {
 using EventBody =
     std::variant<SubmitJob, CancelJob, AttachJobArtifacts, RegisterWorker, AcquireTasks, Heartbeat,
                  CompleteAttempts, FailAttempts, ReleaseLeases, SetDraining, BlobPresent, BlobsGone,
-                 FindMissing, CollectGarbage, AbandonCall, Tick>;
+                 FindMissing, CollectGarbage, CreateDataset, UpdateDataset, DeleteDataset,
+                 AbandonCall, Tick>;
 
 struct Event {
   uint64_t call = 0;  // Chosen by the caller, unique among open calls; 0: no reply wanted.
@@ -281,6 +310,6 @@ struct Event {
 };
 
 using ReplyBody = std::variant<Done, ItemStatuses, SubmitJobReply, Directives, AcquireReply,
-                               FindMissingReply, CollectGarbageReply>;
+                               FindMissingReply, CollectGarbageReply, CreateDatasetReply>;
 
 }  // namespace distill::server

@@ -44,6 +44,10 @@ void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant&
   for (const storage::WorkerRecord& worker : image.workers) {
     if (worker.draining) state.draining.insert(worker.id);
   }
+  for (storage::DatasetRecord& dataset : image.datasets) {
+    const DatasetName name = dataset.name;
+    state.datasets.emplace(name, std::move(dataset));
+  }
 }
 
 absl::Status RecoverJobs(Core::State& state, storage::StateImage& image, const Instant& now) {

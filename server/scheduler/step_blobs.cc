@@ -173,6 +173,11 @@ void CoreStep::On(uint64_t call, CollectGarbage& event) {
     const auto blob = state_.blobs.find(digest);
     return blob == state_.blobs.end() ? 0 : blob->second.record.size_bytes;
   };
+  for (const auto& [name, dataset] : state_.datasets) {
+    for (const storage::NamedBlob& blob : dataset.status.blobs) {
+      if (++references[blob.digest] == 1) held_bytes += size_of(blob.digest);
+    }
+  }
   std::vector<int64_t> finished;  // Oldest first.
   for (const auto& [age, job] : state_.jobs) {
     ForEachReference(*job, [&](const Digest& digest) {

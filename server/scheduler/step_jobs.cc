@@ -19,6 +19,8 @@ absl::Status CoreStep::CheckJob(const SubmitJob& event) const {
   }
   const absl::Status graph = CheckGraph(event.job, event.tasks);
   if (!graph.ok()) return graph;
+  absl::Status datasets = CheckDatasets(event.job);
+  if (!datasets.ok()) return datasets;
   for (const storage::TaskRecord& task : event.tasks) {
     for (const storage::TaskInput& input : task.definition.inputs) {
       if (!input.producer.empty() || state_.IsPresent(input.given)) continue;

@@ -120,6 +120,10 @@ struct MemoryStateStore::Applier {
   void operator()(const PutWorker& mutation) {
     tables.workers[mutation.worker.id] = mutation.worker;
   }
+  void operator()(const PutDataset& mutation) {
+    tables.datasets[mutation.dataset.name] = mutation.dataset;
+  }
+  void operator()(const DeleteDataset& mutation) { tables.datasets.erase(mutation.name); }
   void operator()(const AppendEvent& mutation) {
     const EventRecord& event = mutation.event;
     tables.events[event.job][event.revision] = event;
@@ -166,6 +170,7 @@ absl::StatusOr<StateImage> MemoryStateStore::Load() {
   for (const auto& [key, result] : tables_.results) image.results.push_back(result);
   for (const auto& [key, request] : tables_.requests) image.requests.push_back(request);
   for (const auto& [id, worker] : tables_.workers) image.workers.push_back(worker);
+  for (const auto& [name, dataset] : tables_.datasets) image.datasets.push_back(dataset);
   return image;
 }
 
@@ -294,6 +299,24 @@ absl::StatusOr<std::vector<BlobRecord>> MemoryStateStore::ListBlobs(
     blobs.push_back(blob);
   }
   return blobs;
+}
+
+absl::StatusOr<DatasetRecord> MemoryStateStore::GetDataset(const DatasetName& name) const {
+  MutexLock lock(mu_);
+  const auto found = tables_.datasets.find(name);
+  if (found == tables_.datasets.end()) return NoSuch("data set", name.str());
+  return found->second;
+}
+
+absl::StatusOr<std::vector<DatasetRecord>> MemoryStateStore::ListDatasets(const DatasetName& after,
+                                                                          int limit) const {
+  MutexLock lock(mu_);
+  std::vector<DatasetRecord> datasets;
+  for (auto row = tables_.datasets.upper_bound(after); row != tables_.datasets.end(); ++row) {
+    if (static_cast<int>(datasets.size()) >= limit) break;
+    datasets.push_back(row->second);
+  }
+  return datasets;
 }
 
 absl::StatusOr<std::vector<LineageRecord>> MemoryStateStore::Lineage(const Digest& digest) const {

@@ -34,6 +34,11 @@ class MemoryStateStore : public StateStore {
   absl::StatusOr<BlobRecord> GetBlob(const Digest& digest) const override ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<BlobRecord>> ListBlobs(const ArtifactPageRequest& page) const override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<DatasetRecord> GetDataset(const DatasetName& name) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<DatasetRecord>> ListDatasets(const DatasetName& after,
+                                                          int limit) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const override
       ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -49,6 +54,7 @@ class MemoryStateStore : public StateStore {
     std::map<std::pair<ProjectId, Digest>, ResultRecord> results;
     std::map<std::pair<ProjectId, RequestId>, RequestRecord> requests;
     std::map<WorkerId, WorkerRecord> workers;
+    std::map<DatasetName, DatasetRecord> datasets;
     std::map<JobId, std::map<int64_t, EventRecord>> events;
   };
   struct Checker;

@@ -1,6 +1,6 @@
-// What the server must never forget, as plain values: jobs, tasks, attempts, blobs, results, and
-// the mutations that change them. No protobuf and no I/O, so that the scheduler core can speak of
-// durable state without knowing how it is kept.
+// What the server must never forget, as plain values: jobs, tasks, attempts, blobs, results, data
+// sets, and the mutations that change them. No protobuf and no I/O, so that the scheduler core can
+// speak of durable state without knowing how it is kept.
 //
 // Serialised messages (job spec, task spec, attempt statistics) are opaque bytes here. Times are
 // for people; nothing is decided by them but the retention of finished jobs.
@@ -54,6 +54,9 @@ enum class FailureClass : int8_t {
 // PRESENT blobs may be referred to. DELETING ones are marked by retention and come back to life
 // when somebody asks for them; UNLINKING ones are being removed and do not.
 enum class BlobState : int8_t { kPresent = 1, kDeleting = 2, kUnlinking = 3 };
+
+// Jobs may name a READY one; the name of a FAILED one is free.
+enum class DatasetState : int8_t { kReading = 1, kReady = 2, kFailed = 3 };
 
 bool IsTerminal(JobState state);
 bool IsTerminal(TaskState state);
@@ -111,8 +114,11 @@ struct JobRecord {
   absl::Time create_time = kUnsetTime;
   int64_t create_revision = 0;  // Orders jobs by age; assigned by the core.
   JobStatus status;
+  // Registered data sets that the spec names, each once.
+  std::vector<DatasetName> datasets;
   auto Tie() const {
-    return std::tie(id, project, display_name, spec, limits, create_time, create_revision, status);
+    return std::tie(id, project, display_name, spec, limits, create_time, create_revision, status,
+                    datasets);
   }
 };
 
@@ -260,6 +266,30 @@ struct WorkerRecord {
   auto Tie() const { return std::tie(id, draining); }
 };
 
+// The part of a data set that changes.
+struct DatasetStatus {
+  DatasetState state = DatasetState::kReading;
+  std::string failure_message;
+  std::string facts;         // Serialised DatasetFacts; empty until READY.
+  std::string verification;  // Serialised DatasetVerification, the last that ended; empty: none.
+  // The copy in the blob store: "manifest" and the shards that it lists. Empty: none.
+  std::vector<NamedBlob> blobs;
+  absl::Time finish_time = kUnsetTime;  // When it became READY or FAILED.
+  auto Tie() const {
+    return std::tie(state, failure_message, facts, verification, blobs, finish_time);
+  }
+};
+
+struct DatasetRecord {
+  DatasetName name;
+  RequestId request;   // That created it; tells it from an earlier one of the same name.
+  Digest body;         // What that request asked for.
+  std::string source;  // Serialised DatasetSource; opaque.
+  absl::Time create_time = kUnsetTime;
+  DatasetStatus status;
+  auto Tie() const { return std::tie(name, request, body, source, create_time, status); }
+};
+
 // How many tasks of a job are in which state.
 struct JobCounts {
   int32_t total = 0;
@@ -346,12 +376,18 @@ struct PutRequest {
 struct PutWorker {
   WorkerRecord worker;
 };
+struct PutDataset {
+  DatasetRecord dataset;
+};
+struct DeleteDataset {
+  DatasetName name;
+};
 struct AppendEvent {
   EventRecord event;
 };
 
 using Mutation = std::variant<InsertJob, UpdateJob, DeleteJob, InsertTask, UpdateTask, PutAttempt,
                               PutBlob, DeleteBlob, PutLineage, PutResult, DeleteResult, PutRequest,
-                              PutWorker, AppendEvent>;
+                              PutWorker, PutDataset, DeleteDataset, AppendEvent>;
 
 }  // namespace distill::storage

@@ -11,7 +11,8 @@ namespace distill::storage {
 // Statements are literals whose columns are written out: Prepare() knows them by address.
 #define DISTILL_JOB_COLUMNS                                                                       \
   "id, project, display_name, spec, max_user_failures, max_infrastructure_failures, max_bundle, " \
-  "create_time, create_revision, state, failure_message, finish_time, revision, artifacts"
+  "create_time, create_revision, state, failure_message, finish_time, revision, artifacts, "      \
+  "datasets"
 #define DISTILL_TASK_STATUS_COLUMNS                                                               \
   "state, attempts, user_failures, infrastructure_failures, resource_failures, poison_failures, " \
   "solo, winner_attempt, results, observations, checkpoint_digest, checkpoint_size, "             \
@@ -27,10 +28,15 @@ namespace distill::storage {
   "revision, job, task, job_state, task_state, attempt, worker, reused_from, message, time, " \
   "total, succeeded, running, reused"
 
+#define DISTILL_DATASET_COLUMNS                                                             \
+  "name, request, body, source, create_time, state, failure_message, facts, verification, " \
+  "blobs, finish_time"
+
 const char kJobColumns[] = DISTILL_JOB_COLUMNS;
 const char kTaskColumns[] = DISTILL_TASK_COLUMNS;
 const char kAttemptColumns[] = DISTILL_ATTEMPT_COLUMNS;
 const char kEventColumns[] = DISTILL_EVENT_COLUMNS;
+const char kDatasetColumns[] = DISTILL_DATASET_COLUMNS;
 
 namespace {
 
@@ -79,13 +85,19 @@ absl::Status Changed(SqliteConnection& connection, absl::string_view id) {
 }
 
 // One overload for each mutation.
+std::vector<std::string> NamesOf(const std::vector<DatasetName>& datasets) {
+  std::vector<std::string> names;
+  for (const DatasetName& dataset : datasets) names.push_back(dataset.str());
+  return names;
+}
+
 struct Applier {
   SqliteConnection& connection;
 
   absl::Status operator()(const InsertJob& mutation) {
     const JobRecord& job = mutation.job;
     SqliteStatement row = connection.Prepare("INSERT INTO jobs (" DISTILL_JOB_COLUMNS
-                                             ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                                             ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     row.Text(job.id.str())
         .Text(job.project.str())
         .Text(job.display_name)
@@ -95,7 +107,7 @@ struct Applier {
         .Int(job.limits.max_bundle)
         .Time(job.create_time)
         .Int(job.create_revision);
-    return BindJobStatus(row, job.status).Run();
+    return BindJobStatus(row, job.status).Text(EncodeNames(NamesOf(job.datasets))).Run();
   }
   absl::Status operator()(const UpdateJob& mutation) {
     {
@@ -225,6 +237,28 @@ struct Applier {
         .Int(mutation.worker.draining ? 1 : 0)
         .Run();
   }
+  absl::Status operator()(const PutDataset& mutation) {
+    const DatasetRecord& dataset = mutation.dataset;
+    const DatasetStatus& status = dataset.status;
+    return connection
+        .Prepare("INSERT OR REPLACE INTO datasets (" DISTILL_DATASET_COLUMNS
+                 ") VALUES (?,?,?,?,?,?,?,?,?,?,?)")
+        .Text(dataset.name.str())
+        .Text(dataset.request.str())
+        .Text(dataset.body.str())
+        .Blob(dataset.source)
+        .Time(dataset.create_time)
+        .Int(Number(status.state))
+        .Text(status.failure_message)
+        .Blob(status.facts)
+        .Blob(status.verification)
+        .Text(EncodeBlobs(status.blobs))
+        .Time(status.finish_time)
+        .Run();
+  }
+  absl::Status operator()(const DeleteDataset& mutation) {
+    return connection.Prepare("DELETE FROM datasets WHERE name=?").Text(mutation.name.str()).Run();
+  }
   absl::Status operator()(const AppendEvent& mutation) {
     const EventRecord& event = mutation.event;
     DISTILL_RETURN_IF_ERROR(connection
@@ -303,6 +337,7 @@ absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row) {
   job.status.finish_time = row.ReadTime();
   job.status.revision = row.ReadInt();
   DISTILL_ASSIGN_OR_RETURN(job.status.artifacts, DecodeBlobs(row.ReadText()));
+  for (const std::string& name : DecodeNames(row.ReadText())) job.datasets.emplace_back(name);
   return job;
 }
 
@@ -401,6 +436,22 @@ absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row) {
   DISTILL_ASSIGN_OR_RETURN(request.body, DecodeDigest(row.ReadText()));
   request.job = JobId(row.ReadText());
   return request;
+}
+
+absl::StatusOr<DatasetRecord> ReadDataset(SqliteStatement& row) {
+  DatasetRecord dataset;
+  dataset.name = DatasetName(row.ReadText());
+  dataset.request = RequestId(row.ReadText());
+  DISTILL_ASSIGN_OR_RETURN(dataset.body, DecodeDigest(row.ReadText()));
+  dataset.source = row.ReadText();
+  dataset.create_time = row.ReadTime();
+  dataset.status.state = static_cast<DatasetState>(row.ReadInt());
+  dataset.status.failure_message = row.ReadText();
+  dataset.status.facts = row.ReadText();
+  dataset.status.verification = row.ReadText();
+  DISTILL_ASSIGN_OR_RETURN(dataset.status.blobs, DecodeBlobs(row.ReadText()));
+  dataset.status.finish_time = row.ReadTime();
+  return dataset;
 }
 
 }  // namespace distill::storage

@@ -16,6 +16,7 @@ extern const char kJobColumns[];
 extern const char kTaskColumns[];
 extern const char kAttemptColumns[];
 extern const char kEventColumns[];
+extern const char kDatasetColumns[];
 
 // Read the current row.
 absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row);
@@ -30,5 +31,6 @@ absl::StatusOr<LineageRecord> ReadLineage(SqliteStatement& row);
 absl::StatusOr<ResultRecord> ReadResult(SqliteStatement& row);
 // project, request, body, job
 absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row);
+absl::StatusOr<DatasetRecord> ReadDataset(SqliteStatement& row);
 
 }  // namespace distill::storage

@@ -147,6 +147,10 @@ absl::StatusOr<StateImage> SqliteStateStore::Load() {
   DISTILL_ASSIGN_OR_RETURN(image.requests, Rows<RequestRecord>(requests, ReadRequest));
   SqliteStatement workers = db.Prepare("SELECT id, draining FROM workers ORDER BY id");
   DISTILL_ASSIGN_OR_RETURN(image.workers, Rows<WorkerRecord>(workers, ReadWorker));
+  static const std::string datasets_sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets ORDER BY name");
+  SqliteStatement datasets = db.Prepare(datasets_sql.c_str());
+  DISTILL_ASSIGN_OR_RETURN(image.datasets, Rows<DatasetRecord>(datasets, ReadDataset));
   return image;
 }
 
@@ -319,6 +323,27 @@ absl::StatusOr<std::vector<BlobRecord>> SqliteStateStore::ListBlobs(
     blobs.push_back(*std::move(blob));
   }
   return blobs;
+}
+
+absl::StatusOr<DatasetRecord> SqliteStateStore::GetDataset(const DatasetName& name) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets WHERE name=?");
+  return Read([&](SqliteConnection& db) -> absl::StatusOr<DatasetRecord> {
+    SqliteStatement row = db.Prepare(sql.c_str());
+    row.Text(name.str());
+    return OneRow<DatasetRecord>(row, ReadDataset, "data set", name.str());
+  });
+}
+
+absl::StatusOr<std::vector<DatasetRecord>> SqliteStateStore::ListDatasets(const DatasetName& after,
+                                                                          int limit) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets WHERE name>? ORDER BY name LIMIT ?");
+  return Read([&](SqliteConnection& db) -> absl::StatusOr<std::vector<DatasetRecord>> {
+    SqliteStatement rows = db.Prepare(sql.c_str());
+    rows.Text(after.str()).Int(limit);
+    return Rows<DatasetRecord>(rows, ReadDataset);
+  });
 }
 
 absl::StatusOr<std::vector<LineageRecord>> SqliteStateStore::Lineage(const Digest& digest) const {

@@ -39,6 +39,9 @@ class SqliteStateStore : public StateStore {
                                                        int limit) const override;
   absl::StatusOr<BlobRecord> GetBlob(const Digest& digest) const override;
   absl::StatusOr<std::vector<BlobRecord>> ListBlobs(const ArtifactPageRequest& page) const override;
+  absl::StatusOr<DatasetRecord> GetDataset(const DatasetName& name) const override;
+  absl::StatusOr<std::vector<DatasetRecord>> ListDatasets(const DatasetName& after,
+                                                          int limit) const override;
   absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const override;
 
  private:

@@ -25,6 +25,7 @@ struct StateImage {
   std::vector<ResultRecord> results;
   std::vector<RequestRecord> requests;
   std::vector<WorkerRecord> workers;
+  std::vector<DatasetRecord> datasets;  // By name.
 };
 
 // One page of ListJobs.
@@ -77,6 +78,10 @@ class StateStore {
   // In order of digest. For a job: results, observations, checkpoints and reports of its tasks.
   virtual absl::StatusOr<std::vector<BlobRecord>> ListBlobs(
       const ArtifactPageRequest& page) const = 0;
+  virtual absl::StatusOr<DatasetRecord> GetDataset(const DatasetName& name) const = 0;
+  // In order of name, those above `after`.
+  virtual absl::StatusOr<std::vector<DatasetRecord>> ListDatasets(const DatasetName& after,
+                                                                  int limit) const = 0;
   virtual absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const = 0;
 };
 

@@ -37,6 +37,7 @@ JobRecord FullJob(const std::string& id, int64_t age) {
   job.create_time = At(age);
   job.create_revision = age;
   job.status.revision = age;
+  job.datasets = {DatasetName("fashion"), DatasetName("tiny-imagenet-r")};
   return job;
 }
 
@@ -100,6 +101,22 @@ AttemptRecord FullAttempt(const TaskId& task, int32_t number) {
   attempt.stats = std::string("\0stats", 6);
   attempt.observations = {{"log", DigestFor("log"), 5}};
   return attempt;
+}
+
+DatasetRecord FullDataset(const std::string& name) {
+  DatasetRecord dataset;
+  dataset.name = DatasetName(name);
+  dataset.request = RequestId("r-" + name);
+  dataset.body = DigestFor("body");
+  dataset.source = std::string("\0source", 7);
+  dataset.create_time = At(6);
+  dataset.status.state = DatasetState::kReady;
+  dataset.status.failure_message = "none, \t yet";
+  dataset.status.facts = std::string("\0facts\xff", 7);
+  dataset.status.verification = std::string("\0same", 5);
+  dataset.status.blobs = {{"manifest", DigestFor("m"), 10}, {"shard-00000", DigestFor("s"), 11}};
+  dataset.status.finish_time = At(7);
+  return dataset;
 }
 
 EventRecord FullEvent(const std::string& job, int64_t revision) {
@@ -302,6 +319,22 @@ TEST_P(StateStoreTest, ListsBlobsOfAllOrOfOneJob) {
       store_->ListBlobs({JobId("j"), of_job[2].digest.str(), 1}).value();
   ASSERT_THAT(page, SizeIs(1));
   EXPECT_EQ(page[0], of_job[3]);
+}
+
+TEST_P(StateStoreTest, KeepsDataSetsUntilTheyAreDeleted) {
+  const DatasetRecord a = FullDataset("a");
+  DatasetRecord b = FullDataset("b");
+  Apply({PutDataset{b}, PutDataset{a}});
+  EXPECT_THAT(store_->GetDataset(a.name), IsOkAndHolds(a));
+  EXPECT_THAT(store_->ListDatasets(DatasetName(), 10), IsOkAndHolds(ElementsAre(a, b)));
+  EXPECT_THAT(store_->ListDatasets(DatasetName(), 1), IsOkAndHolds(ElementsAre(a)));
+  EXPECT_THAT(store_->ListDatasets(a.name, 10), IsOkAndHolds(ElementsAre(b)));
+  EXPECT_THAT(store_->Load()->datasets, ElementsAre(a, b));
+  b.status = DatasetStatus{};
+  b.status.state = DatasetState::kFailed;
+  Apply({PutDataset{b}, DeleteDataset{a.name}, DeleteDataset{DatasetName("ghost")}});
+  EXPECT_THAT(store_->GetDataset(a.name), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(store_->Load()->datasets, ElementsAre(b));
 }
 
 TEST_P(StateStoreTest, DeletesBlobsAndResults) {

@@ -1,0 +1,94 @@
+// Registered data sets: names, the blobs of their copies, and who uses them. What a data set holds
+// is found out elsewhere and only recorded here.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/scheduler/core_step.h"
+
+namespace distill::server {
+
+using storage::DatasetState;
+
+void CoreStep::On(uint64_t call, CreateDataset& event) {
+  const auto found = state_.datasets.find(event.name);
+  if (found != state_.datasets.end()) {
+    const storage::DatasetRecord& known = found->second;
+    const bool same_request = known.request == event.request_id;
+    if (same_request && known.body == event.body) {
+      return ReplyTo(call, CreateDatasetReply{/*existed=*/true});
+    }
+    if (same_request || known.status.state != DatasetState::kFailed) {
+      return Refuse(call, absl::AlreadyExistsError(absl::StrCat(
+                              "cannot create data set: the name is taken; remove that data set or "
+                              "choose another name; dataset=",
+                              event.name.str())));
+    }
+  }
+  storage::DatasetRecord& record = state_.datasets[event.name];
+  record = storage::DatasetRecord{};
+  record.name = event.name;
+  record.request = event.request_id;
+  record.body = event.body;
+  record.source = std::move(event.source);
+  record.create_time = now_.wall;
+  effects_.mutations.push_back(storage::PutDataset{record});
+  ReplyTo(call, CreateDatasetReply{/*existed=*/false});
+}
+
+void CoreStep::On(uint64_t call, UpdateDataset& event) {
+  const auto found = state_.datasets.find(event.name);
+  if (found == state_.datasets.end() || found->second.request != event.request_id) {
+    return Refuse(call, absl::NotFoundError(absl::StrCat(
+                            "cannot update data set: it was removed; dataset=", event.name.str())));
+  }
+  for (const storage::NamedBlob& blob : event.status.blobs) {
+    if (Touch(blob.digest)) continue;
+    return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
+                            "cannot update data set: a blob of its copy is not stored; dataset=",
+                            event.name.str(), " digest=", blob.digest.str())));
+  }
+  storage::DatasetRecord& record = found->second;
+  const absl::Time finish_time = record.status.finish_time;
+  const bool was_reading = record.status.state == DatasetState::kReading;
+  record.status = std::move(event.status);
+  record.status.finish_time = was_reading ? now_.wall : finish_time;
+  effects_.mutations.push_back(storage::PutDataset{record});
+  ReplyTo(call, Done{});
+}
+
+void CoreStep::On(uint64_t call, DeleteDataset& event) {
+  if (state_.datasets.count(event.name) == 0) {
+    return Refuse(
+        call, absl::NotFoundError(absl::StrCat("cannot remove data set: no such data set; dataset=",
+                                               event.name.str())));
+  }
+  for (const auto& [age, job] : state_.jobs) {
+    if (storage::IsTerminal(job->record.status.state)) continue;
+    for (const DatasetName& used : job->record.datasets) {
+      if (used != event.name) continue;
+      return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
+                              "cannot remove data set: an unfinished job uses it; wait for the job "
+                              "or cancel it; dataset=",
+                              event.name.str(), " job=", job->record.id.str())));
+    }
+  }
+  state_.datasets.erase(event.name);
+  effects_.mutations.push_back(storage::DeleteDataset{event.name});
+  ReplyTo(call, Done{});
+}
+
+absl::Status CoreStep::CheckDatasets(const storage::JobRecord& job) const {
+  for (const DatasetName& name : job.datasets) {
+    const auto found = state_.datasets.find(name);
+    if (found != state_.datasets.end() && found->second.status.state == DatasetState::kReady) {
+      continue;
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot submit job: its data set is not ready, or was removed meanwhile; see `distill "
+        "dataset list`; dataset=",
+        name.str()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace distill::server
