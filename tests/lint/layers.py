@@ -5,6 +5,7 @@
 LAYERS = {
     "base": [],
     "storage/tensor": ["base"],
+    "storage/weights": ["base", "proto", "storage/tensor"],
     "storage/blob": ["base", "proto"],
     "storage/state": ["base", "proto"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.
@@ -21,10 +22,10 @@ LAYERS = {
     "worker/models/kernels": ["base"],
     "worker/models": ["base", "proto", "storage/tensor", "worker/models/kernels"],
     "worker/optimization": ["base", "proto", "storage/tensor", "worker/models"],
-    "worker/training": ["base", "proto", "storage/tensor", "worker/data", "worker/models",
+    "worker/training": ["base", "proto", "storage/tensor", "storage/weights", "worker/data", "worker/models",
                         "worker/optimization"],
     "worker/pipe": ["base", "proto"],
-    "worker/trainer": ["base", "proto", "storage/tensor", "worker/data", "worker/models",
+    "worker/trainer": ["base", "proto", "storage/tensor", "storage/weights", "worker/data", "worker/models",
                        "worker/optimization", "worker/training", "worker/pipe"],
     "worker/agent": ["base", "proto", "storage", "worker/data", "worker/pipe"],
     "client": ["base", "proto", "storage", "worker/data"],
