@@ -22,21 +22,6 @@ bool IsHead(const std::string& name) {
   return absl::StartsWith(name, "head.") || absl::StrContains(name, ".head.");
 }
 
-// Appends one parameter of a stage, stacked experts one by one.
-void AppendParameter(const std::string& name, const torch::Tensor& parameter,
-                     std::vector<NamedTensor>* result) {
-  const size_t at = name.find(std::string(kExperts));
-  if (at == std::string::npos) {
-    result->push_back({name, parameter.detach()});
-    return;
-  }
-  const std::string head = name.substr(0, at + kExperts.size());
-  const std::string tail = name.substr(at + kExperts.size());
-  for (int64_t e = 0; e < parameter.size(0); ++e) {
-    result->push_back({absl::StrCat(head, e, ".", tail), parameter.detach().narrow(0, e, 1)});
-  }
-}
-
 absl::Status Import(const std::vector<NamedTensor>& targets, const StateMap& state,
                     const ImportOptions& options) {
   std::vector<std::string> faults;
@@ -74,10 +59,24 @@ absl::Status Import(const std::vector<NamedTensor>& targets, const StateMap& sta
 
 }  // namespace
 
+void AppendByFileNames(const std::string& name, const torch::Tensor& tensor,
+                       std::vector<NamedTensor>* result) {
+  const size_t at = name.find(std::string(kExperts));
+  if (at == std::string::npos) {
+    result->push_back({name, tensor});
+    return;
+  }
+  const std::string head = name.substr(0, at + kExperts.size());
+  const std::string tail = name.substr(at + kExperts.size());
+  for (int64_t e = 0; e < tensor.size(0); ++e) {
+    result->push_back({absl::StrCat(head, e, ".", tail), tensor.narrow(0, e, 1)});
+  }
+}
+
 std::vector<NamedTensor> ExportState(const VitStage& stage) {
   std::vector<NamedTensor> result;
   for (const auto& parameter : stage->named_parameters()) {
-    AppendParameter(parameter.key(), parameter.value(), &result);
+    AppendByFileNames(parameter.key(), parameter.value().detach(), &result);
   }
   return result;
 }

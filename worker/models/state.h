@@ -55,6 +55,11 @@ std::string WholeName(int64_t stage, const std::string& stage_name);
 
 StateMap ToMap(const std::vector<NamedTensor>& tensors);
 
+// Appends `tensor`, a parameter of a stage or something of its shape such as its gradient, by the
+// names that parameters have in files: stacked experts one by one.
+void AppendByFileNames(const std::string& name, const torch::Tensor& tensor,
+                       std::vector<NamedTensor>* result);
+
 // Resizes a position embedding [1, extra + side^2, D] to a grid of new_side^2: bicubic, corners not
 // aligned; the `extra` leading tokens are kept.
 torch::Tensor ResizePositionEmbedding(const torch::Tensor& embedding, int64_t new_side,

@@ -17,6 +17,7 @@
 #include "worker/pipe/trainer_contract.h"
 #include "worker/trainer/numeric_runtime.h"
 #include "worker/trainer/pipe_session.h"
+#include "worker/trainer/predict_command.h"
 #include "worker/trainer/stand_alone.h"
 
 namespace distill::worker {
@@ -57,6 +58,13 @@ int RunByHand(Arguments arguments, const Clock& clock) {
   return set.ok() ? kExitFailed : kTrainerExitUsage;
 }
 
+int RunPrediction(const training::PredictionRequest& request) {
+  const absl::Status status = training::Predict(request);
+  if (status.ok()) return kTrainerExitOk;
+  std::cerr << "distill-trainer: " << status.message() << "\n";
+  return status.code() == absl::StatusCode::kInvalidArgument ? kTrainerExitUsage : kExitFailed;
+}
+
 int RunForWorker(const PipeDescriptors& pipe, const Clock& clock) {
   if (!IsOpen(pipe.commands) || !IsOpen(pipe.events)) {
     std::cerr << "distill-trainer: is started by distill-worker; to run a task by hand, see "
@@ -90,6 +98,8 @@ int Run(int argc, char** argv) {
       throw CLI::ValidationError("give --task and --output-dir, or --lease-set");
     }
   });
+  training::PredictionRequest prediction;
+  const CLI::App* const predict = AddPredictCommand(app, prediction);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -98,6 +108,7 @@ int Run(int argc, char** argv) {
   ConfigureLog(LogSeverity::kInfo, LogFormat::kText);
   KeepFreedMemory();
   ConfigureNumericRuntime();
+  if (predict->parsed()) return RunPrediction(prediction);
   const SystemClock clock;
   return arguments.is_run ? RunByHand(std::move(arguments), clock)
                           : RunForWorker(arguments.pipe, clock);

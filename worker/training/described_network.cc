@@ -1,0 +1,198 @@
+// Builds and loads the networks of architecture files.
+#include "worker/training/described_network.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "storage/weights/architecture.h"
+#include "storage/weights/expected_tensors.h"
+#include "worker/training/tensor_file.h"
+
+namespace distill::training {
+namespace {
+
+models::VitConfig VitConfigOf(const v1::ArchitectureDescription& architecture,
+                              const v1::VitSpec& vit) {
+  models::VitConfig config;
+  config.image_size = architecture.image_size();
+  config.channels = architecture.channels();
+  config.patch_size = architecture.patch_size();
+  config.embed_dim = vit.embed_dim();
+  config.heads = vit.heads();
+  config.mlp_ratio = vit.mlp_ratio();
+  config.qkv_bias = vit.qkv_bias();
+  config.layer_norm_epsilon = vit.layer_norm_epsilon();
+  config.stage_depths.assign(vit.stage_depths().begin(), vit.stage_depths().end());
+  config.classes = architecture.classes();
+  return config;
+}
+
+// The stages of the whole network; with stitches between them when there is a width for them.
+absl::StatusOr<std::vector<models::StageConfig>> StagesOf(
+    const v1::ArchitectureDescription& architecture) {
+  const v1::VitSpec& vit = storage::BackboneOf(architecture);
+  models::VmoeConfig config;
+  config.vit = VitConfigOf(architecture, vit);
+  if (architecture.has_vmoe()) {
+    config.experts = architecture.vmoe().experts();
+    config.top_k = architecture.vmoe().top_k();
+    config.moe_blocks.assign(architecture.vmoe().moe_blocks().begin(),
+                             architecture.vmoe().moe_blocks().end());
+  }
+  config.stitch_width = architecture.stitch_width();
+  for (int s = 0; architecture.stitch_width() != 0 && s < architecture.modules(); ++s) {
+    const int64_t first = storage::FirstBlock(vit, s);
+    if (s > 0) config.pre_stitch_blocks.push_back(first);
+    if (s + 1 < architecture.modules()) {
+      config.post_stitch_blocks.push_back(first + vit.stage_depths(s) - 1);
+    }
+  }
+  return models::StagesOf(config);
+}
+
+ChainLink StageLink(const models::StageConfig& config, int64_t position, bool is_meta,
+                    bool whole_names) {
+  return {absl::StrCat("stage.", position), position, is_meta, whole_names,
+          std::make_unique<models::StageNetwork>(models::VitStage(config))};
+}
+
+absl::StatusOr<std::vector<ChainLink>> BuildStaged(
+    const v1::ArchitectureDescription& architecture) {
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> stages, StagesOf(architecture));
+  std::vector<ChainLink> chain;
+  if (architecture.has_module_index()) {
+    const int64_t index = architecture.module_index();
+    chain.push_back(StageLink(stages[static_cast<size_t>(index)], index, false, false));
+    return chain;
+  }
+  for (size_t s = 0; s < stages.size(); ++s) {
+    chain.push_back(StageLink(stages[s], static_cast<int64_t>(s), false, true));
+  }
+  return chain;
+}
+
+// Puts the meta model's other modules around the one that is there.
+absl::Status AddMeta(const v1::ArchitectureDescription& architecture,
+                     std::vector<ChainLink>* chain) {
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> stages,
+                           StagesOf(storage::MetaOf(architecture)));
+  ChainLink module = std::move(chain->front());
+  chain->clear();
+  for (size_t s = 0; s < stages.size(); ++s) {
+    if (static_cast<int64_t>(s) == module.position) {
+      chain->push_back(std::move(module));
+    } else {
+      chain->push_back(StageLink(stages[s], static_cast<int64_t>(s), true, true));
+      models::Freeze(*chain->back().network);
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Gives the tensors of a whole staged network their whole-model names.
+void FromOtherNames(const v1::ArchitectureDescription& architecture, NamedTensors* tensors,
+                    std::vector<std::string>* faults) {
+  for (const auto& [name, flat] : storage::FlatNames(architecture)) {
+    const auto other = tensors->find(flat);
+    if (flat == name || other == tensors->end()) continue;
+    const auto own = tensors->find(name);
+    if (own == tensors->end()) {
+      tensors->emplace(name, other->second);
+    } else if (!own->second.equal(other->second)) {
+      faults->push_back(absl::StrCat(name, " and ", flat, " differ"));
+    }
+    tensors->erase(flat);
+  }
+}
+
+std::string ShapeText(torch::IntArrayRef shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
+
+// Hands each link its tensors; what does not fit goes to `faults`.
+std::vector<models::StateMap> Distribute(const std::vector<ChainLink>& chain, bool is_meta,
+                                         const NamedTensors& tensors,
+                                         std::vector<std::string>* faults) {
+  std::vector<models::StateMap> states(chain.size());
+  std::set<std::string> known;
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (chain[i].is_meta != is_meta) continue;
+    for (const models::NamedTensor& wanted : chain[i].network->State()) {
+      const std::string name = FileName(chain[i], wanted.name);
+      known.insert(name);
+      const auto found = tensors.find(name);
+      if (found == tensors.end()) {
+        faults->push_back(absl::StrCat(name, " missing"));
+      } else if (found->second.sizes() != wanted.tensor.sizes()) {
+        faults->push_back(absl::StrCat(name, " of shape ", ShapeText(found->second.sizes()),
+                                       " instead of ", ShapeText(wanted.tensor.sizes())));
+      } else {
+        states[i].emplace(wanted.name, found->second);
+      }
+    }
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (known.count(name) == 0) faults->push_back(absl::StrCat(name, " unexpected"));
+  }
+  return states;
+}
+
+// A hybrid's meta model is a file of a whole network, of which one module is not looked at.
+void DropReplacedModule(const v1::ArchitectureDescription& architecture, NamedTensors* tensors) {
+  const int64_t index = architecture.module_index();
+  for (const auto& [name, tensor] : models::StageState(*tensors, index)) {
+    tensors->erase(storage::WholeName(index, name));
+  }
+}
+
+}  // namespace
+
+std::string FileName(const ChainLink& link, const std::string& name) {
+  return link.whole_names ? storage::WholeName(link.position, name) : name;
+}
+
+absl::StatusOr<std::vector<ChainLink>> BuildChain(const v1::ArchitectureDescription& architecture,
+                                                  torch::ScalarType dtype) {
+  if (!storage::IsStaged(architecture)) {
+    return absl::UnimplementedError("cannot build network: NACs cannot be run by hand yet");
+  }
+  DISTILL_ASSIGN_OR_RETURN(std::vector<ChainLink> chain, BuildStaged(architecture));
+  if (architecture.has_meta()) DISTILL_RETURN_IF_ERROR(AddMeta(architecture, &chain));
+  for (const ChainLink& link : chain) {
+    for (models::NamedTensor& parameter : link.network->Parameters()) {
+      parameter.tensor.set_data(parameter.tensor.to(dtype));
+    }
+  }
+  return chain;
+}
+
+absl::Status LoadChain(const v1::ArchitectureDescription& architecture, const std::string& path,
+                       bool is_meta, std::vector<ChainLink>& chain) {
+  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path));
+  std::vector<std::string> faults;
+  const v1::ArchitectureDescription described =
+      is_meta ? storage::MetaOf(architecture) : architecture;
+  if (storage::IsStaged(described) && !described.has_module_index()) {
+    FromOtherNames(described, &file.tensors, &faults);
+  }
+  if (is_meta) DropReplacedModule(architecture, &file.tensors);
+  const std::vector<models::StateMap> states = Distribute(chain, is_meta, file.tensors, &faults);
+  const std::string context = absl::StrCat("cannot load ", path);
+  if (!faults.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(context, ": it does not fit the architecture; ", faults.size(),
+                     faults.size() == 1 ? " fault: " : " faults: ", absl::StrJoin(faults, "; ")));
+  }
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (chain[i].is_meta != is_meta) continue;
+    DISTILL_RETURN_IF_ERROR(Annotate(chain[i].network->Import(states[i], {}), context));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace distill::training
