@@ -19,19 +19,22 @@ LAYERS = {
                    "server/engine"],
     "server/app": ["base", "proto", "storage", "server", "worker/data"],
     "worker/data": ["base"],
+    "worker/priors/graph": ["base"],
+    "worker/priors": ["base", "worker/priors/graph"],
     "worker/models/kernels": ["base"],
     "worker/models": ["base", "proto", "storage/tensor", "worker/models/kernels"],
     "worker/optimization": ["base", "proto", "storage/tensor", "worker/models"],
     "worker/training": ["base", "proto", "storage/tensor", "storage/weights", "worker/data", "worker/models",
-                        "worker/optimization"],
+                        "worker/optimization", "worker/priors", "worker/priors/graph"],
     "worker/pipe": ["base", "proto"],
     "worker/trainer": ["base", "proto", "storage/tensor", "storage/weights", "worker/data", "worker/models",
-                       "worker/optimization", "worker/training", "worker/pipe"],
+                       "worker/optimization", "worker/training", "worker/pipe", "worker/priors",
+                       "worker/priors/graph"],
     "worker/agent": ["base", "proto", "storage", "worker/data", "worker/pipe"],
     "client": ["base", "proto", "storage", "worker/data"],
 }
 
-TORCH_FOLDERS = ("worker/models", "worker/optimization", "worker/training", "worker/trainer")
+TORCH_FOLDERS = ("worker/models", "worker/optimization", "worker/priors", "worker/training", "worker/trainer")
 _TORCH_HEADERS = ("torch/", "ATen/", "c10/", "caffe2/")
 # Quoted includes of generated files are written from the root of their own tree.
 _GENERATED = {"distill/v1/": "proto"}
