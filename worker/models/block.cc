@@ -28,7 +28,8 @@ BlockImpl::BlockImpl(const StageConfig& stage, const BlockConfig& block)
   register_module("attn", attn_);
   register_module("norm2", norm2_);
   if (block.mixture_of_experts) {
-    moe_ = register_module("moe", MixtureOfExperts(width, hidden, stage.experts, stage.top_k));
+    moe_ = register_module(
+        "moe", MixtureOfExperts(width, hidden, stage.experts, stage.top_k, stage.router));
   } else {
     mlp_ = register_module("mlp", Mlp(width, hidden, dropout_));
   }
@@ -42,6 +43,8 @@ torch::Tensor BlockImpl::forward(torch::Tensor x, const ForwardContext& context)
 }
 
 torch::Tensor BlockImpl::ForwardClassToken(const torch::Tensor& x, const ForwardContext& context) {
+  // Where tokens compete for experts, the others decide what becomes of the first.
+  if (moe_ && !moe_->routes_tokens_alone()) return Run(x, std::nullopt, context).narrow(1, 0, 1);
   return Run(x, 1, context);
 }
 

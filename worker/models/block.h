@@ -23,7 +23,8 @@ class BlockImpl : public torch::nn::Module {
   // x [B, T, D or stitch_width] to [B, T, D or stitch_width].
   torch::Tensor forward(torch::Tensor x, const ForwardContext& context);
   // The first token of what forward() returns, [B, 1, D or stitch_width], without computing the
-  // others: all that a classifier looks at. The draws of stochastic depth are those of forward().
+  // others (unless its router needs them): all that a classifier looks at. The draws of stochastic
+  // depth are those of forward().
   torch::Tensor ForwardClassToken(const torch::Tensor& x, const ForwardContext& context);
 
  private:

@@ -35,7 +35,7 @@ torch::Tensor FirstValue(const NamedTensor& parameter, const StageConfig& config
     const int64_t fan_in = config.vit.channels * config.vit.patch_size * config.vit.patch_size;
     return Uniform(shape, 1.0 / std::sqrt(static_cast<double>(fan_in)), stream);
   }
-  if (is_bias) return torch::zeros(shape);
+  if (is_bias || absl::EndsWith(name, ".w_noise")) return torch::zeros(shape);
   if (absl::StrContains(name, ".moe.experts.")) {  // [1, out, in]
     const int64_t fan_in =
         experts == ExpertInitialization::kReference ? shape[1] * shape[2] : shape[2];

@@ -2,7 +2,7 @@
 // the parameters nor other modules matter.
 //
 //   linear weights, gate, cls_token, pos_embed   normal, deviation 0.02, cut at +-2
-//   linear and expert biases                     0
+//   linear and expert biases, w_noise            0
 //   LayerNorm                                    weight 1, bias 0
 //   patch embedding                              uniform in +-1 / sqrt(fan in), weight and bias
 //   expert weights                               uniform, see ExpertInitialization

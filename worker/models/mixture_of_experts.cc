@@ -1,7 +1,5 @@
-// Routing, grouped expert products and their gradient.
+// Gates, grouped expert products and their gradient.
 #include "worker/models/mixture_of_experts.h"
-
-#include <numeric>
 
 namespace distill::models {
 namespace {
@@ -11,32 +9,36 @@ FeedForwardWeights ExpertAt(const ExpertWeights& experts, int64_t e) {
   return {experts.w1[e], experts.b1[e], experts.w2[e], experts.b2[e]};
 }
 
-// out [S, D] with out[s] = sum_j weights[s, j] * visits[places[s, j]]; weight 1 where `weights` is
-// undefined.
+// Noisy top-k's noise has at least this deviation.
+constexpr double kSmallestDeviation = 1e-2;
+
+// out [S, D] with out[s] = sum_j weights[s, j] * visits[places[s, j]] over the slots that are used;
+// weight 1 where `weights` is undefined.
 template <typename Scalar>
 torch::Tensor Combine(const torch::Tensor& visits, const torch::Tensor& places,
                       const torch::Tensor& weights, int64_t tokens) {
-  const int64_t width = visits.size(1), top_k = visits.size(0) / tokens;
+  const int64_t width = visits.size(1), slots = places.numel() / tokens;
   torch::Tensor result = torch::zeros({tokens, width}, visits.options());
   const Scalar* const from = visits.data_ptr<Scalar>();
   const Scalar* const weight = weights.defined() ? weights.data_ptr<Scalar>() : nullptr;
   const int64_t* const place = places.data_ptr<int64_t>();
   Scalar* const out = result.data_ptr<Scalar>();
-  for (int64_t visit = 0; visit < tokens * top_k; ++visit) {
-    const Scalar* const row = from + place[visit] * width;
-    Scalar* const sum = out + visit / top_k * width;
-    const Scalar factor = weight == nullptr ? Scalar(1) : weight[visit];
+  for (int64_t slot = 0; slot < tokens * slots; ++slot) {
+    if (place[slot] < 0) continue;
+    const Scalar* const row = from + place[slot] * width;
+    Scalar* const sum = out + slot / slots * width;
+    const Scalar factor = weight == nullptr ? Scalar(1) : weight[slot];
     for (int64_t d = 0; d < width; ++d) sum[d] += factor * row[d];
   }
   return result;
 }
 
-// grad_visits [S * k, D] and grad_weights [S, k] of Combine.
+// grad_visits [V, D] and grad_weights [S, slots] of Combine.
 template <typename Scalar>
 void CombineBackward(const torch::Tensor& visits, const torch::Tensor& places,
                      const torch::Tensor& weights, const torch::Tensor& grad,
                      torch::Tensor* grad_visits, torch::Tensor* grad_weights) {
-  const int64_t width = visits.size(1), tokens = grad.size(0), top_k = weights.size(1);
+  const int64_t width = visits.size(1), tokens = grad.size(0), slots = weights.size(1);
   *grad_visits = torch::empty_like(visits);
   *grad_weights = torch::empty_like(weights);
   const Scalar* const from = visits.data_ptr<Scalar>();
@@ -45,14 +47,18 @@ void CombineBackward(const torch::Tensor& visits, const torch::Tensor& places,
   const int64_t* const place = places.data_ptr<int64_t>();
   Scalar* const to = grad_visits->data_ptr<Scalar>();
   Scalar* const to_weight = grad_weights->data_ptr<Scalar>();
-  for (int64_t visit = 0; visit < tokens * top_k; ++visit) {
-    const Scalar* const row = from + place[visit] * width;
-    const Scalar* const upstream = grad_out + visit / top_k * width;
-    Scalar* const down = to + place[visit] * width;
+  for (int64_t slot = 0; slot < tokens * slots; ++slot) {
+    if (place[slot] < 0) {
+      to_weight[slot] = 0;
+      continue;
+    }
+    const Scalar* const row = from + place[slot] * width;
+    const Scalar* const upstream = grad_out + slot / slots * width;
+    Scalar* const down = to + place[slot] * width;
     Scalar dot = 0;
     for (int64_t d = 0; d < width; ++d) dot += upstream[d] * row[d];
-    for (int64_t d = 0; d < width; ++d) down[d] = weight[visit] * upstream[d];
-    to_weight[visit] = dot;
+    for (int64_t d = 0; d < width; ++d) down[d] = weight[slot] * upstream[d];
+    to_weight[slot] = dot;
   }
 }
 
@@ -140,33 +146,6 @@ struct MixFunction : torch::autograd::Function<MixFunction> {
 
 }  // namespace
 
-GateChoice ChooseExperts(const torch::Tensor& logits, int64_t top_k) {
-  const auto [scores, experts] = logits.topk(top_k, -1);
-  return {experts, torch::softmax(scores, -1)};
-}
-
-Routing SortByExpert(const torch::Tensor& experts, int64_t expert_count) {
-  const torch::Tensor chosen = experts.to(torch::kCPU).contiguous();
-  const int64_t* const expert_of = chosen.data_ptr<int64_t>();
-  const int64_t visits = chosen.numel(), top_k = chosen.size(1);
-  Routing routing;
-  routing.counts.assign(static_cast<size_t>(expert_count), 0);
-  for (int64_t v = 0; v < visits; ++v) ++routing.counts[static_cast<size_t>(expert_of[v])];
-  std::vector<int64_t> next(routing.counts.size(), 0);
-  std::partial_sum(routing.counts.begin(), routing.counts.end() - 1, next.begin() + 1);
-  torch::Tensor tokens = torch::empty({visits}, torch::kLong);
-  torch::Tensor places = torch::empty({visits}, torch::kLong);
-  int64_t* const token = tokens.data_ptr<int64_t>();
-  int64_t* const place = places.data_ptr<int64_t>();
-  for (int64_t v = 0; v < visits; ++v) {
-    place[v] = next[static_cast<size_t>(expert_of[v])]++;
-    token[place[v]] = v / top_k;
-  }
-  routing.tokens = tokens.to(experts.device());
-  routing.places = places.to(experts.device());
-  return routing;
-}
-
 torch::Tensor MixExperts(const torch::Tensor& x, const torch::Tensor& weights,
                          const Routing& routing, const ExpertWeights& experts) {
   if (!KernelsApply(x)) return MixExpertsPlain(x, weights, routing, experts);
@@ -199,23 +178,76 @@ torch::Tensor MixExpertsPlain(const torch::Tensor& x, const torch::Tensor& weigh
                                        ExpertAt(experts, static_cast<int64_t>(e))));
     start += count;
   }
+  torch::Tensor places = routing.places;
+  if (places.numel() > start) {  // Unused slots look at a row of zeros.
+    outputs.push_back(torch::zeros({1, x.size(1)}, outputs.front().options()));
+    places = torch::where(places < 0, torch::full_like(places, start), places);
+  }
   const torch::Tensor visits =
-      torch::cat(outputs).index_select(0, routing.places).view({x.size(0), -1, x.size(1)});
+      torch::cat(outputs).index_select(0, places).view({x.size(0), -1, x.size(1)});
   return (visits * weights.unsqueeze(-1)).sum(1);
 }
 
+MixtureOfExpertsImpl::GateImpl::GateImpl(int64_t width, int64_t experts, RouterKind router) {
+  if (router == RouterKind::kNoisyTopK) {
+    w_gate = register_parameter("w_gate", torch::zeros({width, experts}));
+    w_noise = register_parameter("w_noise", torch::zeros({width, experts}));
+    return;
+  }
+  const bool with_bias = router != RouterKind::kVmoe && router != RouterKind::kExpertChoice;
+  gate = register_module("gate", Linear(width, experts, with_bias));
+}
+
 MixtureOfExpertsImpl::MixtureOfExpertsImpl(int64_t width, int64_t hidden, int64_t experts,
-                                           int64_t top_k)
-    : top_k_(top_k),
-      gate_(register_module("gate", std::make_shared<GateImpl>(width, experts))),
+                                           int64_t top_k, const RouterConfig& router)
+    : experts_count_(experts),
+      top_k_(top_k),
+      router_(router),
+      gate_(register_module("gate", std::make_shared<GateImpl>(width, experts, router.kind))),
       experts_(register_module("experts", std::make_shared<ExpertsImpl>(experts, width, hidden))) {}
+
+RouterDecision MixtureOfExpertsImpl::Decide(const torch::Tensor& tokens, int64_t tokens_per_image,
+                                            const ForwardContext& context) const {
+  RouterInput input;
+  input.training = context.training;
+  input.wants_losses = context.training && context.auxiliary_losses != nullptr;
+  input.group_tokens =
+      router_.group_images == 0 ? tokens.size(0) : router_.group_images * tokens_per_image;
+  input.logits = gate_->gate ? gate_->gate(tokens) : torch::mm(tokens, gate_->w_gate);
+  RouterNoise noise;
+  if (context.training) {
+    noise = DrawRouterNoise(router_, tokens.size(0), experts_count_, context.random,
+                            input.logits.options().requires_grad(false));
+    if (gate_->w_noise.defined()) {
+      input.deviation = torch::softplus(torch::mm(tokens, gate_->w_noise)) + kSmallestDeviation;
+    }
+  }
+  RouterDecision decision = Route(router_, top_k_, input, noise);
+  if (input.wants_losses) {
+    const auto add = [&](const char* name, double weight, const torch::Tensor& value) {
+      if (value.defined()) context.auxiliary_losses->push_back({name, weight, value});
+    };
+    add("router_balance", router_.balance_weight, decision.losses.balance);
+    add("router_importance", router_.importance_weight, decision.losses.importance);
+    add("router_load", router_.load_weight, decision.losses.load);
+  }
+  if (context.expert_loads != nullptr) {
+    const torch::Tensor importance = torch::softmax(input.logits.detach(), -1)
+                                         .sum(0, /*keepdim=*/false, torch::kDouble)
+                                         .to(torch::kCPU);
+    const double* const sums = importance.data_ptr<double>();
+    context.expert_loads->push_back({decision.routing.counts,
+                                     {sums, sums + experts_count_},
+                                     decision.routing.asked,
+                                     decision.routing.dropped});
+  }
+  return decision;
+}
 
 torch::Tensor MixtureOfExpertsImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
   const torch::Tensor flat = x.reshape({-1, x.size(-1)});
-  const GateChoice choice = ChooseExperts(gate_->gate(flat), top_k_);
-  const Routing routing = SortByExpert(choice.experts, gate_->gate->weight.size(0));
-  if (context.expert_loads != nullptr) context.expert_loads->push_back({routing.counts, {}, 0, 0});
-  return MixExperts(flat, choice.weights, routing,
+  const RouterDecision decision = Decide(flat, x.size(-2), context);
+  return MixExperts(flat, decision.weights, decision.routing,
                     {experts_->htoh4->weight, experts_->htoh4->bias, experts_->h4toh->weight,
                      experts_->h4toh->bias})
       .view_as(x);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -59,10 +60,14 @@ absl::Status CheckVit(const VitConfig& config) {
 
 absl::Status CheckPositions(absl::string_view field, const std::vector<int64_t>& positions,
                             int64_t depth) {
+  std::set<int64_t> named;
   for (const int64_t position : positions) {
     if (position < 0 || position >= depth) {
       return Invalid(field, absl::StrCat("names a block that does not exist; block=", position,
                                          " blocks=", depth));
+    }
+    if (!named.insert(position).second) {
+      return Invalid(field, absl::StrCat("names a block twice; block=", position));
     }
   }
   return absl::OkStatus();
@@ -94,6 +99,7 @@ absl::StatusOr<std::vector<StageConfig>> StagesOf(const VmoeConfig& config) {
       return Invalid("top_k", absl::StrCat("must be in [1, experts]; top_k=", config.top_k,
                                            " experts=", config.experts));
     }
+    DISTILL_RETURN_IF_ERROR(CheckRouter(config.router, config.experts, config.top_k));
   }
   if (!config.pre_stitch_blocks.empty() || !config.post_stitch_blocks.empty()) {
     DISTILL_RETURN_IF_ERROR(CheckPositive("stitch_width", config.stitch_width));
@@ -106,6 +112,7 @@ absl::StatusOr<std::vector<StageConfig>> StagesOf(const VmoeConfig& config) {
     stage.vit = vit;
     stage.experts = config.experts;
     stage.top_k = config.top_k;
+    stage.router = config.router;
     stage.stitch_width = config.stitch_width;
     stage.has_embedding =
         s == 0 && (config.role == StageRole::kWhole || config.role == StageRole::kFirst);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "worker/models/routing/router_config.h"
 
 namespace distill::models {
 
@@ -35,7 +36,8 @@ struct VmoeConfig {
   StageRole role = StageRole::kWhole;
   int64_t experts = 8;
   int64_t top_k = 2;  // experts that a token visits
-  // Positions of blocks, counted over all stages from 0.
+  RouterConfig router;
+  // Positions of blocks, counted over all stages from 0, each named once.
   std::vector<int64_t> moe_blocks;
   std::vector<int64_t> pre_stitch_blocks;
   std::vector<int64_t> post_stitch_blocks;
@@ -54,6 +56,7 @@ struct StageConfig {
   VitConfig vit;  // stage_depths is not looked at
   int64_t experts = 0;
   int64_t top_k = 0;
+  RouterConfig router;
   int64_t stitch_width = 0;
   bool has_embedding = false;  // takes pixels instead of tokens
   bool has_head = false;       // gives logits instead of tokens
