@@ -92,6 +92,7 @@ Connectivity MeasureConnectivity(const Graph& graph, const Signatures& signature
   int64_t edges_kept = 0;
   int64_t others_near = 0;
   int64_t others_kept = 0;
+  double nearest = 2.0;
   std::vector<int64_t> graph_degrees(static_cast<size_t>(nodes));
   std::vector<int64_t> link_degrees(static_cast<size_t>(nodes));
   for (int64_t u = 0; u < nodes; ++u) {
@@ -103,6 +104,7 @@ Connectivity MeasureConnectivity(const Graph& graph, const Signatures& signature
         edges_near += distance <= threshold ? 1 : 0;
         edges_kept += kept ? 1 : 0;
       } else {
+        nearest = std::min(nearest, distance);
         others_near += distance < threshold ? 1 : 0;
         others_kept += kept ? 1 : 0;
       }
@@ -122,6 +124,7 @@ Connectivity MeasureConnectivity(const Graph& graph, const Signatures& signature
   result.truncation = truncation;
   result.edges_within_threshold = Share(edges_near, graph.edges());
   result.non_edges_below_threshold = Share(others_near, others);
+  result.nearest_non_edge = others == 0 ? 0.0 : nearest;
   result.edges_kept = Share(edges_kept, graph.edges());
   result.non_edges_within_truncation = Share(others_kept, others);
   result.links = Share(edges_kept + others_kept, pairs);
@@ -138,6 +141,7 @@ nlohmann::json ToJson(const Connectivity& connectivity) {
           {"truncation", connectivity.truncation},
           {"edges_within_threshold", connectivity.edges_within_threshold},
           {"non_edges_below_threshold", connectivity.non_edges_below_threshold},
+          {"nearest_non_edge", connectivity.nearest_non_edge},
           {"edges_kept", connectivity.edges_kept},
           {"non_edges_within_truncation", connectivity.non_edges_within_truncation},
           {"links", connectivity.links},

@@ -23,6 +23,7 @@ struct Connectivity {
   double truncation = 0.0;
   double edges_within_threshold = 0.0;     // edges with d <= threshold
   double non_edges_below_threshold = 0.0;  // other pairs with d < threshold: the fit failed there
+  double nearest_non_edge = 0.0;           // least d of other pairs
   double edges_kept = 0.0;                 // edges with d <= truncation
   double non_edges_within_truncation = 0.0;
   double links = 0.0;  // all pairs with d <= truncation
