@@ -7,11 +7,19 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/counter_random.h"
+#include "base/log.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "worker/data/image_decoder.h"
+#include "worker/data/square_dataset.h"
 
 namespace distill::data {
 namespace {
+
+// A corrupt image is replaced by one of this many that follow; when all of them are corrupt too,
+// the data set is not worth training on.
+constexpr int64_t kMostReplacements = 100;
+constexpr size_t kMostNamed = 100;
 
 int64_t StepsPerEpoch(const LoaderConfig& config, int64_t dataset_size) {
   const int64_t size = EpochSize(config.sampler, dataset_size);
@@ -48,6 +56,10 @@ absl::Status Validate(const LoaderConfig& config, int64_t dataset_size) {
 absl::StatusOr<std::unique_ptr<BatchLoader>> BatchLoader::Create(
     std::shared_ptr<const Dataset> dataset, const LoaderConfig& config, const Clock& clock) {
   DISTILL_RETURN_IF_ERROR(Validate(config, dataset->size()));
+  if (config.transform.input_size > 0 && config.transform.random_resized_crop == 0.0) {
+    DISTILL_ASSIGN_OR_RETURN(
+        dataset, SquareDataset::Create(std::move(dataset), config.transform.input_size));
+  }
   DISTILL_ASSIGN_OR_RETURN(TransformPipeline pipeline,
                            TransformPipeline::Create(dataset->shape(), config.transform));
   auto loader =
@@ -86,6 +98,14 @@ void BatchLoader::Stop() {
 }
 
 absl::StatusOr<std::optional<Batch>> BatchLoader::Next() {
+  while (true) {
+    absl::StatusOr<std::optional<Batch>> batch = NextOrEmpty();
+    if (!batch.ok() || !batch->has_value() || !(*batch)->labels.empty()) return batch;
+    Recycle(**std::move(batch));  // Every image of it was left out.
+  }
+}
+
+absl::StatusOr<std::optional<Batch>> BatchLoader::NextOrEmpty() {
   if (config_.threads == 0) return MakeNextHere();
   MutexLock lock(mutex_);
   if (!failure_.ok()) return failure_;
@@ -117,7 +137,7 @@ absl::StatusOr<std::optional<Batch>> BatchLoader::MakeNextHere() {
     assignment = TakeAssignment();
   }
   Batch batch = std::move(assignment.buffers);
-  const absl::Status status = MakeBatch(assignment, &batch);
+  const absl::Status status = MakeBatch(assignment, &workspace_, &batch);
   time_waited_ += clock_.Now() - start;
   if (!status.ok()) {
     MutexLock lock(mutex_);
@@ -134,6 +154,7 @@ void BatchLoader::Recycle(Batch batch) {
 
 void BatchLoader::RunThread() {
   const int64_t places = config_.prefetch;
+  Workspace workspace;
   while (true) {
     Assignment assignment;
     {
@@ -145,7 +166,7 @@ void BatchLoader::RunThread() {
       assignment = TakeAssignment();
     }
     Batch batch = std::move(assignment.buffers);
-    const absl::Status status = MakeBatch(assignment, &batch);
+    const absl::Status status = MakeBatch(assignment, &workspace, &batch);
     MutexLock lock(mutex_);
     Place& place = places_[static_cast<size_t>(assignment.number % places)];
     place.status = status;
@@ -174,35 +195,88 @@ BatchLoader::Assignment BatchLoader::TakeAssignment() {
   return assignment;
 }
 
-absl::Status BatchLoader::MakeBatch(const Assignment& assignment, Batch* batch) const {
+absl::Status BatchLoader::MakeBatch(const Assignment& assignment, Workspace* workspace,
+                                    Batch* batch) {
   const std::vector<Visit>& order = assignment.plan->order;
   batch->epoch = assignment.plan->epoch;
   batch->step = assignment.number % steps_per_epoch_;
   const int64_t first = batch->step * config_.batch_size;
   const int64_t count = std::min(config_.batch_size, static_cast<int64_t>(order.size()) - first);
-  const size_t pixels = static_cast<size_t>(dataset_->shape().pixels());
+  const size_t pixels = static_cast<size_t>(shape().pixels());
   batch->values.resize(static_cast<size_t>(count) * pixels);
-  batch->labels.resize(static_cast<size_t>(count));
-  batch->indices.resize(static_cast<size_t>(count));
+  batch->labels.clear();
+  batch->indices.clear();
 
   const CounterRandom epoch_random =
       CounterRandom(config_.seed).Stream("augment").Stream(static_cast<uint64_t>(batch->epoch));
-  std::vector<uint8_t> image(pixels);
-  std::vector<uint8_t> scratch(pixels);
-  for (size_t i = 0; i < batch->indices.size(); ++i) {
-    const auto [index, repeat] = order[static_cast<size_t>(first) + i];
-    if (absl::Status status = dataset_->Read(index, absl::MakeSpan(image)); !status.ok()) {
-      return Annotate(status, absl::StrCat("cannot load batch; epoch=", batch->epoch,
-                                           " step=", batch->step, " sample=", index));
+  for (int64_t i = first; i < first + count; ++i) {
+    const Visit& visit = order[static_cast<size_t>(i)];
+    const absl::Span<float> values =
+        absl::MakeSpan(batch->values).subspan(batch->labels.size() * pixels, pixels);
+    const absl::StatusOr<std::optional<int64_t>> index =
+        MakeVisit(epoch_random, visit, workspace, values);
+    if (!index.ok()) {
+      return Annotate(index.status(), absl::StrCat("cannot load batch; epoch=", batch->epoch,
+                                                   " step=", batch->step, " sample=", visit.index));
     }
-    batch->indices[i] = index;
-    batch->labels[i] = dataset_->Label(index);
-    const CounterRandom random =
-        epoch_random.Stream(static_cast<uint64_t>(index)).Stream(static_cast<uint64_t>(repeat));
-    pipeline_.Apply(random, absl::MakeSpan(image), absl::MakeSpan(scratch),
-                    absl::MakeSpan(batch->values).subspan(i * pixels, pixels));
+    if (!index->has_value()) continue;
+    batch->indices.push_back(**index);
+    batch->labels.push_back(dataset_->Label(**index));
   }
+  batch->values.resize(batch->labels.size() * pixels);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<int64_t>> BatchLoader::MakeVisit(const CounterRandom& epoch_random,
+                                                              const Visit& visit,
+                                                              Workspace* workspace,
+                                                              absl::Span<float> values) {
+  const CounterRandom random = epoch_random.Stream(static_cast<uint64_t>(visit.index))
+                                   .Stream(static_cast<uint64_t>(visit.repeat));
+  const bool is_replaced = config_.last_batch == LastBatch::kDrop;
+  absl::Status status;
+  for (int64_t tries = 0; tries < kMostReplacements; ++tries) {
+    const int64_t index = (visit.index + tries) % dataset_->size();
+    status = MakeImage(random, index, workspace, values);
+    if (status.ok()) return index;
+    if (config_.corrupt_images == CorruptImagePolicy::kFail || !absl::IsDataLoss(status)) break;
+    RecordSkipped(index, status);
+    if (!is_replaced) return std::nullopt;
+  }
+  return status;
+}
+
+absl::Status BatchLoader::MakeImage(const CounterRandom& random, int64_t index,
+                                    Workspace* workspace, absl::Span<float> values) const {
+  if (pipeline_.takes_stored_images()) {
+    DISTILL_RETURN_IF_ERROR(dataset_->Fetch(index, &workspace->stored));
+    const absl::Status status =
+        pipeline_.ApplyToStored(random, workspace->stored, &workspace->transform, values);
+    return status.ok() ? status : CannotDecode(*dataset_, index, status);
+  }
+  workspace->pixels.resize(static_cast<size_t>(dataset_->shape().pixels()));
+  DISTILL_RETURN_IF_ERROR(dataset_->Read(index, absl::MakeSpan(workspace->pixels)));
+  pipeline_.Apply(random, absl::MakeSpan(workspace->pixels), &workspace->transform, values);
+  return absl::OkStatus();
+}
+
+void BatchLoader::RecordSkipped(int64_t index, const absl::Status& reason) {
+  {
+    MutexLock lock(skipped_mutex_);
+    if (!skipped_.emplace(index, reason.message()).second) return;
+  }
+  LogWarning("image left out", {{"reason", reason.message()}});
+}
+
+SkippedImages BatchLoader::skipped() const {
+  MutexLock lock(skipped_mutex_);
+  SkippedImages skipped;
+  skipped.count = static_cast<int64_t>(skipped_.size());
+  for (const auto& [index, reason] : skipped_) {
+    if (skipped.named.size() == kMostNamed) break;
+    skipped.named.push_back(reason);
+  }
+  return skipped;
 }
 
 }  // namespace distill::data

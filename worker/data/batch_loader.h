@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "worker/data/dataset.h"
+#include "worker/data/dataset_factory.h"
 #include "worker/data/sampler.h"
 #include "worker/data/transform.h"
 
@@ -25,11 +28,21 @@ enum class LastBatch {
   kKeep,  // The last batch may be smaller: evaluation.
 };
 
+// Images that cannot be decoded, under CorruptImagePolicy::kSkip. In training, where batches have
+// one size, the next sound image of the data set takes the place of a corrupt one; in evaluation it
+// is left out, so a batch may be smaller. Either way what happens depends on the files and the
+// visit alone, not on threads or on where a run was taken up.
+struct SkippedImages {
+  int64_t count = 0;               // Different images.
+  std::vector<std::string> named;  // At most 100, in the order of the data set: name and reason.
+};
+
 struct LoaderConfig {
   int64_t batch_size = 64;
   LastBatch last_batch = LastBatch::kDrop;
   SamplerConfig sampler;
   TransformConfig transform;
+  CorruptImagePolicy corrupt_images = CorruptImagePolicy::kFail;
   // Keys the random transforms, together with the epoch, the sample's index and its repeat.
   uint64_t seed = 0;
   // The first batch to be made, and the epoch before which to stop.
@@ -42,7 +55,7 @@ struct LoaderConfig {
   int prefetch = 4;
 };
 
-// One batch. values [B, C, H, W], labels and indices [B]; B is labels.size().
+// One batch. values [B, C, H, W], labels and indices [B]; B is labels.size(), at least 1.
 struct Batch {
   int64_t epoch = 0;
   int64_t step = 0;  // Within the epoch.
@@ -55,8 +68,9 @@ struct Batch {
 class BatchLoader {
  public:
   // Starts the threads. `dataset` is shared with other loaders of the same images; `clock` outlives
-  // the loader. kInvalidArgument names the field that is out of range; a data set that cannot fill
-  // one batch is refused when batches are dropped.
+  // the loader. With an input_size but no random resized crop, images are seen through a
+  // SquareDataset. kInvalidArgument names the field that is out of range; a data set that cannot
+  // fill one batch is refused when batches are dropped.
   static absl::StatusOr<std::unique_ptr<BatchLoader>> Create(std::shared_ptr<const Dataset> dataset,
                                                              const LoaderConfig& config,
                                                              const Clock& clock);
@@ -78,6 +92,10 @@ class BatchLoader {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  // Of each image in a batch: what the transforms make of those of the data set.
+  const ImageShape& shape() const { return pipeline_.output_shape(); }
+  // What was skipped so far. Also logged, once for each image.
+  SkippedImages skipped() const ABSL_LOCKS_EXCLUDED(skipped_mutex_);
   // How long Next() has kept its caller waiting, in all.
   absl::Duration time_waited() const { return time_waited_; }
 
@@ -93,6 +111,12 @@ class BatchLoader {
     std::shared_ptr<const EpochPlan> plan;
     Batch buffers;
   };
+  // What a thread needs to make images; kept from batch to batch.
+  struct Workspace {
+    std::vector<uint8_t> pixels;
+    StoredImage stored;
+    TransformPipeline::Workspace transform;
+  };
   // A place for a finished batch; batch `number` goes to place number % places.
   struct Place {
     bool ready = false;
@@ -105,7 +129,19 @@ class BatchLoader {
 
   void RunThread() ABSL_LOCKS_EXCLUDED(mutex_);
   Assignment TakeAssignment() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status MakeBatch(const Assignment& assignment, Batch* batch) const;
+  absl::Status MakeBatch(const Assignment& assignment, Workspace* workspace, Batch* batch)
+      ABSL_LOCKS_EXCLUDED(skipped_mutex_);
+  // Makes the values of one visit of an image of the data set.
+  absl::Status MakeImage(const CounterRandom& random, int64_t index, Workspace* workspace,
+                         absl::Span<float> values) const;
+  // Makes those of a visit, of another image if the policy says so; returns the index of the image,
+  // or nothing when it is left out.
+  absl::StatusOr<std::optional<int64_t>> MakeVisit(const CounterRandom& epoch_random,
+                                                   const Visit& visit, Workspace* workspace,
+                                                   absl::Span<float> values)
+      ABSL_LOCKS_EXCLUDED(skipped_mutex_);
+  void RecordSkipped(int64_t index, const absl::Status& reason) ABSL_LOCKS_EXCLUDED(skipped_mutex_);
+  absl::StatusOr<std::optional<Batch>> NextOrEmpty() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::StatusOr<std::optional<Batch>> MakeNextHere() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Constant after construction.
@@ -118,6 +154,10 @@ class BatchLoader {
   const int64_t end_number_;
 
   absl::Duration time_waited_;  // Consumer thread only.
+  Workspace workspace_;         // Likewise; for batches made in Next().
+
+  mutable Mutex skipped_mutex_;
+  std::map<int64_t, std::string> skipped_ ABSL_GUARDED_BY(skipped_mutex_);  // By index.
 
   Mutex mutex_;
   CondVar changed_;

@@ -312,6 +312,10 @@ absl::StatusOr<std::unique_ptr<CorruptedDataset>> CorruptedDataset::Create(
                                                    "; got=", spec.severity,
                                                    " corruption=", CorruptionName(spec.kind)));
   }
+  if (!base->has_one_shape()) {
+    return absl::InvalidArgumentError(
+        "cannot corrupt images: they may differ in size; bring them to one size first");
+  }
   return absl::WrapUnique(new CorruptedDataset(std::move(base), spec));
 }
 

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -67,7 +68,8 @@ void Corrupt(CorruptionKind kind, int severity, const ImageShape& shape, Counter
 // subset show the same images as the whole, corrupt the whole and then take the subset.
 class CorruptedDataset : public Dataset {
  public:
-  // Shares `base` with the other views of it. kInvalidArgument when the severity is out of range.
+  // Shares `base` with the other views of it. kInvalidArgument when the severity is out of range,
+  // or the images may differ in size: SquareDataset (square_dataset.h) comes first.
   static absl::StatusOr<std::unique_ptr<CorruptedDataset>> Create(
       std::shared_ptr<const Dataset> base, const CorruptionSpec& spec);
 
@@ -76,6 +78,7 @@ class CorruptedDataset : public Dataset {
   const ImageShape& shape() const override { return base_->shape(); }
   int64_t Label(int64_t index) const override { return base_->Label(index); }
   absl::Status Read(int64_t index, absl::Span<uint8_t> pixels) const override;
+  std::string NameOf(int64_t index) const override { return base_->NameOf(index); }
 
  private:
   CorruptedDataset(std::shared_ptr<const Dataset> base, const CorruptionSpec& spec);

@@ -11,6 +11,15 @@
 
 namespace distill::data {
 
+absl::Status Dataset::Fetch(int64_t index, StoredImage* image) const {
+  image->form = StoredImage::Form::kPixels;
+  image->shape = shape();
+  image->bytes.resize(static_cast<size_t>(shape().pixels()));
+  return Read(index, absl::MakeSpan(image->bytes));
+}
+
+std::string Dataset::NameOf(int64_t index) const { return absl::StrCat("image ", index); }
+
 absl::StatusOr<std::unique_ptr<MemoryDataset>> MemoryDataset::Create(const ImageShape& shape,
                                                                      int classes,
                                                                      std::vector<uint8_t> pixels,
@@ -95,23 +104,38 @@ std::vector<int64_t> CountPerClass(const Dataset& dataset) {
 }
 
 absl::StatusOr<Digest> ContentDigest(const Dataset& dataset) {
-  const ImageShape& shape = dataset.shape();
-  DigestBuilder builder;
-  // The header is text of this one form, so that another implementation can repeat it.
-  builder.Append(absl::StrCat("distill data set v1\nimages ", dataset.size(), "\nclasses ",
-                              dataset.classes(), "\nshape ", shape.channels, " ", shape.height, " ",
-                              shape.width, "\n"));
-  std::vector<uint8_t> image(static_cast<size_t>(shape.pixels()));
+  ContentDigestBuilder builder(dataset);
+  StoredImage image;
   for (int64_t i = 0; i < dataset.size(); ++i) {
-    DISTILL_RETURN_IF_ERROR(dataset.Read(i, absl::MakeSpan(image)));
-    const uint32_t label = static_cast<uint32_t>(dataset.Label(i));
-    const char label_bytes[4] = {
-        static_cast<char>(label & 0xff), static_cast<char>((label >> 8) & 0xff),
-        static_cast<char>((label >> 16) & 0xff), static_cast<char>((label >> 24) & 0xff)};
-    builder.Append(absl::string_view(label_bytes, sizeof(label_bytes)));
-    builder.Append(absl::string_view(reinterpret_cast<const char*>(image.data()), image.size()));
+    DISTILL_RETURN_IF_ERROR(dataset.Fetch(i, &image));
+    builder.Append(dataset.Label(i), image);
   }
   return builder.Finish();
+}
+
+ContentDigestBuilder::ContentDigestBuilder(const Dataset& dataset)
+    : is_of_files_(!dataset.has_one_shape()) {
+  // The header is text of this one form, so that another implementation can repeat it.
+  builder_.Append(absl::StrCat("distill data set v1\nimages ", dataset.size(), "\nclasses ",
+                               dataset.classes(), "\n"));
+  const ImageShape& shape = dataset.shape();
+  builder_.Append(is_of_files_ ? "files\n"
+                               : absl::StrCat("shape ", shape.channels, " ", shape.height, " ",
+                                              shape.width, "\n"));
+}
+
+void ContentDigestBuilder::Append(int64_t label, const StoredImage& image) {
+  AppendNumber(static_cast<uint32_t>(label));
+  if (is_of_files_) AppendNumber(static_cast<uint32_t>(image.bytes.size()));
+  builder_.Append(
+      absl::string_view(reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()));
+}
+
+void ContentDigestBuilder::AppendNumber(uint32_t number) {
+  const char bytes[4] = {static_cast<char>(number & 0xff), static_cast<char>((number >> 8) & 0xff),
+                         static_cast<char>((number >> 16) & 0xff),
+                         static_cast<char>((number >> 24) & 0xff)};
+  builder_.Append(absl::string_view(bytes, sizeof(bytes)));
 }
 
 Digest PairDigest(const Digest& train, const Digest& test) {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/digest.h"
 #include "worker/data/dataset.h"
+#include "worker/data/scan.h"
 
 namespace distill::data {
 
@@ -29,18 +30,9 @@ struct IdxSource {
 // Errors name the file, the entry where one is at fault, and a remedy:
 //   kNotFound         a file is missing
 //   kInvalidArgument  wrong magic number, sizes of zero or above the bound, a file that is cut
-//   short,
-//                     damaged or too long, counts that differ, a label out of range, an empty class
+//                     short, damaged or too long, counts that differ, a label out of range, an
+//                     empty class
 absl::StatusOr<std::unique_ptr<Dataset>> ReadIdxDataset(const IdxSource& source);
-
-// What a job needs to know of a data set before anything is trained on it.
-struct DatasetFacts {
-  Digest digest;  // PairDigest of the two splits.
-  ImageShape shape;
-  int classes = 0;
-  int64_t train_images = 0;
-  int64_t test_images = 0;
-};
 
 // Reads both splits, one after the other, and checks that they fit together. `classes` as in
 // IdxSource. Takes about 0.3 s for Fashion-MNIST, and memory for the larger split. Errors as above,

@@ -113,4 +113,13 @@ absl::Status SubsetDataset::Read(int64_t index, absl::Span<uint8_t> pixels) cons
   return base_->Read(indices_[static_cast<size_t>(index)], pixels);
 }
 
+absl::Status SubsetDataset::Fetch(int64_t index, StoredImage* image) const {
+  DISTILL_CHECK(index >= 0 && index < size(), "samplers yield indices of this data set");
+  return base_->Fetch(indices_[static_cast<size_t>(index)], image);
+}
+
+std::string SubsetDataset::NameOf(int64_t index) const {
+  return base_->NameOf(indices_[static_cast<size_t>(index)]);
+}
+
 }  // namespace distill::data

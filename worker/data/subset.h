@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -40,6 +41,8 @@ class SubsetDataset : public Dataset {
   const ImageShape& shape() const override { return base_->shape(); }
   int64_t Label(int64_t index) const override;
   absl::Status Read(int64_t index, absl::Span<uint8_t> pixels) const override;
+  absl::Status Fetch(int64_t index, StoredImage* image) const override;
+  std::string NameOf(int64_t index) const override;
 
  private:
   SubsetDataset(std::shared_ptr<const Dataset> base, std::vector<int64_t> indices);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "worker/data/crop.h"
 
 namespace distill::data {
 namespace {
@@ -119,9 +120,65 @@ class EraseTransform : public ValueTransform {
   const double probability_;
 };
 
+constexpr int kLargestInput = 4096;
+constexpr int kMostOperations = 15;
+
 bool IsProbability(double value) { return value >= 0.0 && value <= 1.0; }
 
+absl::Status ValidateGeometry(const ImageShape& shape, const TransformConfig& config) {
+  if (config.input_size < 0 || config.input_size > kLargestInput) {
+    return absl::InvalidArgumentError(absl::StrCat("transform.input_size must be 0 to ",
+                                                   kLargestInput, "; got=", config.input_size));
+  }
+  const double share = config.random_resized_crop;
+  if (!(share >= 0.0 && share <= 1.0)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("transform.random_resized_crop must be in [0, 1]; got=", share));
+  }
+  if (share > 0.0) {
+    if (config.input_size == 0) {
+      return absl::InvalidArgumentError(
+          "transform.random_resized_crop needs the size to resize to: transform.input_size");
+    }
+    if (config.crop_padding > 0 || config.shift_fraction > 0.0) {
+      return absl::InvalidArgumentError(
+          "transform.random_resized_crop excludes crop_padding and shift_fraction");
+    }
+  } else if (shape.height <= 0 || shape.width <= 0) {
+    return absl::InvalidArgumentError(
+        "cannot take images as they are: they may differ in size; set transform.input_size");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateColors(const ImageShape& shape, const TransformConfig& config) {
+  const RandAugmentConfig& augment = config.rand_augment;
+  if (augment.operations < 0 || augment.operations > kMostOperations) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("transform.rand_augment.operations must be 0 to ", kMostOperations,
+                     "; got=", augment.operations));
+  }
+  if (!(augment.magnitude >= 0.0 && augment.magnitude <= 10.0) ||
+      !(augment.magnitude_deviation >= 0.0 && augment.magnitude_deviation <= 10.0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "transform.rand_augment.magnitude and its deviation must be in [0, 10]; magnitude=",
+        augment.magnitude, " deviation=", augment.magnitude_deviation));
+  }
+  if (!IsProbability(config.color_jitter)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("transform.color_jitter must be in [0, 1]; got=", config.color_jitter));
+  }
+  const bool needs_bitmap =
+      config.random_resized_crop > 0.0 || augment.operations > 0 || config.color_jitter > 0.0;
+  if (needs_bitmap && shape.channels != 1 && shape.channels != 3) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot crop or recolour images: they need 1 or 3 channels; channels=", shape.channels));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Validate(const ImageShape& shape, const TransformConfig& config) {
+  DISTILL_RETURN_IF_ERROR(ValidateColors(shape, config));
   if (config.crop_padding < 0 || config.crop_padding > std::min(shape.height, shape.width)) {
     return absl::InvalidArgumentError(
         absl::StrCat("transform.crop_padding must be 0 to the smaller side of the image; got=",
@@ -177,16 +234,27 @@ std::unique_ptr<ValueTransform> RandomErasing(double probability) {
 
 absl::StatusOr<TransformPipeline> TransformPipeline::Create(const ImageShape& shape,
                                                             const TransformConfig& config) {
-  DISTILL_RETURN_IF_ERROR(Validate(shape, config));
-  TransformPipeline pipeline(shape);
+  DISTILL_RETURN_IF_ERROR(ValidateGeometry(shape, config));
+  ImageShape output = shape;
+  if (config.random_resized_crop > 0.0) output.height = output.width = config.input_size;
+  DISTILL_RETURN_IF_ERROR(Validate(output, config));
+  TransformPipeline pipeline(output);
+  pipeline.least_share_ = config.random_resized_crop;
   if (config.crop_padding > 0) {
     pipeline.pixel_transforms_.push_back(RandomCrop(config.crop_padding));
   }
   if (config.shift_fraction > 0.0) {
     pipeline.pixel_transforms_.push_back(RandomShift(config.shift_fraction));
   }
-  if (config.flip_probability > 0.0) {
+  if (pipeline.takes_stored_images()) {
+    pipeline.flip_probability_ = config.flip_probability;
+  } else if (config.flip_probability > 0.0) {
     pipeline.pixel_transforms_.push_back(RandomFlip(config.flip_probability));
+  }
+  if (config.rand_augment.operations > 0) {
+    return absl::UnimplementedError("transform.rand_augment is not there yet");
+  } else if (config.color_jitter > 0.0) {
+    return absl::UnimplementedError("transform.color_jitter is not there yet");
   }
   if (config.erase_probability > 0.0) {
     pipeline.value_transforms_.push_back(RandomErasing(config.erase_probability));
@@ -202,16 +270,61 @@ absl::StatusOr<TransformPipeline> TransformPipeline::Create(const ImageShape& sh
 }
 
 void TransformPipeline::Apply(const CounterRandom& random, absl::Span<uint8_t> pixels,
-                              absl::Span<uint8_t> scratch, absl::Span<float> values) const {
+                              Workspace* workspace, absl::Span<float> values) const {
+  workspace->scratch.resize(pixels.size());
   for (const auto& transform : pixel_transforms_) {
     CounterRandom stream = random.Stream(transform->name());
-    transform->Apply(shape_, stream, pixels, scratch);
+    transform->Apply(shape_, stream, pixels, absl::MakeSpan(workspace->scratch));
+  }
+  if (!bitmap_transforms_.empty()) {
+    JoinPlanes(pixels, shape_.channels, {shape_.height, shape_.width},
+               {0, 0, shape_.width, shape_.height}, &workspace->image);
+    return FinishBitmap(random, workspace, values);
   }
   const size_t plane = static_cast<size_t>(shape_.height) * static_cast<size_t>(shape_.width);
   for (size_t c = 0; c < static_cast<size_t>(shape_.channels); ++c) {
     const float* table = normalised_.data() + 256 * c;
     for (size_t i = c * plane; i < (c + 1) * plane; ++i) values[i] = table[pixels[i]];
   }
+  ChangeValues(random, values);
+}
+
+absl::Status TransformPipeline::ApplyToStored(const CounterRandom& random, const StoredImage& image,
+                                              Workspace* workspace,
+                                              absl::Span<float> values) const {
+  DISTILL_ASSIGN_OR_RETURN(const ImageSize size, workspace->decoder.Open(image));
+  CounterRandom crop_random = random.Stream("resized crop");
+  const Box box = DrawResizedCrop(size, least_share_, crop_random);
+  DISTILL_ASSIGN_OR_RETURN(const DecodedBox decoded,
+                           workspace->decoder.Decode({box, shape_.width, shape_.height}));
+  workspace->resizer.Resize(decoded,
+                            {{shape_.height, shape_.width}, {0, 0, shape_.width, shape_.height}},
+                            &workspace->image);
+  CounterRandom flip_random = random.Stream("flip");
+  if (flip_probability_ > 0.0 && flip_random.Uniform() < flip_probability_) {
+    Mirror(&workspace->image);
+  }
+  FinishBitmap(random, workspace, values);
+  return absl::OkStatus();
+}
+
+void TransformPipeline::FinishBitmap(const CounterRandom& random, Workspace* workspace,
+                                     absl::Span<float> values) const {
+  for (const auto& transform : bitmap_transforms_) {
+    CounterRandom stream = random.Stream(transform->name());
+    transform->Apply(stream, &workspace->image, &workspace->other);
+  }
+  const uint8_t* pixels = workspace->image.data();
+  const size_t plane = static_cast<size_t>(shape_.height) * static_cast<size_t>(shape_.width);
+  for (size_t c = 0; c < static_cast<size_t>(shape_.channels); ++c) {
+    const float* table = normalised_.data() + 256 * c;
+    float* out = values.data() + c * plane;
+    for (size_t i = 0; i < plane; ++i) out[i] = table[pixels[kBitmapBytesPerPixel * i + c]];
+  }
+  ChangeValues(random, values);
+}
+
+void TransformPipeline::ChangeValues(const CounterRandom& random, absl::Span<float> values) const {
   for (const auto& transform : value_transforms_) {
     CounterRandom stream = random.Stream(transform->name());
     transform->Apply(shape_, stream, values);

@@ -29,10 +29,9 @@ std::vector<float> Transformed(const TransformConfig& config, const ImageShape& 
                                uint64_t key) {
   const TransformPipeline pipeline = TransformPipeline::Create(shape, config).value();
   std::vector<uint8_t> pixels = Ramp(shape);
-  std::vector<uint8_t> scratch(pixels.size());
+  TransformPipeline::Workspace workspace;
   std::vector<float> values(pixels.size());
-  pipeline.Apply(CounterRandom(key), absl::MakeSpan(pixels), absl::MakeSpan(scratch),
-                 absl::MakeSpan(values));
+  pipeline.Apply(CounterRandom(key), absl::MakeSpan(pixels), &workspace, absl::MakeSpan(values));
   return values;
 }
 
