@@ -25,7 +25,18 @@ void AddStitch(const std::string& name, int64_t from, int64_t to, TensorShapes& 
 void AddExperts(const v1::VmoeSpec& vmoe, const std::string& name, int64_t width, int64_t hidden,
                 TensorShapes& shapes) {
   const int64_t experts = vmoe.experts();
-  AddPair(absl::StrCat(name, ".gate.gate"), {experts, width}, {experts}, shapes);
+  switch (vmoe.router().kind()) {
+    case v1::ROUTER_KIND_NOISY_TOP_K:
+      shapes[absl::StrCat(name, ".gate.w_gate")] = {width, experts};
+      shapes[absl::StrCat(name, ".gate.w_noise")] = {width, experts};
+      break;
+    case v1::ROUTER_KIND_VMOE:
+    case v1::ROUTER_KIND_EXPERT_CHOICE:
+      shapes[absl::StrCat(name, ".gate.gate.weight")] = {experts, width};
+      break;
+    default:
+      AddPair(absl::StrCat(name, ".gate.gate"), {experts, width}, {experts}, shapes);
+  }
   for (int64_t e = 0; e < experts; ++e) {
     const std::string expert = absl::StrCat(name, ".experts.", e);
     AddPair(absl::StrCat(expert, ".htoh4"), {1, hidden, width}, {1, hidden}, shapes);

@@ -80,7 +80,7 @@ struct LayerNormFunction : torch::autograd::Function<LayerNormFunction> {
 
 LinearImpl::LinearImpl(int64_t in, int64_t out, bool with_bias) {
   weight = register_parameter("weight", torch::zeros({out, in}));
-  bias = register_parameter("bias", with_bias ? torch::zeros({out}) : torch::Tensor());
+  if (with_bias) bias = register_parameter("bias", torch::zeros({out}));
 }
 
 torch::Tensor LinearImpl::forward(const torch::Tensor& x) const {

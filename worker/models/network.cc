@@ -9,6 +9,18 @@
 namespace distill::models {
 namespace {
 
+nlohmann::json Describe(const RouterConfig& router) {
+  return {{"balance_weight", router.balance_weight},
+          {"batch_priority", router.batch_priority},
+          {"capacity_factor", router.capacity_factor},
+          {"evaluation_capacity_factor", router.evaluation_capacity_factor},
+          {"group_images", router.group_images},
+          {"importance_weight", router.importance_weight},
+          {"kind", std::string(RouterName(router.kind))},
+          {"load_weight", router.load_weight},
+          {"noise", router.noise}};
+}
+
 // What all stages of a network have in common.
 nlohmann::json Describe(const std::vector<VitStage>& stages) {
   const StageConfig& first = stages.front()->config();
@@ -24,6 +36,7 @@ nlohmann::json Describe(const std::vector<VitStage>& stages) {
       if (block.mixture_of_experts) {
         json["experts"] = first.experts;
         json["top_k"] = first.top_k;
+        if (first.router.kind != RouterKind::kTopK) json["router"] = Describe(first.router);
       }
       if (block.pre_stitch || block.post_stitch) json["stitch_width"] = first.stitch_width;
     }

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "storage/weights/architecture.h"
 #include "storage/weights/expected_tensors.h"
+#include "worker/training/router_options.h"
 #include "worker/training/tensor_file.h"
 
 namespace distill::training {
@@ -41,6 +42,7 @@ absl::StatusOr<std::vector<models::StageConfig>> StagesOf(
   if (architecture.has_vmoe()) {
     config.experts = architecture.vmoe().experts();
     config.top_k = architecture.vmoe().top_k();
+    DISTILL_ASSIGN_OR_RETURN(config.router, RouterConfigOf(architecture.vmoe().router()));
     config.moe_blocks.assign(architecture.vmoe().moe_blocks().begin(),
                              architecture.vmoe().moe_blocks().end());
   }

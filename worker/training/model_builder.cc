@@ -9,6 +9,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "worker/models/hybrid.h"
+#include "worker/training/router_options.h"
 
 namespace distill::training {
 namespace {
@@ -61,6 +62,7 @@ absl::StatusOr<models::VmoeConfig> StudentConfig(const v1::TaskSpec& spec, doubl
                            VitConfigOf(spec, vmoe.backbone(), drop_path, "student.vmoe.backbone"));
   config.experts = vmoe.experts();
   config.top_k = vmoe.top_k();
+  DISTILL_ASSIGN_OR_RETURN(config.router, RouterConfigOf(vmoe.router()));
   config.moe_blocks.assign(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end());
   return config;
 }
