@@ -1,61 +1,18 @@
-// Maps the file, finds the header and hands out views.
+// Finds the header and hands out views.
 #include "storage/tensor/safetensors_file.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "base/file.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 
 namespace distill::storage {
 
-// Bytes that stay where they are: a mapping, or a string.
-class SafetensorsFile::Contents {
- public:
-  explicit Contents(std::string bytes) : owned_(std::move(bytes)), bytes_(owned_) {}
-  explicit Contents(absl::string_view mapping) : bytes_(mapping), mapped_(true) {}
-  Contents(const Contents&) = delete;
-  Contents& operator=(const Contents&) = delete;
-  ~Contents() {
-    if (mapped_) munmap(const_cast<char*>(bytes_.data()), bytes_.size());
-  }
-  absl::string_view bytes() const { return bytes_; }
-
- private:
-  const std::string owned_;
-  const absl::string_view bytes_;
-  const bool mapped_ = false;
-};
-
 namespace {
-
-absl::StatusOr<absl::string_view> Map(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return ErrnoStatus(errno, "open", path);
-  struct stat info {};
-  int error = fstat(descriptor, &info) == 0 ? 0 : errno;
-  if (error == 0 && !S_ISREG(info.st_mode)) error = EISDIR;
-  const size_t size = static_cast<size_t>(info.st_size);
-  void* address = MAP_FAILED;
-  if (error == 0 && size > 0) {
-    address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (address == MAP_FAILED) error = errno;
-  }
-  close(descriptor);  // The mapping stays.
-  if (error != 0) return ErrnoStatus(error, "map", path);
-  if (size == 0) return absl::string_view();
-  return absl::string_view(static_cast<const char*>(address), size);
-}
 
 uint64_t LoadLittleEndian64(absl::string_view bytes) {
   uint64_t value = 0;
@@ -86,23 +43,21 @@ std::optional<uint64_t> FindAllOnes(absl::string_view bytes, Bits mask) {
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::unique_ptr<const Contents> contents, std::string label)
+SafetensorsFile::SafetensorsFile(std::unique_ptr<const FileBytes> contents, std::string label)
     : contents_(std::move(contents)), label_(std::move(label)) {}
 SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
 SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
 SafetensorsFile::~SafetensorsFile() = default;
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
-  DISTILL_ASSIGN_OR_RETURN(const absl::string_view mapping, Map(path));
-  SafetensorsFile file(mapping.empty() ? std::make_unique<const Contents>(std::string())
-                                       : std::make_unique<const Contents>(mapping),
-                       path);
+  DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<const FileBytes> contents, FileBytes::Map(path));
+  SafetensorsFile file(std::move(contents), path);
   DISTILL_RETURN_IF_ERROR(file.Load());
   return file;
 }
 
 absl::StatusOr<SafetensorsFile> SafetensorsFile::Parse(std::string bytes, absl::string_view label) {
-  SafetensorsFile file(std::make_unique<const Contents>(std::move(bytes)), std::string(label));
+  SafetensorsFile file(std::make_unique<const FileBytes>(std::move(bytes)), std::string(label));
   DISTILL_RETURN_IF_ERROR(file.Load());
   return file;
 }

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "storage/tensor/file_bytes.h"
 #include "storage/tensor/safetensors_header.h"
 #include "storage/tensor/tensor_view.h"
 
@@ -46,14 +47,12 @@ class SafetensorsFile {
   const std::string& label() const { return label_; }
 
  private:
-  class Contents;
-
-  SafetensorsFile(std::unique_ptr<const Contents> contents, std::string label);
+  SafetensorsFile(std::unique_ptr<const FileBytes> contents, std::string label);
   // Reads the header out of the contents.
   absl::Status Load();
   TensorView ViewOf(const SafetensorsEntry& entry) const;
 
-  std::unique_ptr<const Contents> contents_;
+  std::unique_ptr<const FileBytes> contents_;
   std::string label_;
   SafetensorsHeader header_;
   uint64_t data_begin_ = 0;
