@@ -176,7 +176,7 @@ INSTANTIATE_TEST_SUITE_P(Priors, HiddenOrderTest,
                                          Hidden{PriorKind::kRingOfCliques, 64, 0.001},
                                          Hidden{PriorKind::kRingOfCliques, 256, 0.001},
                                          Hidden{PriorKind::kScaleFree, 256, 0.001},
-                                         Hidden{PriorKind::kWattsStrogatz, 256, 0.15},
+                                         Hidden{PriorKind::kWattsStrogatz, 256, 0.25},
                                          Hidden{PriorKind::kErdosRenyi, 64, 0.001}));
 
 }  // namespace
