@@ -87,7 +87,16 @@ void ReportPublisher::Examine(const JobId& job) {
   if (!record.ok() || !storage::IsTerminal(record->status.state)) return;
   Forget(job);
   if (!record->status.artifacts.empty()) return;
+  {
+    // The last changes of a job may wake several threads at once; one publishes.
+    MutexLock lock(mu_);
+    if (!publishing_.insert(job).second) return;
+  }
   const absl::Status published = Publish(job);
+  {
+    MutexLock lock(mu_);
+    publishing_.erase(job);
+  }
   if (!published.ok()) {
     LogWarning("cannot store report", {{"job", job.str()}, {"cause", published}});
   }

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -47,6 +48,7 @@ class ReportPublisher {
   Mutex mu_;
   // Shared by the map and a call of Examine that is under way.
   std::map<JobId, std::shared_ptr<WatchSubscription>> watches_ ABSL_GUARDED_BY(mu_);
+  std::set<JobId> publishing_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace distill::server

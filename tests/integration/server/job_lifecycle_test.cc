@@ -45,8 +45,8 @@ class JobLifecycleTest : public ServerTest {
 
   // The report is stored soon after the job has ended.
   v1::Report AwaitStoredReport(const std::string& job) {
-    v1::Report report;
-    for (int i = 0; i < 2000 && report.json_digest().empty(); ++i) report = GetReport(job);
+    v1::Report report = GetReport(job);
+    while (report.json_digest().empty() && !HasFailure()) report = GetReport(job);
     return report;
   }
 

@@ -14,7 +14,8 @@
 namespace distill::server {
 namespace {
 
-constexpr std::chrono::seconds kCallDeadline(60);
+// For calls that hang: a whole job may run within one, on a disk that others keep busy.
+constexpr std::chrono::seconds kCallDeadline(150);
 
 v1::ArtifactType TypeOf(const v1::TaskSpec& spec) {
   return spec.kind() == v1::TASK_KIND_EVALUATE ? v1::ARTIFACT_TYPE_METRICS
