@@ -24,13 +24,23 @@ bool IsHead(const std::string& name) {
 
 absl::Status Import(const std::vector<NamedTensor>& targets, const StateMap& state,
                     const ImportOptions& options) {
+  return ImportTensors(
+      targets, state, [&](const std::string& name) { return options.keep_head && IsHead(name); },
+      [&](const std::string& name) { return options.drop_stitches && IsStitch(name); });
+}
+
+}  // namespace
+
+absl::Status ImportTensors(const std::vector<NamedTensor>& targets, const StateMap& state,
+                           const std::function<bool(const std::string&)>& may_miss,
+                           const std::function<bool(const std::string&)>& may_drop) {
   std::vector<std::string> faults;
   std::set<std::string> known;
   for (const NamedTensor& target : targets) {
     known.insert(target.name);
     const auto found = state.find(target.name);
     if (found == state.end()) {
-      if (options.keep_head && IsHead(target.name)) continue;
+      if (may_miss(target.name)) continue;
       faults.push_back(absl::StrCat("missing ", target.name));
     } else if (found->second.sizes() != target.tensor.sizes()) {
       faults.push_back(absl::StrCat("shape of ", target.name, " got=[",
@@ -41,7 +51,7 @@ absl::Status Import(const std::vector<NamedTensor>& targets, const StateMap& sta
     }
   }
   for (const auto& [name, tensor] : state) {
-    if (known.count(name) > 0 || (options.drop_stitches && IsStitch(name))) continue;
+    if (known.count(name) > 0 || may_drop(name)) continue;
     faults.push_back(absl::StrCat("unexpected ", name));
   }
   if (!faults.empty()) {
@@ -56,8 +66,6 @@ absl::Status Import(const std::vector<NamedTensor>& targets, const StateMap& sta
   }
   return absl::OkStatus();
 }
-
-}  // namespace
 
 void AppendByFileNames(const std::string& name, const torch::Tensor& tensor,
                        std::vector<NamedTensor>* result) {

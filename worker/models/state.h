@@ -10,6 +10,7 @@
 
 #include <torch/torch.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -40,6 +41,13 @@ struct ImportOptions {
   // Lets the classifier keep its values when `state` has none (few-shot training).
   bool keep_head = false;
 };
+
+// Copies `state` into `targets`, converting to their type; all or nothing. Targets that `may_miss`
+// names keep their values when `state` has none; entries that `may_drop` names need no target.
+// Errors: as ImportState.
+absl::Status ImportTensors(const std::vector<NamedTensor>& targets, const StateMap& state,
+                           const std::function<bool(const std::string&)>& may_miss,
+                           const std::function<bool(const std::string&)>& may_drop);
 
 // Copies `state` into the parameters, converting to their type. All or nothing.
 // Errors: kInvalidArgument listing every missing, unexpected and wrongly shaped tensor, and every

@@ -1,0 +1,113 @@
+// ConvNeXt, channels last.
+#include "worker/models/nac/tokenizer.h"
+
+#include <string>
+
+#include "worker/models/feed_forward.h"
+
+namespace distill::models {
+namespace {
+
+constexpr double kEpsilon = 1e-6;
+constexpr int64_t kKernel = 7;
+constexpr double kFirstGamma = 1e-6;
+
+// A convolution whose stride is its kernel, on a map [B, N, N, C]: a product with cells as rows,
+// [B, N / size, N / size, out]. What does not fill a cell is left out.
+torch::Tensor CellConvolution(const torch::Tensor& x, const Convolution& convolution) {
+  const int64_t size = convolution->weight.size(2), batch = x.size(0), channels = x.size(3);
+  const int64_t side = x.size(1) / size;
+  const torch::Tensor cells = x.narrow(1, 0, side * size)
+                                  .narrow(2, 0, side * size)
+                                  .reshape({batch, side, size, side, size, channels})
+                                  .permute({0, 1, 3, 5, 2, 4})
+                                  .reshape({batch, side, side, channels * size * size});
+  return torch::linear(cells, convolution->weight.flatten(1), convolution->bias);
+}
+
+}  // namespace
+
+torch::Tensor DepthwiseConvolutionPlain(const torch::Tensor& x, const torch::Tensor& weight,
+                                        const torch::Tensor& bias) {
+  return torch::conv2d(x.permute({0, 3, 1, 2}), weight, bias, /*stride=*/1,
+                       /*padding=*/kKernel / 2, /*dilation=*/1, /*groups=*/x.size(3))
+      .permute({0, 2, 3, 1});
+}
+
+torch::Tensor DepthwiseConvolution(const torch::Tensor& x, const torch::Tensor& weight,
+                                   const torch::Tensor& bias) {
+  return DepthwiseConvolutionPlain(x, weight, bias);
+}
+
+ConvNextBlockImpl::ConvNextBlockImpl(int64_t width)
+    : gamma_(register_parameter("gamma", torch::full({width}, kFirstGamma))),
+      dwconv_(nullptr),
+      norm_(register_module("norm", LayerNorm(width, kEpsilon))),
+      pwconv1_(register_module("pwconv1", Linear(width, 4 * width))),
+      pwconv2_(register_module("pwconv2", Linear(4 * width, width))) {
+  dwconv_ = register_module("dwconv", Convolution(1, width, kKernel));
+}
+
+torch::Tensor ConvNextBlockImpl::forward(const torch::Tensor& x) {
+  const torch::Tensor mixed = norm_(DepthwiseConvolution(x, dwconv_->weight, dwconv_->bias));
+  const torch::Tensor branch =
+      FeedForward(mixed.reshape({-1, mixed.size(-1)}),
+                  {pwconv1_->weight, pwconv1_->bias, pwconv2_->weight, pwconv2_->bias});
+  return x + (branch * gamma_).view(x.sizes());
+}
+
+ImageTokenizerImpl::ImageTokenizerImpl(const NacConfig& config)
+    : image_size_(config.image_size), channels_(config.channels), stem_(config.tokenizer_stem) {
+  auto backbone = register_module("backbone", std::make_shared<torch::nn::Module>());
+  auto layers = backbone->register_module("downsample_layers", torch::nn::ModuleList());
+  auto blocks = backbone->register_module("stages", torch::nn::ModuleList());
+  for (size_t s = 0; s < config.tokenizer_depths.size(); ++s) {
+    const int64_t width = TokenizerWidth(config, s);
+    Downsampling stage;
+    torch::nn::ModuleList parts;
+    if (s == 0) {
+      stage.convolution = Convolution(channels_, width, stem_);
+      stage.norm = LayerNorm(width, kEpsilon);
+      parts->push_back(stage.convolution);
+      parts->push_back(stage.norm);
+    } else {
+      stage.norm = LayerNorm(width / 2, kEpsilon);
+      stage.convolution = Convolution(width / 2, width, 2);
+      parts->push_back(stage.norm);
+      parts->push_back(stage.convolution);
+    }
+    layers->push_back(parts);
+    torch::nn::ModuleList stage_blocks;
+    for (int64_t b = 0; b < config.tokenizer_depths[s]; ++b) {
+      stage.blocks.emplace_back(width);
+      stage_blocks->push_back(stage.blocks.back());
+    }
+    blocks->push_back(stage_blocks);
+    stages_.push_back(std::move(stage));
+  }
+  if (config.grid_channels > 0) {
+    auto positions = register_module("positional_grid", std::make_shared<torch::nn::Module>());
+    const int64_t side = TokenSide(config);
+    grid_ = positions->register_parameter("grid", torch::zeros({config.grid_channels, side, side}));
+  }
+}
+
+torch::Tensor ImageTokenizerImpl::forward(const torch::Tensor& pixels) {
+  TORCH_CHECK(pixels.dim() == 4 && pixels.size(1) == channels_ && pixels.size(2) == image_size_ &&
+                  pixels.size(3) == image_size_,
+              "cannot tokenize images: wrong shape; got=", pixels.sizes(), " want=[B, ", channels_,
+              ", ", image_size_, ", ", image_size_, "]");
+  torch::Tensor x = pixels.permute({0, 2, 3, 1});
+  for (size_t s = 0; s < stages_.size(); ++s) {
+    Downsampling& stage = stages_[s];
+    x = s == 0 ? stage.norm(CellConvolution(x, stage.convolution))
+               : CellConvolution(stage.norm(x), stage.convolution);
+    for (ConvNextBlock& block : stage.blocks) x = block(x);
+  }
+  const torch::Tensor features = x.flatten(1, 2);
+  if (!grid_.defined()) return features;
+  const torch::Tensor positions = grid_.flatten(1).t().unsqueeze(0);
+  return torch::cat({features, positions.expand({features.size(0), -1, -1})}, -1);
+}
+
+}  // namespace distill::models
