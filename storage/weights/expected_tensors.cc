@@ -35,7 +35,18 @@ void AddExperts(const v1::VmoeSpec& vmoe, const std::string& name, int64_t width
       shapes[absl::StrCat(name, ".gate.gate.weight")] = {experts, width};
       break;
     default:
-      AddPair(absl::StrCat(name, ".gate.gate"), {experts, width}, {experts}, shapes);
+      switch (vmoe.router().kind()) {
+        case v1::ROUTER_KIND_NOISY_TOP_K:
+          shapes[absl::StrCat(name, ".gate.w_gate")] = {width, experts};
+          shapes[absl::StrCat(name, ".gate.w_noise")] = {width, experts};
+          break;
+        case v1::ROUTER_KIND_VMOE:
+        case v1::ROUTER_KIND_EXPERT_CHOICE:
+          shapes[absl::StrCat(name, ".gate.gate.weight")] = {experts, width};
+          break;
+        default:
+          AddPair(absl::StrCat(name, ".gate.gate"), {experts, width}, {experts}, shapes);
+      }
   }
   for (int64_t e = 0; e < experts; ++e) {
     const std::string expert = absl::StrCat(name, ".experts.", e);
