@@ -12,7 +12,8 @@
 //
 // The first three are read into memory and have one shape. The others are indexed when opened: only
 // names and labels are kept, about 100 bytes an image, and each image is read from its file when it
-// is asked for. The order of the images, hence every index, follows from the names alone.
+// is asked for. The order of the images, hence every index, follows from the names (kTinyImageNet's
+// test images, kCub: from the text files; kTarShards: from the entries) and never from the disk.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,8 @@
 #include "worker/data/dataset.h"
 
 namespace distill::data {
+
+constexpr int kMostClasses = 100000;
 
 enum class DatasetFormat {
   kIdx,
