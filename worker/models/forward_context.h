@@ -7,16 +7,9 @@
 
 #include "base/counter_random.h"
 #include "worker/models/auxiliary_loss.h"
+#include "worker/models/expert_load.h"
 
 namespace distill::models {
-
-// What one mixture-of-experts layer did in one forward pass.
-struct ExpertLoad {
-  std::vector<int64_t> tokens;     // per expert, the tokens that it computed
-  std::vector<double> importance;  // per expert, the sum of its probability over the tokens
-  int64_t asked = 0;               // visits that the gate asked for; with expert choice: tokens
-  int64_t dropped = 0;             // of these, those that no expert had room for
-};
 
 // A value. The random numbers of a pass are named by their place (stage, block, use), so that the
 // same step draws the same ones whatever else runs beside it.

@@ -107,8 +107,7 @@ struct Score {
   int64_t images = 0;
   int64_t correct = 0;
   double loss_sum = 0;
-  // Per mixture and expert, the tokens it was sent.
-  std::vector<std::vector<int64_t>> expert_tokens;
+  std::vector<models::ExpertLoad> expert_loads;  // one per mixture
 
   double accuracy() const {
     return images == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(images);
@@ -170,13 +169,7 @@ class Scorer {
     score->images += size;
     score->correct += (logits.argmax(1) == labels).sum().item<int64_t>();
     score->loss_sum -= logits.log_softmax(1).gather(1, labels.unsqueeze(1)).sum().item<double>();
-    score->expert_tokens.resize(loads.size());
-    for (size_t layer = 0; layer < loads.size(); ++layer) {
-      score->expert_tokens[layer].resize(loads[layer].tokens.size());
-      for (size_t e = 0; e < loads[layer].tokens.size(); ++e) {
-        score->expert_tokens[layer][e] += loads[layer].tokens[e];
-      }
-    }
+    models::AddExpertLoads(loads, &score->expert_loads);
   }
 
   void ReportProgress(int64_t images) {
@@ -230,14 +223,15 @@ std::vector<data::CorruptionSpec> CorruptionsOf(const v1::EvaluationSpec& spec,
   return corruptions;
 }
 
-void SetExpertLoad(const Score& score, v1::EvaluationResult* result) {
-  for (const std::vector<int64_t>& layer : score.expert_tokens) {
-    int64_t total = 0;
-    for (const int64_t tokens : layer) total += tokens;
-    result->set_experts(static_cast<int>(layer.size()));
-    for (const int64_t tokens : layer) {
-      result->add_expert_load(static_cast<double>(tokens) / static_cast<double>(total));
-    }
+void SetExpertLoad(const Score& score, v1::RouterKind router, v1::EvaluationResult* result) {
+  const bool is_reference =
+      router == v1::ROUTER_KIND_UNSPECIFIED || router == v1::ROUTER_KIND_TOP_K;
+  for (const models::ExpertLoad& load : score.expert_loads) {
+    result->set_experts(static_cast<int>(load.tokens.size()));
+    for (const double share : models::TokenShares(load)) result->add_expert_load(share);
+    if (is_reference) continue;
+    for (const double share : models::ImportanceShares(load)) result->add_expert_importance(share);
+    result->add_expert_dropped(models::DroppedShare(load));
   }
 }
 
@@ -265,7 +259,7 @@ absl::StatusOr<v1::EvaluationResult> Evaluate(const v1::MemberAssignment& assign
   result.set_accuracy(clean.accuracy());
   result.set_loss(clean.loss_sum / static_cast<double>(clean.images));
   result.set_images(clean.images);
-  SetExpertLoad(clean, &result);
+  SetExpertLoad(clean, assignment.spec().student().vmoe().router().kind(), &result);
 
   double accuracy_sum = 0;
   for (const data::CorruptionSpec& corruption : corruptions) {
@@ -302,15 +296,20 @@ std::string CanonicalJson(const v1::EvaluationResult& result) {
   }
   nlohmann::json expert_load = nlohmann::json::array();
   for (const double load : result.expert_load()) expert_load.push_back(Rounded(load));
-  const nlohmann::json json = {
-      {"accuracy", Rounded(result.accuracy())},
-      {"corruptionAccuracyMean", Rounded(result.corruption_accuracy_mean())},
-      {"corruptions", corruptions},
-      {"expertLoad", expert_load},
-      {"experts", result.experts()},
-      {"images", result.images()},
-      {"loss", Rounded(result.loss())},
-      {"parameters", result.parameters()}};
+  nlohmann::json json = {{"accuracy", Rounded(result.accuracy())},
+                         {"corruptionAccuracyMean", Rounded(result.corruption_accuracy_mean())},
+                         {"corruptions", corruptions},
+                         {"expertLoad", expert_load},
+                         {"experts", result.experts()},
+                         {"images", result.images()},
+                         {"loss", Rounded(result.loss())},
+                         {"parameters", result.parameters()}};
+  // Metrics of networks without these keep their bytes.
+  for (const double share : result.expert_importance()) {
+    json["expertImportance"].push_back(Rounded(share));
+  }
+  for (const double share : result.expert_dropped())
+    json["expertDropped"].push_back(Rounded(share));
   return json.dump() + "\n";
 }
 

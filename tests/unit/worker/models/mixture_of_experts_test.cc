@@ -283,5 +283,17 @@ TEST(RoutedMixtureTest, DroppedVisitsAreReported) {
   EXPECT_GE(loads.at(0).dropped, 160 - 16);
 }
 
+TEST(ExpertLoadTest, SumsAndShares) {
+  std::vector<ExpertLoad> sum;
+  AddExpertLoads({{{3, 1}, {2.0, 2.0}, 5, 1}}, &sum);
+  AddExpertLoads({{{0, 4}, {1.0, 3.0}, 5, 1}}, &sum);
+  ASSERT_EQ(sum.size(), 1u);
+  EXPECT_THAT(TokenShares(sum[0]), ElementsAre(0.375, 0.625));
+  EXPECT_THAT(ImportanceShares(sum[0]), ElementsAre(0.375, 0.625));
+  EXPECT_EQ(DroppedShare(sum[0]), 0.2);
+  EXPECT_THAT(TokenShares({{0, 0}, {}, 0, 0}), ElementsAre(0.0, 0.0));
+  EXPECT_EQ(DroppedShare({}), 0.0);
+}
+
 }  // namespace
 }  // namespace distill::models
