@@ -137,6 +137,7 @@ void AddArtifactCommands(CLI::App& parent, Command& chosen) {
   put->callback([source, type, &chosen] {
     chosen = [source, type](Session& session) { return Put(session, *source, *type); };
   });
+  AddWeightCommands(*artifact, chosen);
 }
 
 }  // namespace distill::client

@@ -18,6 +18,8 @@ void AddJobWatchCommands(CLI::App& job, Command& chosen);
 void AddJobReportCommands(CLI::App& job, Command& chosen);
 void AddTaskCommands(CLI::App& parent, Command& chosen);
 void AddArtifactCommands(CLI::App& parent, Command& chosen);
+// artifact import, export, inspect.
+void AddWeightCommands(CLI::App& artifact, Command& chosen);
 void AddWorkerCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 

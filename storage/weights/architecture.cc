@@ -24,6 +24,7 @@ constexpr uint64_t kMaxFileBytes = 1 << 20;
 constexpr int64_t kMaxWidth = 1 << 16;
 constexpr int64_t kMaxBlocks = 4096;
 constexpr int64_t kMaxExperts = 4096;
+constexpr int64_t kMaxExpertsInAll = 100'000;
 constexpr int64_t kMaxImageSize = 1 << 14;
 constexpr int64_t kMaxClasses = 10'000'000;
 
@@ -123,6 +124,11 @@ absl::Status ResolveVmoe(v1::VmoeSpec* vmoe) {
   if (!vmoe->has_top_k()) vmoe->set_top_k(std::min(2, vmoe->experts()));
   DISTILL_RETURN_IF_ERROR(CheckRange("vmoe.top_k", vmoe->top_k(), 1, vmoe->experts()));
   DISTILL_RETURN_IF_ERROR(PlaceExperts(vmoe));
+  DISTILL_RETURN_IF_ERROR(CheckRange("number of vmoe.moe_blocks", vmoe->moe_blocks_size(), 1,
+                                     vmoe->backbone().depth()));
+  DISTILL_RETURN_IF_ERROR(CheckRange("experts in all blocks",
+                                     int64_t{vmoe->moe_blocks_size()} * vmoe->experts(), 1,
+                                     kMaxExpertsInAll));
   for (const int32_t block : vmoe->moe_blocks()) {
     DISTILL_RETURN_IF_ERROR(CheckRange("vmoe.moe_blocks", block, 0, vmoe->backbone().depth() - 1));
   }
@@ -171,6 +177,15 @@ absl::Status ResolveNac(v1::NacSpec* nac) {
   for (const int32_t depth : nac->tokenizer_depths()) {
     DISTILL_RETURN_IF_ERROR(CheckRange("nac.tokenizer_depths", depth, 0, kMaxBlocks));
   }
+  if (nac->state_dim() % (1 << nac->tokenizer_depths_size()) != 0) {
+    return Invalid("nac.state_dim",
+                   absl::StrCat("must be halved by each stage of the tokenizer; got=",
+                                nac->state_dim(), " stages=", nac->tokenizer_depths_size()));
+  }
+  if (!(nac->ffn_capacity_factor() * nac->state_dim() >= 1.0 &&
+        nac->ffn_capacity_factor() <= 64.0)) {
+    return Invalid("nac.ffn_capacity_factor", "must be up to 64 and leave a hidden unit");
+  }
   return absl::OkStatus();
 }
 
@@ -192,6 +207,11 @@ absl::Status CheckImages(const v1::ArchitectureDescription& architecture) {
   DISTILL_RETURN_IF_ERROR(CheckRange("image_size", architecture.image_size(), 1, kMaxImageSize));
   DISTILL_RETURN_IF_ERROR(CheckRange("channels", architecture.channels(), 1, 1024));
   DISTILL_RETURN_IF_ERROR(CheckRange("classes", architecture.classes(), 1, kMaxClasses));
+  if (architecture.has_nac() && (architecture.image_size() / architecture.nac().tokenizer_stem()) >>
+                                        (architecture.nac().tokenizer_depths_size() - 1) ==
+                                    0) {
+    return Invalid("nac.tokenizer_stem", "leaves no token of the image");
+  }
   if (!IsStaged(architecture) && !architecture.has_meta()) return absl::OkStatus();
   DISTILL_RETURN_IF_ERROR(
       CheckRange("patch_size", architecture.patch_size(), 1, architecture.image_size()));
@@ -283,9 +303,9 @@ absl::StatusOr<v1::ArchitectureDescription> ReadArchitecture(const std::string& 
   return ParseArchitecture(json, path);
 }
 
-std::string FormatArchitecture(const v1::ArchitectureDescription& architecture) {
+std::string FormatArchitecture(const v1::ArchitectureDescription& architecture, JsonLayout layout) {
   google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
+  options.add_whitespace = layout == JsonLayout::kIndented;
   options.preserve_proto_field_names = true;
   std::string json;
   // Fails only for Any fields, of which there are none.

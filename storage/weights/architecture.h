@@ -21,8 +21,10 @@ absl::StatusOr<v1::ArchitectureDescription> ParseArchitecture(absl::string_view 
                                                               absl::string_view label);
 // Same for a file. Also the errors of base/file.h.
 absl::StatusOr<v1::ArchitectureDescription> ReadArchitecture(const std::string& path);
+enum class JsonLayout { kIndented, kOneLine };
 // Writes JSON that ParseArchitecture reads back to the same message.
-std::string FormatArchitecture(const v1::ArchitectureDescription& architecture);
+std::string FormatArchitecture(const v1::ArchitectureDescription& architecture,
+                               JsonLayout layout = JsonLayout::kIndented);
 
 // Fills in defaults (presets, depths, positions of mixtures) and checks. Idempotent.
 absl::Status ResolveArchitecture(v1::ArchitectureDescription* architecture);

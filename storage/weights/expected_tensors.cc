@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "storage/weights/architecture.h"
+#include "storage/weights/nac_tensors.h"
 
 namespace distill::storage {
 namespace {
@@ -108,6 +109,10 @@ TensorShapes Module(const v1::ArchitectureDescription& architecture, int64_t ind
 }  // namespace
 
 TensorShapes ExpectedTensors(const v1::ArchitectureDescription& architecture) {
+  if (architecture.has_nac()) {
+    return architecture.has_module_index() ? NacModuleTensors(architecture)
+                                           : NacTensors(architecture);
+  }
   if (architecture.has_module_index()) return Module(architecture, architecture.module_index(), 0);
   TensorShapes shapes;
   for (int s = 0; s < architecture.modules(); ++s) {

@@ -18,12 +18,11 @@ namespace distill::storage {
 
 using TensorShapes = std::map<std::string, std::vector<int64_t>>;
 
-// Require a resolved description (architecture.h) of a ViT or V-MoE.
-
-// What the file holds: a module, if the description names one, else the whole network.
+// What the file holds: a module, if the description (resolved: architecture.h) names one, else the
+// whole network. A NAC's names: nac_tensors.h.
 TensorShapes ExpectedTensors(const v1::ArchitectureDescription& architecture);
 
-// For each name of a whole network its flat name.
+// For each name of a whole ViT or V-MoE its flat name.
 std::map<std::string, std::string> FlatNames(const v1::ArchitectureDescription& architecture);
 
 // Whole-model name of tensor `name` of module `index`.

@@ -246,6 +246,14 @@ class Converter {
   ImportedWeights weights_;
 };
 
+// The reference draws a NAC module's code and state anew in every process and stores neither: a
+// module without both keeps those that it gets when it is built.
+void ForgiveMissingCodes(const Tensors& tensors, TensorShapes* expected) {
+  if (tensors.count("codes") > 0 || tensors.count("states") > 0) return;
+  expected->erase("codes");
+  expected->erase("states");
+}
+
 // Whether only the grid of the position embedding is another.
 bool IsOtherGrid(const Tensors& tensors, const TensorShapes& expected) {
   const auto found = tensors.find(kPositions);
@@ -294,6 +302,7 @@ absl::StatusOr<ImportedWeights> ImportWeights(const Checkpoint& checkpoint,
   const std::vector<int64_t> positions =
       expected.count(kPositions) > 0 ? expected.at(kPositions) : std::vector<int64_t>();
   const bool resizes = options.resize_positions && IsOtherGrid(tensors, expected);
+  if (architecture.has_nac()) ForgiveMissingCodes(tensors, &expected);
   if (resizes) expected[kPositions] = tensors.at(kPositions).shape();
   FindMisfits(tensors, expected, &faults);
   if (faults.empty()) {
@@ -330,7 +339,8 @@ absl::Status WriteWeights(const std::map<std::string, TensorView>& tensors,
   SafetensorsWriter writer;
   for (const auto& [name, view] : tensors) DISTILL_RETURN_IF_ERROR(writer.Add(name, view));
   DISTILL_RETURN_IF_ERROR(writer.SetMetadata("format", "distillery-weights-1"));
-  DISTILL_RETURN_IF_ERROR(writer.SetMetadata("architecture", FormatArchitecture(architecture)));
+  DISTILL_RETURN_IF_ERROR(
+      writer.SetMetadata("architecture", FormatArchitecture(architecture, JsonLayout::kOneLine)));
   if (architecture.has_module_index()) {
     DISTILL_RETURN_IF_ERROR(writer.SetMetadata("stage", absl::StrCat(architecture.module_index())));
   }

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "storage/weights/architecture.h"
 #include "storage/weights/expected_tensors.h"
+#include "worker/models/nac/nac_network.h"
 #include "worker/training/router_options.h"
 #include "worker/training/tensor_file.h"
 
@@ -55,6 +56,62 @@ absl::StatusOr<std::vector<models::StageConfig>> StagesOf(
     }
   }
   return models::StagesOf(config);
+}
+
+// Every field is set in a resolved description.
+models::NacConfig NacConfigOf(const v1::ArchitectureDescription& architecture) {
+  const v1::NacSpec& nac = architecture.nac();
+  models::NacConfig config;
+  config.image_size = architecture.image_size();
+  config.channels = architecture.channels();
+  config.classes = architecture.classes();
+  config.state_dim = nac.state_dim();
+  config.code_dim = nac.code_dim();
+  config.signature_dim = nac.signature_dim();
+  config.input_latents = nac.input_latents();
+  config.mediator_latents = nac.mediator_latents();
+  config.output_latents = nac.output_latents();
+  config.layers = architecture.modules() - 2;
+  config.share_layers = nac.share_layers();
+  config.heads = nac.heads();
+  config.head_dim = nac.head_dim();
+  config.ffn_capacity_factor = nac.ffn_capacity_factor();
+  config.tokenizer_depths.assign(nac.tokenizer_depths().begin(), nac.tokenizer_depths().end());
+  config.tokenizer_stem = nac.tokenizer_stem();
+  config.grid_channels = nac.grid_channels();
+  config.layer_scale = nac.layer_scale();
+  config.truncation = nac.truncation();
+  config.bandwidth_form =
+      nac.reference_bandwidth() ? models::BandwidthForm::kFree : models::BandwidthForm::kPositive;
+  config.stochastic_evaluation = nac.stochastic_evaluation();
+  return config;
+}
+
+absl::StatusOr<std::vector<ChainLink>> BuildNac(const v1::ArchitectureDescription& architecture,
+                                                torch::ScalarType dtype) {
+  std::vector<ChainLink> chain;
+  models::NacConfig config = NacConfigOf(architecture);
+  if (!architecture.has_module_index()) {
+    config.kept_stitch_width = architecture.stitch_width();
+    DISTILL_ASSIGN_OR_RETURN(models::Nac nac, models::CreateNac(config));
+    nac->to(dtype);
+    chain.push_back({"network", 0, false, false, std::make_unique<models::NacNetwork>(nac)});
+    return chain;
+  }
+  models::NacModuleConfig module_config;
+  module_config.nac = config;
+  module_config.kind = models::NacModuleKindAt(config, architecture.module_index());
+  module_config.stitch_width = architecture.stitch_width();
+  if (architecture.nac().codes() == v1::NAC_CODES_LEARNED ||
+      architecture.nac().codes() == v1::NAC_CODES_TRANSFERRED) {
+    module_config.codes = models::ModuleCodes::kLearned;  // Both are trained.
+  }
+  DISTILL_ASSIGN_OR_RETURN(models::NacModule module, models::CreateNacModule(module_config));
+  module->to(dtype);
+  const int64_t index = architecture.module_index();
+  chain.push_back({absl::StrCat("stage.", index), index, false, false,
+                   std::make_unique<models::NacModuleNetwork>(module)});
+  return chain;
 }
 
 ChainLink StageLink(const models::StageConfig& config, int64_t position, bool is_meta,
@@ -160,10 +217,9 @@ std::string FileName(const ChainLink& link, const std::string& name) {
 
 absl::StatusOr<std::vector<ChainLink>> BuildChain(const v1::ArchitectureDescription& architecture,
                                                   torch::ScalarType dtype) {
-  if (!storage::IsStaged(architecture)) {
-    return absl::UnimplementedError("cannot build network: NACs cannot be run by hand yet");
-  }
-  DISTILL_ASSIGN_OR_RETURN(std::vector<ChainLink> chain, BuildStaged(architecture));
+  DISTILL_ASSIGN_OR_RETURN(std::vector<ChainLink> chain, storage::IsStaged(architecture)
+                                                             ? BuildStaged(architecture)
+                                                             : BuildNac(architecture, dtype));
   if (architecture.has_meta()) DISTILL_RETURN_IF_ERROR(AddMeta(architecture, &chain));
   for (const ChainLink& link : chain) {
     for (models::NamedTensor& parameter : link.network->Parameters()) {

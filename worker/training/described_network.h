@@ -26,7 +26,7 @@ struct ChainLink {
 
 // Builds what `architecture` (resolved) describes: one link for each module that runs, in order.
 // Parameters are of type `dtype` and have no useful values yet.
-// Errors: kInvalidArgument naming the field; kUnimplemented for a network of a later version.
+// Errors: kInvalidArgument naming the field.
 absl::StatusOr<std::vector<ChainLink>> BuildChain(const v1::ArchitectureDescription& architecture,
                                                   torch::ScalarType dtype);
 

@@ -2,6 +2,7 @@
 #include "worker/training/prediction.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "storage/weights/architecture.h"
+#include "worker/models/nac/nac_network.h"
 #include "worker/training/described_network.h"
 #include "worker/training/tensor_file.h"
 #include "worker/training/torch_guard.h"
@@ -80,10 +82,23 @@ absl::StatusOr<NamedTensors> ReadBatch(const PredictionRequest& request,
   return std::move(file.tensors);
 }
 
+// What passes through a whole NAC, which is no chain of modules.
+constexpr const char* kNacTrace[] = {"tokens", "input_states", "mediator_states", "output_states"};
+
+const models::NacNetwork* AsNac(const ChainLink& link) {
+  return dynamic_cast<const models::NacNetwork*>(link.network.get());
+}
+
 absl::Status CheckIntermediates(const PredictionRequest& request,
                                 const std::vector<ChainLink>& chain) {
   std::vector<std::string> known = {"all"};
-  for (const ChainLink& link : chain) known.push_back(link.name);
+  for (const ChainLink& link : chain) {
+    if (AsNac(link) == nullptr) {
+      known.push_back(link.name);
+    } else {
+      known.insert(known.end(), std::begin(kNacTrace), std::end(kNacTrace));
+    }
+  }
   for (const std::string& name : request.intermediates) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
     return absl::InvalidArgumentError(
@@ -99,6 +114,26 @@ bool IsWanted(const PredictionRequest& request, const std::string& name) {
          std::find(wanted.begin(), wanted.end(), "all") != wanted.end();
 }
 
+// Runs one network and stores what is wanted of its way.
+torch::Tensor RunLink(const PredictionRequest& request, const ChainLink& link,
+                      const torch::Tensor& x, const models::ForwardContext& context,
+                      NamedTensors* results) {
+  if (const models::NacNetwork* const network = AsNac(link)) {
+    models::NacTrace trace;
+    models::Nac nac = network->nac();
+    const torch::Tensor logits = nac->forward(x, context, &trace);
+    const torch::Tensor traced[] = {trace.tokens, trace.input_states, trace.mediator_states,
+                                    trace.output_states};
+    for (size_t i = 0; i < std::size(traced); ++i) {
+      if (IsWanted(request, kNacTrace[i])) results->emplace(kNacTrace[i], traced[i].detach());
+    }
+    return logits;
+  }
+  const torch::Tensor output = link.network->Forward(x, context);
+  if (IsWanted(request, link.name)) results->emplace(link.name, output.detach());
+  return output;
+}
+
 // Runs the chain. Frozen networks before the first trained one record no gradient.
 torch::Tensor RunChain(const PredictionRequest& request, const std::vector<ChainLink>& chain,
                        torch::Tensor x, NamedTensors* results) {
@@ -107,8 +142,7 @@ torch::Tensor RunChain(const PredictionRequest& request, const std::vector<Chain
   for (const ChainLink& link : chain) {
     is_prefix &= link.is_meta;
     const torch::AutoGradMode mode(!is_prefix && request.wants_gradients);
-    x = link.network->Forward(x, context.At(link.position));
-    if (IsWanted(request, link.name)) results->emplace(link.name, x.detach());
+    x = RunLink(request, link, x, context.At(link.position), results);
   }
   return x;
 }

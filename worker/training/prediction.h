@@ -19,7 +19,8 @@ struct PredictionRequest {
   // "output_gradient" of its shape, whose product with the output is summed.
   std::string input_file;
   std::string output_file;
-  // Names of outputs of modules: "stage.<i>". "all" stands for all of them.
+  // Names of outputs of modules: "stage.<i>"; of a whole NAC: "tokens", "input_states",
+  // "mediator_states" and "output_states". "all" stands for all of them.
   std::vector<std::string> intermediates;
   bool wants_loss = false;
   bool wants_gradients = false;  // Of the loss.

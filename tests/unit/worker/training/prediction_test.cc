@@ -15,6 +15,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/models/small_models.h"
 #include "worker/models/hybrid.h"
+#include "worker/models/nac/nac_network.h"
 #include "worker/training/model_builder.h"
 #include "worker/training/tensor_file.h"
 
@@ -163,6 +164,68 @@ TEST_F(PredictionTest, HybridTrainsOnlyTheModule) {
   EXPECT_EQ(results->count("gradient.blocks.0.pre_stitch.fc.weight"), 1U);
   EXPECT_EQ(results->count("gradient.cls_token"), 0U);
   EXPECT_EQ(results->count("gradient.input"), 0U);
+}
+
+TEST_F(PredictionTest, RunsNacsInEitherType) {
+  models::NacConfig config;
+  config.image_size = 16;
+  config.channels = 2;
+  config.classes = 5;
+  config.state_dim = config.code_dim = 16;
+  config.grid_channels = 4;
+  const absl::StatusOr<models::Nac> nac = models::CreateNac(config);
+  ASSERT_THAT(nac, IsOk());
+  models::NacNetwork network(*nac);
+  network.Initialize(CounterRandom(3));
+  Write(request_.weights_file, models::ToMap(network.State()));
+  Describe(R"("format": "distillery-architecture-1", "image_size": 16, "channels": 2, "classes": 5,
+      "modules": 4, "nac": {"state_dim": 16, "grid_channels": 4})");
+  batch_["input"] = torch::rand({2, 2, 16, 16});
+  batch_["targets"] = torch::tensor({0, 4}, torch::kInt64);
+  request_.wants_gradients = true;
+  request_.intermediates = {"mediator_states"};
+  const absl::StatusOr<NamedTensors> results = Predict();
+  ASSERT_THAT(results, IsOk());
+  EXPECT_TRUE(results->at("logits").equal(network.Forward(batch_["input"], context_)));
+  EXPECT_EQ(results->at("mediator_states").sizes(), torch::IntArrayRef({2, 64, 16}));
+  EXPECT_EQ(results->count("gradient.latent_graphs.0.mediator_latents.signatures_"), 1U);
+  request_.is_double = true;
+  const absl::StatusOr<NamedTensors> doubles = Predict();
+  ASSERT_THAT(doubles, IsOk());
+  EXPECT_TRUE(torch::allclose(doubles->at("logits"), results->at("logits").to(torch::kFloat64),
+                              1e-4, 1e-4));
+}
+
+TEST_F(PredictionTest, RunsNacModulesInTheirHybrid) {
+  const models::StagedModel meta = SmallModel(SmallVit({1, 1, 1}), 3);
+  Describe(absl::StrCat(kImages, R"(, "modules": 3, "nac": {"state_dim": 16, "grid_channels": 4},
+      "stitch_width": 12, "module_index": 1,
+      "meta": {"embed_dim": 12, "heads": 2, "stage_depths": [1, 1, 1]})"));
+  models::NacModuleConfig config;
+  config.nac.image_size = 8;
+  config.nac.channels = 2;
+  config.nac.classes = 5;
+  config.nac.state_dim = config.nac.code_dim = 16;
+  config.nac.grid_channels = 4;
+  config.nac.layers = 1;
+  config.stitch_width = 12;
+  const absl::StatusOr<models::NacModule> module = models::CreateNacModule(config);
+  ASSERT_THAT(module, IsOk());
+  models::NacModuleNetwork network(*module);
+  network.Initialize(CounterRandom(4));
+  Write(request_.weights_file, models::ToMap(network.State()));
+  request_.meta_file = Path("meta.safetensors");
+  Write(request_.meta_file, models::ToMap(models::ExportState(meta)));
+  batch_["targets"] = torch::tensor({0, 4, 1}, torch::kInt64);
+  request_.wants_gradients = true;
+  const absl::StatusOr<NamedTensors> results = Predict();
+  ASSERT_THAT(results, IsOk());
+  const torch::Tensor prefix = models::PrefixOutput(meta, 1, batch_["input"], context_);
+  const torch::Tensor logits =
+      meta.ForwardStages(network.Forward(prefix, context_), 2, 3, context_);
+  EXPECT_TRUE(results->at("logits").equal(logits));
+  EXPECT_EQ(results->count("gradient.pre_stitch.weight"), 1U);
+  EXPECT_EQ(results->count("gradient.codes"), 0U);
 }
 
 TEST_F(PredictionTest, ComputesInDouble) {
