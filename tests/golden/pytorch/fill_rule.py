@@ -21,7 +21,8 @@ class ChannelsFirstNorm(torch.nn.Module):
         return normal * self.weight[:, None, None] + self.bias[:, None, None]
 
 
-def _norm_weights(module):
+def norm_weights(module):
+    """The identities of the weights of all layer norms."""
     norms = (torch.nn.LayerNorm, ChannelsFirstNorm)
     return {id(m.weight) for m in module.modules() if isinstance(m, norms) and m.weight is not None}
 
@@ -29,7 +30,7 @@ def _norm_weights(module):
 def fill(module, amplitude, names=None):
     """Fills all parameters: element i of the k-th, sorted by name, becomes amplitude * sin(0.7 i + 1.3 k),
     plus one for weights of layer norms. `names` gives (name, parameter) pairs, by default the module's own."""
-    norms = _norm_weights(module)
+    norms = norm_weights(module)
     for k, (_, p) in enumerate(sorted(names or module.named_parameters(), key=lambda pair: pair[0])):
         i = torch.arange(p.numel(), dtype=torch.float64)
         values = amplitude * torch.sin(0.7 * i + 1.3 * k) + (1.0 if id(p) in norms else 0.0)
