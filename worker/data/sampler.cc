@@ -42,9 +42,9 @@ absl::Status ValidateSampler(const SamplerConfig& config) {
     return absl::InvalidArgumentError(absl::StrCat(
         "sampler.rank must be in [0, ranks); rank=", config.rank, " ranks=", config.ranks));
   }
-  if (config.repeats < 1 || (config.repeats > 1 && config.kind != SamplerKind::kReference)) {
+  if (config.repeats < 1 || (config.repeats > 1 && config.kind == SamplerKind::kSequential)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "sampler.repeats must be 1, or more with the reference sampler; repeats=", config.repeats));
+        "sampler.repeats must be at least 1, and 1 in sequential order; repeats=", config.repeats));
   }
   return absl::OkStatus();
 }
@@ -71,7 +71,9 @@ std::vector<Visit> EpochOrder(const SamplerConfig& config, int64_t dataset_size,
   std::vector<Visit> order;
   order.reserve(static_cast<size_t>(EpochSize(config, dataset_size)));
   for (int64_t i = config.rank; i < dataset_size; i += config.ranks) {
-    order.push_back({permutation.empty() ? i : permutation[static_cast<size_t>(i)], 0});
+    const int64_t place = i / config.repeats;
+    order.push_back({permutation.empty() ? i : permutation[static_cast<size_t>(place)],
+                     static_cast<int>(i % config.repeats)});
   }
   return order;
 }

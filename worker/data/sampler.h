@@ -19,9 +19,13 @@ enum class SamplerKind {
 struct SamplerConfig {
   SamplerKind kind = SamplerKind::kCounter;
   uint64_t seed = 0;
-  // kReference only. With 3 repeats, the repeated-augmentation sampler of the reference: its
-  // permutation is seeded by the epoch alone, and an epoch has floor(floor(n/256)*256 / ranks)
-  // images. With 1, torch's DistributedSampler: seeded by seed + epoch, ceil(n / ranks) images.
+  // Repeated augmentation: times that each drawn image is visited in a row, augmented anew each
+  // time. An epoch stays as long as without, so it has n / repeats different images.
+  //
+  // kCounter: the first n visits of the permutation with each image repeated; all images come up
+  // over the epochs. kReference with 3 repeats: the sampler of the reference, whose permutation is
+  // seeded by the epoch alone and whose epoch has floor(floor(n/256)*256 / ranks) images; with 1,
+  // torch's DistributedSampler, seeded by seed + epoch, ceil(n / ranks) images. kSequential: 1.
   int repeats = 1;
   // Ranks that share an epoch, and which of them this is; 1 and 0 outside a gang.
   int ranks = 1;

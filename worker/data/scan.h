@@ -48,7 +48,8 @@ struct SplitFacts {
 };
 
 // Reads and decodes every image; memory does not grow with their number. Errors: those of reading;
-// kInvalidArgument naming the first corrupt image (by index) under kFail, or when none is sound.
+// kDataLoss naming the first corrupt image (by index) under kFail; kInvalidArgument when none is
+// sound.
 absl::StatusOr<SplitFacts> ScanImages(const Dataset& dataset, const ScanOptions& options);
 
 // What a job needs to know of a data set before anything is trained on it.

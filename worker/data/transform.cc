@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "worker/data/crop.h"
+#include "worker/data/rand_augment.h"
 
 namespace distill::data {
 namespace {
@@ -252,9 +253,9 @@ absl::StatusOr<TransformPipeline> TransformPipeline::Create(const ImageShape& sh
     pipeline.pixel_transforms_.push_back(RandomFlip(config.flip_probability));
   }
   if (config.rand_augment.operations > 0) {
-    return absl::UnimplementedError("transform.rand_augment is not there yet");
+    pipeline.bitmap_transforms_.push_back(RandAugment(config.rand_augment));
   } else if (config.color_jitter > 0.0) {
-    return absl::UnimplementedError("transform.color_jitter is not there yet");
+    pipeline.bitmap_transforms_.push_back(ColorJitter(config.color_jitter));
   }
   if (config.erase_probability > 0.0) {
     pipeline.value_transforms_.push_back(RandomErasing(config.erase_probability));

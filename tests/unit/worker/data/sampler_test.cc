@@ -100,9 +100,27 @@ TEST(SamplerTest, NamesTheFieldThatDoesNotFit) {
   EXPECT_THAT(ValidateSampler(Reference(1, 2, 2)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("sampler.rank")));
   SamplerConfig config;
-  config.repeats = 3;
+  config.repeats = 0;
   EXPECT_THAT(ValidateSampler(config),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("sampler.repeats")));
+}
+
+TEST(SamplerTest, CounterOrderRepeatsEachImageInARow) {
+  SamplerConfig config;
+  config.repeats = 3;
+  config.seed = 5;
+  const std::vector<Visit> order = EpochOrder(config, 10, 2);
+  ASSERT_EQ(order.size(), 10U);  // As long as without repeats.
+  SamplerConfig once = config;
+  once.repeats = 1;
+  const std::vector<Visit> permutation = EpochOrder(once, 10, 2);
+  for (size_t i = 0; i < order.size(); ++i) {
+    EXPECT_EQ(order[i].index, permutation[i / 3].index);
+    EXPECT_EQ(order[i].repeat, static_cast<int>(i % 3));
+  }
+  config.kind = SamplerKind::kSequential;
+  EXPECT_THAT(ValidateSampler(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("repeats")));
 }
 
 }  // namespace
