@@ -1,7 +1,9 @@
 // demo: a server, workers and the main job, from nothing to its report in one command.
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ namespace {
 struct DemoOptions {
   std::string job_file;
   std::string student = "vmoe";
+  std::string prior;
   int workers = 2;
   std::optional<uint64_t> seed;
   std::vector<std::string> sets;
@@ -31,17 +34,48 @@ struct DemoOptions {
   bool keep = false;
 };
 
+// The names of priors as people write them, and as job files do.
+constexpr std::array<std::array<absl::string_view, 2>, 4> kPriors = {{
+    {"scale-free", "scale_free"},
+    {"planted-partition", "planted_partition"},
+    {"ring-of-cliques", "ring_of_cliques"},
+    {"erdos-renyi", "erdos_renyi"},
+}};
+
+std::set<std::string> PriorNames() {
+  std::set<std::string> names;
+  for (const auto& prior : kPriors) names.emplace(prior[0]);
+  return names;
+}
+
 absl::StatusOr<JobFile> DemoJob(const DemoOptions& options) {
   if (!options.job_file.empty()) return ReadJobFile(options.job_file);
-  const bool vit = options.student == "vit";
-  return ParseJobFile(vit ? kFashionMnistVitJob : kFashionMnistVmoeJob,
-                      absl::StrCat("fashion-mnist-", options.student, ".yaml"),
-                      JobFileFormat::kYaml);
+  const std::string name = absl::StrCat("fashion-mnist-", options.student);
+  for (const EmbeddedJob& job : EmbeddedJobs()) {
+    if (job.name == name) {
+      return ParseJobFile(job.text, absl::StrCat(name, ".yaml"), JobFileFormat::kYaml);
+    }
+  }
+  return absl::InternalError(absl::StrCat("no job is built in for student ", options.student));
+}
+
+absl::Status ChoosePrior(const std::string& prior, JobFile* file) {
+  if (prior.empty()) return absl::OkStatus();
+  if (!file->spec.student().has_nac()) {
+    return absl::InvalidArgumentError("--prior: only a NAC has one; add --student nac");
+  }
+  for (const auto& [name, value] : kPriors) {
+    if (name != prior) continue;
+    file->spec.set_display_name(absl::StrCat(file->spec.display_name(), " ", prior));
+    return ApplyOverride("--prior", absl::StrCat("student.nac.prior.kind=", value), &file->spec);
+  }
+  return absl::InternalError(absl::StrCat("unknown prior ", prior));
 }
 
 absl::StatusOr<JobFile> PrepareJob(Session& session, const DemoOptions& options) {
   DISTILL_ASSIGN_OR_RETURN(JobFile file, DemoJob(options));
   if (options.seed.has_value()) file.spec.set_seed(*options.seed);
+  DISTILL_RETURN_IF_ERROR(ChoosePrior(options.prior, &file));
   if (options.full_eval) file.spec.mutable_evaluation()->set_corruption_images(0);
   for (const std::string& set : options.sets) {
     DISTILL_RETURN_IF_ERROR(ApplyOverride("--set", set, &file.spec));
@@ -114,9 +148,13 @@ void AddDemoCommand(CLI::App& parent, Command& chosen) {
   // Co-owned by the callback, which outlives this function.
   const auto options = std::make_shared<DemoOptions>();
   demo->add_option("--job", options->job_file, "Job file to run instead of the built-in one");
-  demo->add_option("--student", options->student, "Built-in job: vmoe or vit")
-      ->check(CLI::IsMember({"vmoe", "vit"}))
+  demo->add_option("--student", options->student, "Built-in job: vmoe, vit or nac")
+      ->check(CLI::IsMember({"vmoe", "vit", "nac"}))
       ->capture_default_str();
+  demo->add_option("--prior", options->prior,
+                   "Graph prior of a NAC: scale-free, planted-partition, ring-of-cliques or "
+                   "erdos-renyi; default: the job's")
+      ->check(CLI::IsMember(PriorNames()));
   demo->add_option("--workers,-n", options->workers, "Workers, of one slot each")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
@@ -132,8 +170,10 @@ void AddDemoCommand(CLI::App& parent, Command& chosen) {
   demo->add_option("--program-dir", options->program_directory,
                    "Folder of distill-server and distill-worker; default: beside this program");
   demo->footer(
-      "Run it again and finished tasks are reused.\n"
-      "Example:\n  distill demo --seed 1 > report.md\n");
+      "Run it again and finished tasks are reused; so are the modules of a NAC under another "
+      "prior.\n"
+      "Example:\n  distill demo --seed 1 > report.md\n"
+      "  distill demo --student nac --prior ring-of-cliques\n");
   demo->callback([options, &chosen] {
     chosen = [options](Session& session) { return Demo(session, *options); };
   });

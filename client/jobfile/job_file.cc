@@ -83,12 +83,13 @@ void ParseText(absl::string_view text, std::vector<Problem>* problems, JobFile* 
 
 // The keys without which no job makes sense; everything else has a default.
 void CheckRequired(const JobFile& file, std::vector<Problem>* problems) {
-  if (!file.spec.dataset().path().empty()) return;
+  const v1::DatasetSpec& spec = file.spec.dataset();
+  if (!spec.path().empty() || spec.has_name() || file.spec.has_preset()) return;
   const auto dataset = file.positions.find("dataset");
   problems->push_back(
       {dataset == file.positions.end() ? Position{} : dataset->second,
        "missing required key dataset.path, the folder that holds the data set; for example "
-       "/usr/share/datasets/fashion-mnist"});
+       "/usr/share/datasets/fashion-mnist; or dataset.name, or preset"});
 }
 
 bool IsPathLetter(char letter) {
@@ -120,7 +121,7 @@ JobFileFormat FormatOfName(absl::string_view name) {
 }
 
 absl::StatusOr<JobFile> ParseJobFile(absl::string_view text, absl::string_view name,
-                                     JobFileFormat format) {
+                                     JobFileFormat format, Completeness completeness) {
   JobFile file;
   file.name = std::string(name);
   std::vector<Problem> problems;
@@ -134,7 +135,7 @@ absl::StatusOr<JobFile> ParseJobFile(absl::string_view text, absl::string_view n
       reader.ReadMessage(root, "", &file.spec);
     }
   }
-  if (problems.empty()) CheckRequired(file, &problems);
+  if (problems.empty() && completeness == Completeness::kJob) CheckRequired(file, &problems);
   if (!problems.empty()) return ProblemsStatus(name, problems);
   return file;
 }

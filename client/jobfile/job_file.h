@@ -20,6 +20,9 @@ namespace distill::client {
 
 enum class JobFileFormat { kYaml, kJson, kTextProto };
 
+// What a file must say: a job names a data set or a preset, a preset may leave it to the job.
+enum class Completeness { kJob, kPreset };
+
 struct JobFile {
   // As given to ReadJobFile() or ParseJobFile().
   std::string name;
@@ -32,7 +35,8 @@ JobFileFormat FormatOfName(absl::string_view name);
 
 // Errors: kInvalidArgument, one complaint a line, at most 20 of them.
 absl::StatusOr<JobFile> ParseJobFile(absl::string_view text, absl::string_view name,
-                                     JobFileFormat format);
+                                     JobFileFormat format,
+                                     Completeness completeness = Completeness::kJob);
 
 // Reads and parses the file. Errors also: those of ReadFile, with kNotFound for no such file.
 absl::StatusOr<JobFile> ReadJobFile(const std::string& path);

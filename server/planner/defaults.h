@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "distill/v1/job.pb.h"
 
@@ -12,21 +13,30 @@ namespace distill::server {
 // What a data set's files say.
 struct DatasetInfo {
   std::string digest;  // "sha256:hex" of the decoded content.
-  int image_size = 0;  // Height and width.
+  int image_size = 0;  // Height and width where all images are squares of one size; otherwise 0.
   int channels = 0;
   int classes = 0;
-  int train_images = 0;
-  int smallest_class = 0;  // Training images of the rarest class; 0 when unknown.
-  int test_images = 0;     // 0 when unknown.
+  int train_images = 0;                  // 0 in a set for evaluation only.
+  int smallest_class = 0;                // Training images of the rarest class; 0 when unknown.
+  int test_images = 0;                   // 0 when unknown.
+  std::vector<std::string> class_names;  // In order of label; empty when the format has none.
 };
 
-// Returns `spec` with every optional field set, except those of `dataset` that only its files
-// tell and `execution.numeric_class`. Total: a spec that makes no sense gives one that
-// ValidateJobSpec refuses. Idempotent.
+// What the files of all data sets of a job say, in the order of the spec.
+struct JobDatasets {
+  DatasetInfo main;
+  std::vector<DatasetInfo> out_of_distribution;
+  std::vector<DatasetInfo> few_shot;
+};
+
+// Returns `spec` with its preset merged in and every optional field set, except those of data sets
+// that only their files tell and `execution.numeric_class`. Total: a spec that makes no sense gives
+// one that ValidateJobSpec refuses. Idempotent.
 v1::JobSpec ResolveDefaults(const v1::JobSpec& spec);
 
-// Returns `resolved` with the data set's digest and shape filled in. Fields that are already set
-// are kept, so that ValidateJobSpec can compare them.
-v1::JobSpec ResolveDataset(const v1::JobSpec& resolved, const DatasetInfo& info);
+// Returns `resolved` with the digests and shapes of its data sets filled in, and the class of the
+// model for each class of an out-of-distribution set where names tell. Fields that are already set
+// are kept, so that ValidateDatasets can compare them.
+v1::JobSpec ResolveDatasets(const v1::JobSpec& resolved, const JobDatasets& infos);
 
 }  // namespace distill::server

@@ -5,12 +5,16 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/counter_random.h"
 #include "base/status_macros.h"
-#include "server/planner/shapes.h"
+#include "server/planner/field_checks.h"
+#include "server/planner/memory_prediction.h"
+#include "server/planner/recipes.h"
 #include "server/planner/task_key.h"
+#include "server/planner/task_networks.h"
 
 namespace distill::server {
 namespace {
@@ -22,22 +26,34 @@ int TrainImages(const v1::JobSpec& spec) {
                                            : spec.dataset().train_size();
 }
 
-int64_t TotalImages(const v1::TrainingRecipe& recipe, const v1::JobSpec& spec) {
+int64_t TotalImages(const v1::TrainingRecipe& recipe, int64_t train_images) {
   if (recipe.total_images() > 0) return recipe.total_images();
-  return std::llround(recipe.epochs() * TrainImages(spec));
+  return std::llround(recipe.epochs() * static_cast<double>(train_images));
 }
 
 // Makes epochs and total_images agree, so that equal budgets have equal keys however they were
 // written.
 v1::TrainingRecipe WithTotalImages(v1::TrainingRecipe recipe, int64_t total_images,
-                                   const v1::JobSpec& spec) {
+                                   int64_t train_images) {
   recipe.set_total_images(total_images);
-  recipe.set_epochs(static_cast<double>(total_images) / TrainImages(spec));
+  recipe.set_epochs(static_cast<double>(total_images) / static_cast<double>(train_images));
   return recipe;
 }
 
 bool KeepsStitches(const v1::StudentSpec& student) {
-  return student.has_vmoe() && student.vmoe().keep_stitches();
+  return (student.has_vmoe() && student.vmoe().keep_stitches()) ||
+         (student.has_nac() && student.nac().keep_stitches());
+}
+
+bool HasGate(const v1::QualityGateSpec& gate) {
+  return gate.candidates() > 1 || gate.largest_accuracy_gap() < 1.0;
+}
+
+// What a task needs to know of the gate: the number of candidates shows in its inputs.
+v1::QualityGateSpec GapOf(const v1::QualityGateSpec& gate) {
+  v1::QualityGateSpec gap;
+  gap.set_largest_accuracy_gap(gate.largest_accuracy_gap());
+  return gap;
 }
 
 std::string Indexed(absl::string_view stem, int index) { return absl::StrCat(stem, index); }
@@ -68,10 +84,12 @@ class PlanBuilder {
   explicit PlanBuilder(const v1::JobSpec& spec) : spec_(spec), modules_(spec.modules()) {}
 
   void Build() {
-    AddMeta();
-    AddTeacher();
+    if (NeedsMeta()) AddMeta();
+    if (NeedsTeacher()) AddTeacher();
+    AddPrior();
     AddModules();
     AddStudent();
+    AddFewShot();
     AddBaselines();
     AddHybridEvaluations();
   }
@@ -79,10 +97,32 @@ class PlanBuilder {
   std::vector<PlannedTask> TakeTasks() { return std::move(tasks_); }
 
  private:
-  // A task with what every kind has. `seed_label` names the phase: its modules share a seed, hence
-  // their batches. It is empty for kinds that draw nothing, so that
-  // they are equal under any seed of the job.
-  PlannedTask Start(std::string name, v1::TaskKind kind, absl::string_view seed_label) const {
+  bool IsNac() const { return spec_.student().has_nac(); }
+
+  bool Distills() const {
+    return !spec_.given().has_student() && spec_.given().student_modules().empty();
+  }
+
+  bool HasBaseline(v1::BaselineKind kind) const {
+    return std::find(spec_.baselines().begin(), spec_.baselines().end(), kind) !=
+           spec_.baselines().end();
+  }
+
+  bool TeacherIsGiven() const {
+    return spec_.given().has_teacher() || !spec_.given().teacher_stages().empty();
+  }
+
+  bool NeedsTeacher() const {
+    return Distills() || TeacherIsGiven() ||
+           HasBaseline(v1::BASELINE_KIND_WHOLE_MODEL_DISTILLATION);
+  }
+
+  bool NeedsMeta() const {
+    return Distills() || spec_.given().has_meta() || (NeedsTeacher() && !TeacherIsGiven());
+  }
+
+  // A task with what every kind has, drawing from `seed`.
+  PlannedTask StartSeeded(std::string name, v1::TaskKind kind, uint64_t seed) const {
     PlannedTask task;
     task.name = std::move(name);
     v1::TaskSpec& spec = task.spec;
@@ -90,22 +130,32 @@ class PlanBuilder {
     spec.set_modules(modules_);
     spec.set_patch_size(spec_.patch_size());
     *spec.mutable_dataset() = spec_.dataset();
-    if (!seed_label.empty()) {
-      spec.set_seed(CounterRandom(spec_.seed()).Stream("task").Stream(seed_label).NextUint64());
-    }
+    spec.set_seed(seed);
     spec.set_numeric_class(spec_.execution().numeric_class());
     spec.set_semantics_version(SemanticsVersion(kind));
     spec.set_checkpoint_interval_seconds(spec_.execution().checkpoint_interval_seconds());
     return task;
   }
 
-  void SetRecipe(const v1::TrainingRecipe& recipe, PlannedTask& task) const {
-    *task.spec.mutable_recipe() = WithTotalImages(recipe, TotalImages(recipe, spec_), spec_);
+  static CounterRandom PhaseRandom(uint64_t seed, absl::string_view label) {
+    return CounterRandom(seed).Stream("task").Stream(label);
   }
 
-  // Sets the student, and the meta model where the student's stitches have its width.
-  void SetStudent(PlannedTask& task) const {
-    *task.spec.mutable_student() = spec_.student();
+  // `seed_label` names the phase: its modules share a seed, hence their batches. It is empty for
+  // kinds that draw nothing, so that they are equal under any seed of the job.
+  PlannedTask Start(std::string name, v1::TaskKind kind, absl::string_view seed_label) const {
+    return StartSeeded(std::move(name), kind,
+                       seed_label.empty() ? 0 : PhaseRandom(spec_.seed(), seed_label).NextUint64());
+  }
+
+  void SetRecipe(const v1::TrainingRecipe& recipe, PlannedTask& task) const {
+    const int64_t images = TrainImages(spec_);
+    *task.spec.mutable_recipe() = WithTotalImages(recipe, TotalImages(recipe, images), images);
+  }
+
+  // Sets the whole student, and the meta model where the student's stitches have its width.
+  void SetStudent(v1::StudentSpec used, PlannedTask& task) const {
+    *task.spec.mutable_student() = std::move(used);
     if (KeepsStitches(spec_.student())) *task.spec.mutable_meta() = spec_.meta();
   }
 
@@ -143,7 +193,9 @@ class PlanBuilder {
     PlannedTask task = StartEvaluation(std::move(name), subject);
     if (subject == v1::EVALUATION_SUBJECT_META) *task.spec.mutable_meta() = spec_.meta();
     if (subject == v1::EVALUATION_SUBJECT_TEACHER) *task.spec.mutable_teacher() = spec_.teacher();
-    if (subject == v1::EVALUATION_SUBJECT_STUDENT) SetStudent(task);
+    if (subject == v1::EVALUATION_SUBJECT_STUDENT) {
+      SetStudent(StudentForEvaluation(spec_.student()), task);
+    }
     Add(std::move(task), {Renamed(model, "model")}, {"metrics"});
   }
 
@@ -164,13 +216,15 @@ class PlanBuilder {
       for (const std::string& digest : spec_.given().teacher_stages()) {
         stages_.push_back(Given("teacher_stage", digest));
       }
-      // Merged only to be measured.
-      EvaluateWhole("evaluate-teacher", v1::EVALUATION_SUBJECT_TEACHER, AssembleTeacher(stages_));
+      // Merged only to be measured, or to teach a whole model.
+      teacher_ = AssembleTeacher(stages_);
+      EvaluateWhole("evaluate-teacher", v1::EVALUATION_SUBJECT_TEACHER, teacher_);
       return;
     }
-    const v1::TaskInput teacher =
+    teacher_ =
         spec_.given().has_teacher() ? Given("model", spec_.given().teacher()) : TrainTeacher();
-    EvaluateWhole("evaluate-teacher", v1::EVALUATION_SUBJECT_TEACHER, teacher);
+    EvaluateWhole("evaluate-teacher", v1::EVALUATION_SUBJECT_TEACHER, teacher_);
+    if (!Distills() && !NeedsMeta()) return;  // Nobody asks for its stages.
     PlannedTask split = Start("split-teacher", v1::TASK_KIND_SPLIT_TEACHER, "");
     *split.spec.mutable_teacher() = spec_.teacher();
     std::vector<std::string> outputs;
@@ -178,7 +232,7 @@ class PlanBuilder {
       outputs.push_back(Indexed("stage.", i));
       stages_.push_back(Produced("teacher_stage", "split-teacher", outputs.back()));
     }
-    Add(std::move(split), {Renamed(teacher, "model")}, std::move(outputs));
+    Add(std::move(split), {Renamed(teacher_, "model")}, std::move(outputs));
   }
 
   v1::TaskInput TrainTeacher() {
@@ -206,49 +260,151 @@ class PlanBuilder {
     *task.spec.mutable_teacher() = spec_.teacher();
     std::vector<v1::TaskInput> inputs;
     for (int i = 0; i < modules_; ++i) {
-      inputs.push_back(Renamed(stages[static_cast<size_t>(i)], Indexed("stage.", i)));
+      inputs.push_back(Renamed(At(stages, i), Indexed("stage.", i)));
     }
     return Add(std::move(task), std::move(inputs), {"model"});
   }
 
+  // Fits a NAC's prior, for whoever makes a whole student from something else.
+  void AddPrior() {
+    if (!IsNac() || (spec_.given().has_student() && spec_.baselines().empty())) return;
+    const uint64_t seed = spec_.student().nac().prior().seed();
+    PlannedTask task = StartSeeded("fit-prior", v1::TASK_KIND_FIT_PRIOR,
+                                   PhaseRandom(seed, "fit-prior").NextUint64());
+    // Signatures know no images: priors are shared between data sets.
+    task.spec.clear_dataset();
+    task.spec.clear_patch_size();
+    task.spec.clear_modules();
+    *task.spec.mutable_student() = StudentForPrior(spec_.student());
+    signatures_ =
+        Renamed(Add(std::move(task), {}, {"signatures", "connectivity", "affinity"}), "signatures");
+  }
+
+  static const v1::TaskInput& At(const std::vector<v1::TaskInput>& inputs, int index) {
+    return inputs[static_cast<size_t>(index)];
+  }
+
+  // A distillation of module `index`; each candidate has a seed of its own, which all modules
+  // share.
+  PlannedTask StartDistillation(int index, int candidate) const {
+    const std::string name = candidate == 0
+                                 ? Indexed("distill-module-", index)
+                                 : absl::StrCat("distill-module-", index, "-candidate-", candidate);
+    CounterRandom random = PhaseRandom(spec_.seed(), "distill-module");
+    if (candidate > 0) random = random.Stream("candidate").Stream(static_cast<uint64_t>(candidate));
+    PlannedTask task = StartSeeded(name, v1::TASK_KIND_DISTILL_MODULE, random.NextUint64());
+    task.spec.set_module_index(index);
+    *task.spec.mutable_meta() = spec_.meta();
+    *task.spec.mutable_teacher() = spec_.teacher();
+    *task.spec.mutable_student() = StudentForModule(spec_.student(), index);
+    *task.spec.mutable_distillation() = spec_.distillation();
+    SetRecipe(spec_.distill_modules(), task);
+    return task;
+  }
+
   void AddModules() {
+    for (const std::string& digest : spec_.given().student_modules()) {
+      distilled_.push_back(Given("module", digest));
+    }
+    if (!Distills()) return;
     for (int i = 0; i < modules_; ++i) {
-      const std::string name = Indexed("distill-module-", i);
-      PlannedTask task = Start(name, v1::TASK_KIND_DISTILL_MODULE, "distill-module");
-      task.spec.set_module_index(i);
-      *task.spec.mutable_meta() = spec_.meta();
-      *task.spec.mutable_teacher() = spec_.teacher();
-      *task.spec.mutable_student() = spec_.student();
-      *task.spec.mutable_distillation() = spec_.distillation();
-      SetRecipe(spec_.distill_modules(), task);
+      PlannedTask task = StartDistillation(i, /*candidate=*/0);
       SetBundleGroup("distill-module", task);
-      distilled_.push_back(
-          Add(std::move(task), {meta_, stages_[static_cast<size_t>(i)]}, {"module"}));
+      distilled_.push_back(Add(std::move(task), {meta_, At(stages_, i)}, {"module"}));
+    }
+    if (!HasGate(spec_.quality_gate())) return;
+    for (int i = 0; i < modules_; ++i) {
+      const v1::TaskInput chosen = SelectModule(i, At(distilled_, i));
+      distilled_[static_cast<size_t>(i)] = chosen;
     }
   }
 
+  // Adds the further candidates of module `index`, measures all, and returns the one taken.
+  v1::TaskInput SelectModule(int index, const v1::TaskInput& first) {
+    const v1::TaskInput teacher_metrics = EvaluateTeacherHybrid(index);
+    std::vector<v1::TaskInput> inputs;
+    v1::TaskInput module = first;
+    for (int candidate = 0; candidate < spec_.quality_gate().candidates(); ++candidate) {
+      if (candidate > 0) {
+        module = AddCandidate(index, candidate, module, inputs.back(), teacher_metrics);
+      }
+      v1::TaskInput metrics = EvaluateStudentHybrid(index, candidate, module);
+      inputs.push_back(Renamed(module, Indexed("candidate.", candidate)));
+      inputs.push_back(Renamed(std::move(metrics), Indexed("metrics.", candidate)));
+    }
+    inputs.push_back(teacher_metrics);
+    PlannedTask task = Start(Indexed("select-module-", index), v1::TASK_KIND_SELECT_MODULE, "");
+    task.spec.set_module_index(index);
+    *task.spec.mutable_quality_gate() = GapOf(spec_.quality_gate());
+    return Add(std::move(task), std::move(inputs), {"module", "verdict"});
+  }
+
+  v1::TaskInput AddCandidate(int index, int candidate, const v1::TaskInput& previous,
+                             const v1::TaskInput& previous_metrics,
+                             const v1::TaskInput& teacher_metrics) {
+    PlannedTask task = StartDistillation(index, candidate);
+    std::vector<v1::TaskInput> inputs = {meta_, At(stages_, index)};
+    if (spec_.quality_gate().best_of_all()) {
+      SetBundleGroup(absl::StrCat("distill-module-candidate-", candidate), task);
+    } else {
+      // Whether it trains is only known when it runs, so that it shares its trainer with none.
+      *task.spec.mutable_quality_gate() = GapOf(spec_.quality_gate());
+      inputs.push_back(Renamed(previous, "previous_module"));
+      inputs.push_back(Renamed(previous_metrics, "previous_metrics"));
+      inputs.push_back(teacher_metrics);
+    }
+    return Add(std::move(task), std::move(inputs), {"module"});
+  }
+
   void AddStudent() {
-    PlannedTask assemble = Start("assemble-student", v1::TASK_KIND_ASSEMBLE_STUDENT, "");
-    SetStudent(assemble);
+    if (spec_.given().has_student()) {
+      student_ = Given("model", spec_.given().student());
+      EvaluateWhole("evaluate-student", v1::EVALUATION_SUBJECT_STUDENT, student_);
+      return;
+    }
+    // A NAC has parts that no module brings along.
+    PlannedTask assemble = Start("assemble-student", v1::TASK_KIND_ASSEMBLE_STUDENT,
+                                 IsNac() ? "assemble-student" : "");
+    SetStudent(StudentForAssembly(spec_.student()), assemble);
     std::vector<v1::TaskInput> inputs;
     for (int i = 0; i < modules_; ++i) {
-      inputs.push_back(Renamed(distilled_[static_cast<size_t>(i)], Indexed("module.", i)));
+      inputs.push_back(Renamed(At(distilled_, i), Indexed("module.", i)));
     }
+    if (IsNac()) inputs.push_back(signatures_);
     const v1::TaskInput assembled = Add(std::move(assemble), std::move(inputs), {"model"});
     EvaluateWhole("evaluate-student-distilled", v1::EVALUATION_SUBJECT_STUDENT, assembled);
     PlannedTask task =
         Start("finetune-student", v1::TASK_KIND_FINETUNE_STUDENT, "finetune-student");
-    SetStudent(task);
+    SetStudent(StudentForTraining(spec_.student()), task);
     SetRecipe(spec_.finetune_student(), task);
-    const v1::TaskInput student = Add(std::move(task), {assembled}, {"model"});
-    EvaluateWhole("evaluate-student", v1::EVALUATION_SUBJECT_STUDENT, student);
+    student_ = Add(std::move(task), {assembled}, {"model"});
+    EvaluateWhole("evaluate-student", v1::EVALUATION_SUBJECT_STUDENT, student_);
+  }
+
+  void AddFewShot() {
+    for (const v1::FewShotSpec& episode : spec_.few_shot()) {
+      PlannedTask task =
+          StartSeeded(absl::StrCat("few-shot-", episode.name()), v1::TASK_KIND_FEW_SHOT,
+                      PhaseRandom(episode.seed(), "few-shot").NextUint64());
+      SetStudent(StudentForFewShot(spec_.student()), task);
+      const int64_t images = int64_t{episode.ways()} * episode.shots();
+      *task.spec.mutable_recipe() =
+          WithTotalImages(episode.recipe(), TotalImages(episode.recipe(), images), images);
+      v1::FewShotSpec& few_shot = *task.spec.mutable_few_shot();
+      few_shot = episode;
+      few_shot.clear_name();
+      few_shot.clear_seed();
+      few_shot.clear_recipe();
+      Add(std::move(task), {Renamed(student_, "model")}, {"model", "metrics"});
+    }
   }
 
   int64_t BaselineImages(v1::BaselineKind kind) const {
-    const int64_t finetune = TotalImages(spec_.finetune_student(), spec_);
-    const int64_t distill = TotalImages(spec_.distill_modules(), spec_);
+    const int64_t finetune = TotalImages(spec_.finetune_student(), TrainImages(spec_));
+    const int64_t distill = TotalImages(spec_.distill_modules(), TrainImages(spec_));
     switch (kind) {
       case v1::BASELINE_KIND_ALL_IMAGES:
+      case v1::BASELINE_KIND_WHOLE_MODEL_DISTILLATION:
         return finetune + distill;
       case v1::BASELINE_KIND_EQUAL_COMPUTE:
         return finetune + modules_ * distill;
@@ -261,55 +417,90 @@ class PlanBuilder {
     std::vector<v1::BaselineKind> kinds;
     for (const int kind : spec_.baselines()) kinds.push_back(static_cast<v1::BaselineKind>(kind));
     std::sort(kinds.begin(), kinds.end());
-    for (const v1::BaselineKind kind : kinds) {
-      const std::string suffix = absl::StrCat("b", static_cast<int>(kind));
-      // One seed for all baselines: they differ in nothing but their budget.
-      PlannedTask task =
-          Start(absl::StrCat("baseline-", suffix), v1::TASK_KIND_TRAIN_BASELINE, "baseline");
-      SetStudent(task);
-      task.spec.set_baseline(kind);
-      *task.spec.mutable_recipe() =
-          WithTotalImages(spec_.finetune_student(), BaselineImages(kind), spec_);
-      const v1::TaskInput model = Add(std::move(task), {}, {"model"});
-      EvaluateWhole(absl::StrCat("evaluate-baseline-", suffix), v1::EVALUATION_SUBJECT_STUDENT,
-                    model);
-    }
+    for (const v1::BaselineKind kind : kinds) AddBaseline(kind);
   }
 
-  void AddHybridEvaluations() {
-    for (int i = 0; i < modules_; ++i) {
-      PlannedTask task = StartEvaluation(Indexed("evaluate-teacher-hybrid-", i),
-                                         v1::EVALUATION_SUBJECT_TEACHER_HYBRID);
-      task.spec.set_module_index(i);
-      *task.spec.mutable_meta() = spec_.meta();
+  void AddBaseline(v1::BaselineKind kind) {
+    const std::string suffix = absl::StrCat("b", static_cast<int>(kind));
+    // One seed for all baselines: they differ in nothing but their budget and their loss.
+    PlannedTask task =
+        Start(absl::StrCat("baseline-", suffix), v1::TASK_KIND_TRAIN_BASELINE, "baseline");
+    SetStudent(StudentForBaseline(spec_.student()), task);
+    task.spec.set_baseline(kind);
+    *task.spec.mutable_recipe() =
+        WithTotalImages(spec_.finetune_student(), BaselineImages(kind), TrainImages(spec_));
+    std::vector<v1::TaskInput> inputs;
+    if (IsNac()) inputs.push_back(signatures_);
+    if (kind == v1::BASELINE_KIND_WHOLE_MODEL_DISTILLATION) {
       *task.spec.mutable_teacher() = spec_.teacher();
-      Add(std::move(task), {meta_, stages_[static_cast<size_t>(i)]}, {"metrics"});
+      *task.spec.mutable_distillation() = spec_.distillation();
+      inputs.push_back(Renamed(teacher_, "teacher"));
     }
-    for (int i = 0; i < modules_; ++i) {
-      PlannedTask task = StartEvaluation(Indexed("evaluate-student-hybrid-", i),
-                                         v1::EVALUATION_SUBJECT_STUDENT_HYBRID);
-      task.spec.set_module_index(i);
-      *task.spec.mutable_meta() = spec_.meta();
-      *task.spec.mutable_student() = spec_.student();
-      Add(std::move(task), {meta_, Renamed(distilled_[static_cast<size_t>(i)], "module")},
-          {"metrics"});
+    const v1::TaskInput model = Add(std::move(task), std::move(inputs), {"model"});
+    EvaluateWhole(absl::StrCat("evaluate-baseline-", suffix), v1::EVALUATION_SUBJECT_STUDENT,
+                  model);
+  }
+
+  PlannedTask StartHybrid(std::string name, v1::EvaluationSubject subject, int index) const {
+    PlannedTask task = StartEvaluation(std::move(name), subject);
+    task.spec.mutable_evaluation()->clear_out_of_distribution();
+    task.spec.set_module_index(index);
+    *task.spec.mutable_meta() = spec_.meta();
+    return task;
+  }
+
+  v1::TaskInput EvaluateTeacherHybrid(int index) {
+    PlannedTask task = StartHybrid(Indexed("evaluate-teacher-hybrid-", index),
+                                   v1::EVALUATION_SUBJECT_TEACHER_HYBRID, index);
+    *task.spec.mutable_teacher() = spec_.teacher();
+    return Renamed(Add(std::move(task), {meta_, At(stages_, index)}, {"metrics"}),
+                   "teacher_metrics");
+  }
+
+  v1::TaskInput EvaluateStudentHybrid(int index, int candidate, const v1::TaskInput& module) {
+    std::string name = Indexed("evaluate-student-hybrid-", index);
+    if (candidate > 0) absl::StrAppend(&name, "-candidate-", candidate);
+    PlannedTask task = StartHybrid(std::move(name), v1::EVALUATION_SUBJECT_STUDENT_HYBRID, index);
+    *task.spec.mutable_student() = StudentForModule(spec_.student(), index);
+    return Add(std::move(task), {meta_, Renamed(module, "module")}, {"metrics"});
+  }
+
+  // At the end: nobody waits for them, unless there is a gate, which measured them itself.
+  void AddHybridEvaluations() {
+    if (!NeedsMeta() || (Distills() && HasGate(spec_.quality_gate()))) return;
+    if (!stages_.empty()) {
+      for (int i = 0; i < modules_; ++i) EvaluateTeacherHybrid(i);
     }
+    if (distilled_.empty()) return;
+    for (int i = 0; i < modules_; ++i) EvaluateStudentHybrid(i, 0, At(distilled_, i));
   }
 
   const v1::JobSpec& spec_;
   const int modules_;
   v1::TaskInput meta_;                    // Named "meta".
+  v1::TaskInput teacher_;                 // Whole, named "model".
+  v1::TaskInput signatures_;              // Named "signatures".
   std::vector<v1::TaskInput> stages_;     // Named "teacher_stage".
-  std::vector<v1::TaskInput> distilled_;  // Outputs of distill-module-*.
+  std::vector<v1::TaskInput> distilled_;  // The student's modules.
+  v1::TaskInput student_;                 // Fine-tuned, named "model".
   std::vector<PlannedTask> tasks_;
 };
 
+bool IsComplete(const v1::DatasetSpec& dataset) {
+  return dataset.has_digest() && dataset.channels() > 0 && dataset.input_size() > 0;
+}
+
 absl::Status RequireComplete(const v1::JobSpec& spec) {
-  const v1::DatasetSpec& dataset = spec.dataset();
-  if (!dataset.has_digest() || dataset.image_size() <= 0 || dataset.channels() <= 0 ||
-      dataset.train_size() <= 0) {
+  bool complete = IsComplete(spec.dataset()) && spec.dataset().train_size() > 0;
+  for (const v1::OutOfDistributionSet& set : spec.evaluation().out_of_distribution()) {
+    complete = complete && IsComplete(set.dataset());
+  }
+  for (const v1::FewShotSpec& few_shot : spec.few_shot()) {
+    complete = complete && IsComplete(few_shot.dataset());
+  }
+  if (!complete) {
     return absl::InvalidArgumentError(
-        "cannot plan job: dataset: got no digest, image_size, channels or train_size, want all of "
+        "cannot plan job: dataset: got no digest, input_size, channels or train_size, want all of "
         "them; the server fills them in when it can read dataset.path");
   }
   if (spec.execution().numeric_class().empty()) {
@@ -319,10 +510,28 @@ absl::Status RequireComplete(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// Whether the job's class of machines can compute as its recipes say.
+absl::Status CheckPrecision(const v1::JobSpec& spec) {
+  const std::string& numeric_class = spec.execution().numeric_class();
+  if (numeric_class == kAnyNumericClass || absl::StartsWith(numeric_class, "cuda")) {
+    return absl::OkStatus();
+  }
+  FieldChecks checks;
+  for (const NamedRecipe& named : RecipesOf(spec)) {
+    if (named.recipe->precision() != v1::PRECISION_FLOAT16) continue;
+    checks.Fail(
+        absl::StrCat(named.path, ".precision"), "PRECISION_FLOAT16",
+        "PRECISION_FLOAT32 or PRECISION_BFLOAT16",
+        absl::StrCat("loss scaling needs CUDA; execution.numeric_class is ", numeric_class));
+  }
+  return checks.ToStatus("plan job");
+}
+
 }  // namespace
 
 absl::StatusOr<JobPlan> Plan(const v1::JobSpec& complete, absl::string_view job_scope) {
   DISTILL_RETURN_IF_ERROR(RequireComplete(complete));
+  DISTILL_RETURN_IF_ERROR(CheckPrecision(complete));
   JobPlan plan;
   plan.spec = complete;
   PlanBuilder builder(complete);

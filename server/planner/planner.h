@@ -3,7 +3,11 @@
 //
 //   pretrain-meta -> incubate-teacher-i -> assemble-teacher -> finetune-teacher -> split-teacher
 //                 '-> distill-module-i (with stage i) -> assemble-student -> finetune-student
-//   and evaluate-* of every model on the way; baseline-b* depend on nothing.
+//   fit-prior (NAC) -> assemble-student; finetune-student -> few-shot-*
+//   and evaluate-* of every model on the way; baseline-b* depend on little.
+// With a quality gate a module goes through its candidates first:
+//   distill-module-i -> evaluate-student-hybrid-i -> distill-module-i-candidate-1 -> ...
+//                    -> select-module-i -> assemble-student
 #pragma once
 
 #include <cstdint>
@@ -33,7 +37,7 @@ struct JobPlan {
   std::vector<PlannedTask> tasks;  // Producers before consumers.
 };
 
-// Plans `complete`, which went through ResolveDefaults, ResolveDataset and their checks and has a
+// Plans `complete`, which went through ResolveDefaults, ResolveDatasets and their checks and has a
 // numeric class. `job_scope` is the job's id: it enters the keys of jobs of class "any", whose
 // results may not be shared. kInvalidArgument names what is missing.
 absl::StatusOr<JobPlan> Plan(const v1::JobSpec& complete, absl::string_view job_scope);

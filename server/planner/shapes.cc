@@ -6,11 +6,6 @@
 namespace distill::server {
 namespace {
 
-constexpr int64_t kBytesPerFloat = 4;
-constexpr int64_t kProgramBytes = 260LL << 20;  // A trainer with LibTorch loaded, idle.
-// Gradient and two moments beside each trained parameter.
-constexpr int64_t kFloatsPerTrained = 4;
-
 int64_t Linear(int64_t in, int64_t out, bool bias = true) { return in * out + (bias ? out : 0); }
 int64_t LayerNorm(int64_t width) { return 2 * width; }
 
@@ -26,6 +21,20 @@ int64_t AttentionHalf(const v1::VitSpec& vit) {
 int64_t Mlp(const v1::VitSpec& vit) {
   const int64_t width = vit.embed_dim();
   return Linear(width, HiddenWidth(vit)) + Linear(HiddenWidth(vit), width);
+}
+
+// The gate, with a bias where m2mKD's has one; noisy top-k learns its noise.
+int64_t Router(const v1::VmoeSpec& vmoe) {
+  const int64_t width = vmoe.backbone().embed_dim();
+  switch (vmoe.router().kind()) {
+    case v1::ROUTER_KIND_NOISY_TOP_K:
+      return 2 * Linear(width, vmoe.experts(), /*bias=*/false);
+    case v1::ROUTER_KIND_VMOE:
+    case v1::ROUTER_KIND_EXPERT_CHOICE:
+      return Linear(width, vmoe.experts(), /*bias=*/false);
+    default:
+      return Linear(width, vmoe.experts());
+  }
 }
 
 int64_t Embedding(const v1::VitSpec& vit, const ImageGeometry& geometry) {
@@ -62,114 +71,92 @@ int64_t Sum(const std::vector<int64_t>& values) {
   return sum;
 }
 
-// Floats that one image's backward pass through one block keeps: inputs of both norms, norms, qkv,
-// attention weights (twice: before and after softmax), attention output, and the MLP's two hidden
-// activations, times the experts that each token visits.
-double ActivationFloats(const v1::VitSpec& vit, int64_t tokens, int experts_per_token) {
-  const double width = vit.embed_dim();
-  const double hidden = static_cast<double>(HiddenWidth(vit));
-  const double n = static_cast<double>(tokens);
-  return n * (8.0 * width + (2.0 * hidden + width) * experts_per_token) + 2.0 * vit.heads() * n * n;
+// One modulated linear layer: the weight, what scales its input by the code, and the scale's gain.
+int64_t ModulatedLinear(int64_t in, int64_t out, int64_t code, bool bias) {
+  return Linear(in, out, bias) + in * code + 1;
 }
 
-ImageGeometry GeometryOf(const v1::TaskSpec& task) {
-  return {task.dataset().image_size(), task.patch_size(), task.dataset().channels(),
-          task.dataset().classes()};
-}
+// Sizes of a NAC's parts. Every part has its own formula so that modules and the whole network are
+// sums of the same terms.
+class NacParts {
+ public:
+  NacParts(const v1::NacSpec& nac, const ImageGeometry& geometry)
+      : nac_(nac), geometry_(geometry) {}
 
-// What a trainer holds while it works on a task.
-struct Footprint {
-  int64_t parameters = 0;
-  int64_t trained = 0;
-  double activation_floats = 0;  // Per image.
+  int64_t Tokenizer() const {
+    const int stages = nac_.tokenizer_depths_size();
+    int64_t parameters = 0;
+    int64_t previous = geometry_.channels;
+    for (int s = 0; s < stages; ++s) {
+      const int64_t width = nac_.state_dim() >> (stages - s);
+      const int64_t kernel = s == 0 ? nac_.tokenizer_stem() : 2;
+      // The first convolution is followed by its norm, the others come after theirs.
+      parameters +=
+          Linear(previous * kernel * kernel, width) + LayerNorm(s == 0 ? width : previous);
+      parameters += nac_.tokenizer_depths(s) * ConvolutionBlock(width);
+      previous = width;
+    }
+    const int64_t side = geometry_.image_size / (int64_t{nac_.tokenizer_stem()} << (stages - 1));
+    return parameters + nac_.grid_channels() * side * side;
+  }
+
+  int64_t ReadIn() const {
+    const int64_t tokens = nac_.state_dim() / 2 + nac_.grid_channels();
+    return LayerNorm(state()) + LayerNorm(tokens) + Modulated(state(), inner(), false) +
+           2 * Modulated(tokens, inner(), false) + Modulated(inner(), state(), true) + state() +
+           FeedForward();
+  }
+
+  // Attention over a common norm, and the feed-forward network: what a mediator module has.
+  int64_t Mediator() const {
+    return LayerNorm(state()) + 3 * Modulated(state(), inner(), false) +
+           Modulated(inner(), state(), true) + state() + FeedForward();
+  }
+
+  // As a mediator, with a norm for each side.
+  int64_t ReadOut() const { return Mediator() + LayerNorm(state()); }
+
+  int64_t Seeder() const { return LayerNorm(code()) + 2 * Linear(code(), state()); }
+
+  int64_t OutputHead() const { return Linear(state(), 1) + Linear(state(), geometry_.classes); }
+
+  int64_t Latents() const {
+    const int64_t latents =
+        int64_t{nac_.input_latents()} + nac_.mediator_latents() + nac_.output_latents();
+    return latents * (int64_t{nac_.signature_dim()} + nac_.code_dim());
+  }
+
+  // Learned codes belong to the module.
+  int64_t ModuleCode() const {
+    return nac_.codes() == v1::NAC_CODES_LEARNED || nac_.codes() == v1::NAC_CODES_TRANSFERRED
+               ? code()
+               : 0;
+  }
+
+ private:
+  int64_t state() const { return nac_.state_dim(); }
+  int64_t code() const { return nac_.code_dim(); }
+  int64_t inner() const { return int64_t{nac_.heads()} * nac_.head_dim(); }
+
+  int64_t Modulated(int64_t in, int64_t out, bool bias) const {
+    return ModulatedLinear(in, out, code(), bias);
+  }
+
+  // Depthwise 7 x 7, norm, fourfold MLP, layer scale.
+  static int64_t ConvolutionBlock(int64_t width) {
+    return Linear(49, width) + LayerNorm(width) + Linear(width, 4 * width) +
+           Linear(4 * width, width) + width;
+  }
+
+  int64_t FeedForward() const {
+    const int64_t hidden = std::llround(nac_.ffn_capacity_factor() * nac_.state_dim());
+    return LayerNorm(state()) + Modulated(state(), 2 * hidden, true) +
+           Modulated(hidden, state(), true) + state();
+  }
+
+  const v1::NacSpec& nac_;
+  const ImageGeometry& geometry_;
 };
-
-const v1::VitSpec& BackboneOf(const v1::StudentSpec& student) {
-  return student.has_vit() ? student.vit() : student.vmoe().backbone();
-}
-
-double WholeActivations(const v1::VitSpec& vit, int blocks, int64_t tokens, int experts_per_token) {
-  return blocks * ActivationFloats(vit, tokens, experts_per_token);
-}
-
-int64_t At(const std::vector<int64_t>& values, int index) {
-  const size_t i = static_cast<size_t>(index);
-  return i < values.size() ? values[i] : 0;
-}
-
-int DepthAt(const v1::VitSpec& vit, int index) {
-  return index < vit.stage_depths_size() ? vit.stage_depths(index) : 0;
-}
-
-Footprint OfWholeVit(const v1::VitSpec& vit, const ImageGeometry& geometry) {
-  const int64_t total = CountParameters(vit, geometry).total;
-  return {total, total, WholeActivations(vit, vit.depth(), geometry.tokens(), 1)};
-}
-
-Footprint OfWholeStudent(const v1::TaskSpec& task, const ImageGeometry& geometry) {
-  const v1::VitSpec& backbone = BackboneOf(task.student());
-  const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
-  const int64_t total = CountParameters(task.student(), geometry, task.meta().embed_dim()).total;
-  return {total, total, WholeActivations(backbone, backbone.depth(), geometry.tokens(), top_k)};
-}
-
-Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool student,
-                   bool teacher) {
-  Footprint footprint = OfWholeVit(task.meta(), geometry);
-  footprint.trained = 0;
-  const int index = task.module_index();
-  if (teacher) {
-    const int64_t stage = At(CountParameters(task.teacher(), geometry).modules, index);
-    footprint.parameters += stage;
-    footprint.activation_floats +=
-        WholeActivations(task.teacher(), DepthAt(task.teacher(), index), geometry.tokens(), 1);
-    if (!student) footprint.trained = stage;
-  }
-  if (student) {
-    const v1::VitSpec& backbone = BackboneOf(task.student());
-    const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
-    footprint.trained =
-        At(CountParameters(task.student(), geometry, task.meta().embed_dim()).modules, index);
-    footprint.parameters += footprint.trained;
-    footprint.activation_floats +=
-        WholeActivations(backbone, DepthAt(backbone, index), geometry.tokens(), top_k);
-  }
-  return footprint;
-}
-
-Footprint FootprintOf(const v1::TaskSpec& task) {
-  const ImageGeometry geometry = GeometryOf(task);
-  switch (task.kind()) {
-    case v1::TASK_KIND_PRETRAIN_META:
-      return OfWholeVit(task.meta(), geometry);
-    case v1::TASK_KIND_INCUBATE_TEACHER:
-      return OfHybrid(task, geometry, /*student=*/false, /*teacher=*/true);
-    case v1::TASK_KIND_ASSEMBLE_TEACHER:
-    case v1::TASK_KIND_FINETUNE_TEACHER:
-    case v1::TASK_KIND_SPLIT_TEACHER:
-      return OfWholeVit(task.teacher(), geometry);
-    case v1::TASK_KIND_DISTILL_MODULE:
-      return OfHybrid(task, geometry, /*student=*/true, /*teacher=*/true);
-    case v1::TASK_KIND_ASSEMBLE_STUDENT:
-    case v1::TASK_KIND_FINETUNE_STUDENT:
-    case v1::TASK_KIND_TRAIN_BASELINE:
-      return OfWholeStudent(task, geometry);
-    default:
-      break;
-  }
-  switch (task.subject()) {
-    case v1::EVALUATION_SUBJECT_META:
-      return OfWholeVit(task.meta(), geometry);
-    case v1::EVALUATION_SUBJECT_TEACHER:
-      return OfWholeVit(task.teacher(), geometry);
-    case v1::EVALUATION_SUBJECT_TEACHER_HYBRID:
-      return OfHybrid(task, geometry, /*student=*/false, /*teacher=*/true);
-    case v1::EVALUATION_SUBJECT_STUDENT_HYBRID:
-      return OfHybrid(task, geometry, /*student=*/true, /*teacher=*/false);
-    default:
-      return OfWholeStudent(task, geometry);
-  }
-}
 
 }  // namespace
 
@@ -186,8 +173,7 @@ ParameterCounts CountParameters(const v1::VmoeSpec& vmoe, const ImageGeometry& g
   const v1::VitSpec& backbone = vmoe.backbone();
   const int64_t width = backbone.embed_dim();
   const int64_t plain = AttentionHalf(backbone) + Mlp(backbone);
-  const int64_t mixture =
-      AttentionHalf(backbone) + Linear(width, vmoe.experts()) + vmoe.experts() * Mlp(backbone);
+  const int64_t mixture = AttentionHalf(backbone) + Router(vmoe) + vmoe.experts() * Mlp(backbone);
   const auto block_parameters = [&](int block) {
     const auto& moe_blocks = vmoe.moe_blocks();
     const bool is_mixture =
@@ -209,30 +195,31 @@ ParameterCounts CountParameters(const v1::VmoeSpec& vmoe, const ImageGeometry& g
   return counts;
 }
 
-ParameterCounts CountParameters(const v1::StudentSpec& student, const ImageGeometry& geometry,
+ParameterCounts CountParameters(const v1::NacSpec& nac, int modules, const ImageGeometry& geometry,
                                 int meta_width) {
-  if (student.has_vit()) return CountParameters(student.vit(), geometry);
-  return CountParameters(student.vmoe(), geometry, meta_width);
+  const NacParts parts(nac, geometry);
+  const int64_t pre_stitch = Linear(meta_width, nac.state_dim());
+  const int64_t post_stitch = Linear(nac.state_dim(), meta_width);
+  ParameterCounts counts;
+  counts.modules.assign(static_cast<size_t>(modules),
+                        pre_stitch + parts.Mediator() + post_stitch + parts.ModuleCode());
+  counts.modules.front() = parts.Tokenizer() + parts.ReadIn() + post_stitch + parts.ModuleCode();
+  counts.modules.back() = pre_stitch + parts.ReadOut() + parts.OutputHead() + parts.ModuleCode();
+  // Every layer of the whole network has a bandwidth beside what its module has.
+  const int64_t layers = nac.share_layers() ? 1 : modules - 2;
+  counts.total = parts.Tokenizer() + parts.ReadIn() + layers * (parts.Mediator() + 1) +
+                 parts.ReadOut() + 1 + parts.Seeder() + parts.OutputHead() + parts.Latents();
+  if (nac.keep_stitches()) {
+    counts.total += LayerNorm(nac.state_dim()) + (modules - 1) * (pre_stitch + post_stitch);
+  }
+  return counts;
 }
 
-int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
-  const Footprint footprint = FootprintOf(task);
-  const bool trains = task.has_recipe();
-  const bool evaluates = task.kind() == v1::TASK_KIND_EVALUATE;
-  int64_t batch = 0;
-  if (trains) batch = task.recipe().batch_size();
-  if (evaluates) batch = task.evaluation().batch_size();
-  // Without a backward pass only about one block's activations are alive at a time.
-  const double alive = trains ? 1.0 : 0.25;
-  const double activations = footprint.activation_floats * static_cast<double>(batch) * alive;
-  const int64_t floats =
-      footprint.parameters + (trains ? kFloatsPerTrained * footprint.trained : 0);
-  const v1::DatasetSpec& dataset = task.dataset();
-  const int64_t image_bytes =
-      int64_t{dataset.image_size()} * dataset.image_size() * dataset.channels();
-  const int64_t data = (trains || evaluates) ? image_bytes * dataset.train_size() : 0;
-  return kProgramBytes + floats * kBytesPerFloat + data +
-         static_cast<int64_t>(activations) * kBytesPerFloat;
+ParameterCounts CountParameters(const v1::StudentSpec& student, int modules,
+                                const ImageGeometry& geometry, int meta_width) {
+  if (student.has_vit()) return CountParameters(student.vit(), geometry);
+  if (student.has_nac()) return CountParameters(student.nac(), modules, geometry, meta_width);
+  return CountParameters(student.vmoe(), geometry, meta_width);
 }
 
 }  // namespace distill::server

@@ -1,16 +1,21 @@
 #include "server/planner/spec_validation.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/corruption_names.h"
+#include "server/planner/enum_checks.h"
 #include "server/planner/field_checks.h"
+#include "server/planner/network_validation.h"
+#include "server/planner/presets.h"
+#include "server/planner/recipes.h"
 
 namespace distill::server {
 namespace {
@@ -19,82 +24,10 @@ constexpr absl::string_view kAction = "accept job";
 constexpr int64_t kMostImages = 1'000'000'000'000;
 constexpr size_t kLongestDisplayName = 200;
 constexpr size_t kLongestPath = 4096;
+constexpr size_t kLongestLabel = 40;
 
 std::string Path(absl::string_view parent, absl::string_view field) {
   return absl::StrCat(parent, ".", field);
-}
-
-void CheckDepths(const v1::VitSpec& vit, int modules, absl::string_view path, FieldChecks& checks) {
-  const std::string depth_path = Path(path, "depth");
-  checks.InRange(depth_path, int64_t{vit.depth()}, 1, 128);
-  if (modules < 1 || modules > 1000) return;  // Reported where `modules` is checked.
-  if (vit.depth() < modules) {
-    checks.Fail(depth_path, vit.depth(), absl::StrCat("at least one block per module, ", modules),
-                "add blocks or lower modules");
-    return;
-  }
-  if (vit.stage_depths().empty()) {
-    checks.Fail(depth_path, vit.depth(), absl::StrCat("a multiple of modules, ", modules),
-                "or give stage_depths, one number per module");
-    return;
-  }
-  const std::string stages_path = Path(path, "stage_depths");
-  if (vit.stage_depths_size() != modules) {
-    checks.Fail(stages_path, absl::StrCat(vit.stage_depths_size(), " stages"),
-                absl::StrCat(modules, " (modules)"), "give one number per module");
-    return;
-  }
-  int64_t sum = 0;
-  for (int i = 0; i < vit.stage_depths_size(); ++i) {
-    checks.InRange(absl::StrCat(stages_path, "[", i, "]"), int64_t{vit.stage_depths(i)}, 1, 128);
-    sum += vit.stage_depths(i);
-  }
-  if (sum != vit.depth()) {
-    checks.Fail(stages_path, absl::StrCat("sum ", sum), absl::StrCat("depth, ", vit.depth()),
-                "leave one of the two out");
-  }
-}
-
-void CheckVit(const v1::VitSpec& vit, int modules, absl::string_view path, FieldChecks& checks) {
-  checks.InRange(Path(path, "embed_dim"), int64_t{vit.embed_dim()}, 8, 4096);
-  checks.InRange(Path(path, "heads"), int64_t{vit.heads()}, 1, 64);
-  if (vit.heads() >= 1 && vit.embed_dim() % vit.heads() != 0) {
-    checks.Fail(Path(path, "embed_dim"), vit.embed_dim(),
-                absl::StrCat("a multiple of heads, ", vit.heads()), "change either");
-  }
-  checks.InRange(Path(path, "mlp_ratio"), vit.mlp_ratio(), 0.5, 8.0);
-  const double hidden = vit.mlp_ratio() * vit.embed_dim();
-  if (hidden != std::floor(hidden)) {
-    checks.Fail(Path(path, "mlp_ratio"), vit.mlp_ratio(),
-                "one that makes mlp_ratio * embed_dim whole", "change either");
-  }
-  checks.AboveUpTo(Path(path, "layer_norm_epsilon"), vit.layer_norm_epsilon(), 0.0, 0.1);
-  CheckDepths(vit, modules, path, checks);
-}
-
-void CheckVmoe(const v1::VmoeSpec& vmoe, int modules, FieldChecks& checks) {
-  CheckVit(vmoe.backbone(), modules, "student.vmoe.backbone", checks);
-  checks.InRange("student.vmoe.experts", int64_t{vmoe.experts()}, 1, 256);
-  if (vmoe.top_k() < 1 || vmoe.top_k() > vmoe.experts()) {
-    checks.Fail("student.vmoe.top_k", vmoe.top_k(), absl::StrCat("1 to experts, ", vmoe.experts()),
-                "lower top_k or raise experts");
-  }
-  int previous = -1;
-  for (int i = 0; i < vmoe.moe_blocks_size(); ++i) {
-    const int block = vmoe.moe_blocks(i);
-    const std::string path = absl::StrCat("student.vmoe.moe_blocks[", i, "]");
-    checks.InRange(path, int64_t{block}, 0, int64_t{vmoe.backbone().depth()} - 1,
-                   "blocks are counted over the whole student from 0");
-    if (block <= previous) {
-      checks.Fail(path, block, absl::StrCat("above ", previous), "list each block once, ascending");
-    }
-    previous = std::max(previous, block);
-  }
-  if (!v1::ExpertInit_IsValid(vmoe.expert_init()) ||
-      vmoe.expert_init() == v1::EXPERT_INIT_UNSPECIFIED) {
-    checks.Fail("student.vmoe.expert_init", static_cast<int>(vmoe.expert_init()),
-                "EXPERT_INIT_PER_MATRIX or EXPERT_INIT_REFERENCE");
-  }
 }
 
 void CheckSchedule(const v1::TrainingRecipe& recipe, absl::string_view path, FieldChecks& checks) {
@@ -107,11 +40,8 @@ void CheckSchedule(const v1::TrainingRecipe& recipe, absl::string_view path, Fie
   const double longest_warmup = recipe.total_images() > 0 ? 10000.0 : recipe.epochs();
   checks.InRange(Path(path, "warmup_epochs"), recipe.warmup_epochs(), 0.0, longest_warmup,
                  "the warm-up is part of the epochs");
-  if (!v1::ScheduleUnit_IsValid(recipe.schedule_unit()) ||
-      recipe.schedule_unit() == v1::SCHEDULE_UNIT_UNSPECIFIED) {
-    checks.Fail(Path(path, "schedule_unit"), static_cast<int>(recipe.schedule_unit()),
-                "SCHEDULE_UNIT_STEP or SCHEDULE_UNIT_EPOCH");
-  }
+  CheckEnum(Path(path, "schedule_unit"), recipe.schedule_unit(), v1::ScheduleUnit_descriptor(),
+            checks);
   checks.InRange(Path(path, "total_images"), int64_t{recipe.total_images()}, 0, kMostImages);
 }
 
@@ -123,6 +53,10 @@ void CheckOptimiser(const v1::TrainingRecipe& recipe, absl::string_view path, Fi
   checks.FromBelow(Path(path, "beta2"), recipe.beta2(), 0.0, 1.0);
   checks.AboveUpTo(Path(path, "epsilon"), recipe.epsilon(), 0.0, 1.0);
   checks.InRange(Path(path, "clip_grad_norm"), recipe.clip_grad_norm(), 0.0, 1e6);
+  CheckEnum(Path(path, "optimizer"), recipe.optimizer(), v1::OptimizerKind_descriptor(), checks);
+  checks.FromBelow(Path(path, "momentum"), recipe.momentum(), 0.0, 1.0);
+  CheckEnum(Path(path, "precision"), recipe.precision(), v1::Precision_descriptor(), checks);
+  checks.FromBelow(Path(path, "ema_decay"), recipe.ema_decay(), 0.0, 1.0);
 }
 
 void CheckRegularisation(const v1::TrainingRecipe& recipe, absl::string_view path,
@@ -137,31 +71,38 @@ void CheckRegularisation(const v1::TrainingRecipe& recipe, absl::string_view pat
   checks.InRange(Path(path, "crop_padding"), int64_t{recipe.crop_padding()}, 0, 64);
   checks.InRange(Path(path, "horizontal_flip"), recipe.horizontal_flip(), 0.0, 1.0);
   checks.InRange(Path(path, "random_erasing"), recipe.random_erasing(), 0.0, 1.0);
-  if (!v1::SamplerKind_IsValid(recipe.sampler()) ||
-      recipe.sampler() == v1::SAMPLER_KIND_UNSPECIFIED) {
-    checks.Fail(Path(path, "sampler"), static_cast<int>(recipe.sampler()),
-                "SAMPLER_KIND_COUNTER or SAMPLER_KIND_REFERENCE");
+  CheckEnum(Path(path, "sampler"), recipe.sampler(), v1::SamplerKind_descriptor(), checks);
+}
+
+void CheckAugmentation(const v1::TrainingRecipe& recipe, absl::string_view path,
+                       FieldChecks& checks) {
+  checks.InRange(Path(path, "repeated_augmentation"), int64_t{recipe.repeated_augmentation()}, 1,
+                 16);
+  checks.InRange(Path(path, "random_resized_crop"), recipe.random_resized_crop(), 0.0, 1.0);
+  if (recipe.random_resized_crop() > 0.0 && recipe.crop_padding() > 0) {
+    checks.Fail(Path(path, "crop_padding"), recipe.crop_padding(), "0 beside random_resized_crop",
+                "leave one of the two crops out");
   }
+  checks.InRange(Path(path, "rand_augment_operations"), int64_t{recipe.rand_augment_operations()},
+                 0, 15);
+  checks.InRange(Path(path, "rand_augment_magnitude"), recipe.rand_augment_magnitude(), 0.0, 10.0);
+  checks.InRange(Path(path, "rand_augment_magnitude_std"), recipe.rand_augment_magnitude_std(), 0.0,
+                 10.0);
+  checks.InRange(Path(path, "color_jitter"), recipe.color_jitter(), 0.0, 1.0);
 }
 
 void CheckRecipe(const v1::TrainingRecipe& recipe, absl::string_view path, FieldChecks& checks) {
   CheckSchedule(recipe, path, checks);
   CheckOptimiser(recipe, path, checks);
   CheckRegularisation(recipe, path, checks);
+  CheckAugmentation(recipe, path, checks);
 }
 
 void CheckDistillation(const v1::DistillationSpec& distillation, FieldChecks& checks) {
-  if (!v1::KdKind_IsValid(distillation.kind()) || distillation.kind() == v1::KD_KIND_UNSPECIFIED) {
-    checks.Fail("distillation.kind", static_cast<int>(distillation.kind()),
-                "KD_KIND_SOFT or KD_KIND_HARD");
-  }
+  CheckEnum("distillation.kind", distillation.kind(), v1::KdKind_descriptor(), checks);
   checks.InRange("distillation.alpha", distillation.alpha(), 0.0, 1.0);
   checks.InRange("distillation.tau", distillation.tau(), 0.1, 100.0);
-  if (!v1::KdDivisor_IsValid(distillation.divisor()) ||
-      distillation.divisor() == v1::KD_DIVISOR_UNSPECIFIED) {
-    checks.Fail("distillation.divisor", static_cast<int>(distillation.divisor()),
-                "KD_DIVISOR_BATCH_MEAN or KD_DIVISOR_NUMEL");
-  }
+  CheckEnum("distillation.divisor", distillation.divisor(), v1::KdDivisor_descriptor(), checks);
 }
 
 void CheckEvaluation(const v1::EvaluationSpec& evaluation, FieldChecks& checks) {
@@ -207,50 +148,145 @@ void CheckExecution(const v1::ExecutionSpec& execution, FieldChecks& checks) {
                  0.0, 86400.0);
 }
 
+void CheckDigests(absl::string_view path,
+                  const google::protobuf::RepeatedPtrField<std::string>& digests, int modules,
+                  absl::string_view noun, FieldChecks& checks) {
+  if (!digests.empty() && digests.size() != modules) {
+    checks.Fail(path, absl::StrCat(digests.size(), " ", noun), absl::StrCat(modules, " (modules)"),
+                "give one digest per module, in order");
+  }
+  for (int i = 0; i < digests.size(); ++i) {
+    checks.IsDigest(absl::StrCat(path, "[", i, "]"), digests.Get(i));
+  }
+}
+
 void CheckGiven(const v1::GivenArtifacts& given, int modules, FieldChecks& checks) {
   if (given.has_meta()) checks.IsDigest("given.meta", given.meta());
   if (given.has_teacher()) checks.IsDigest("given.teacher", given.teacher());
+  if (given.has_student()) checks.IsDigest("given.student", given.student());
   if (given.has_teacher() && !given.teacher_stages().empty()) {
     checks.Fail("given.teacher_stages", "given.teacher as well", "one of the two",
                 "leave one out: stages are what the whole teacher is split into");
   }
-  if (!given.teacher_stages().empty() && given.teacher_stages_size() != modules) {
-    checks.Fail("given.teacher_stages", absl::StrCat(given.teacher_stages_size(), " stages"),
-                absl::StrCat(modules, " (modules)"), "give one digest per module, in order");
+  if (given.has_student() && !given.student_modules().empty()) {
+    checks.Fail("given.student_modules", "given.student as well", "one of the two",
+                "leave one out: a whole student is neither distilled nor assembled");
   }
-  for (int i = 0; i < given.teacher_stages_size(); ++i) {
-    checks.IsDigest(absl::StrCat("given.teacher_stages[", i, "]"), given.teacher_stages(i));
+  CheckDigests("given.teacher_stages", given.teacher_stages(), modules, "stages", checks);
+  CheckDigests("given.student_modules", given.student_modules(), modules, "modules", checks);
+}
+
+void CheckNormalisation(const v1::DatasetSpec& dataset, absl::string_view path,
+                        FieldChecks& checks) {
+  if (dataset.mean_size() != dataset.deviation_size()) {
+    checks.Fail(Path(path, "deviation"), absl::StrCat(dataset.deviation_size(), " numbers"),
+                absl::StrCat(dataset.mean_size(), ", as many as mean"), "one for each channel");
+  }
+  for (int i = 0; i < dataset.mean_size(); ++i) {
+    checks.InRange(absl::StrCat(Path(path, "mean"), "[", i, "]"), dataset.mean(i), -1e3, 1e3);
+  }
+  for (int i = 0; i < dataset.deviation_size(); ++i) {
+    checks.AboveUpTo(absl::StrCat(Path(path, "deviation"), "[", i, "]"), dataset.deviation(i), 0.0,
+                     1e3);
   }
 }
 
-void CheckDatasetSpec(const v1::DatasetSpec& dataset, FieldChecks& checks) {
-  if (dataset.path().empty()) {
-    checks.Fail("dataset.path", "nothing", "an absolute folder",
-                "Debian's dataset-fashion-mnist is in /usr/share/datasets/fashion-mnist");
-  } else if (dataset.path()[0] != '/' || dataset.path().size() > kLongestPath ||
-             dataset.path().find_first_of(absl::string_view("\0\n\r", 3).data(), 0, 3) !=
-                 std::string::npos) {
-    checks.Fail("dataset.path", absl::StrCat("\"", dataset.path().substr(0, 80), "\""),
+void CheckDatasetSpec(const v1::DatasetSpec& dataset, absl::string_view path, FieldChecks& checks) {
+  if (dataset.has_name()) checks.IsIdText(Path(path, "name"), dataset.name());
+  if (dataset.path().empty() && !dataset.has_name()) {
+    checks.Fail(Path(path, "path"), "nothing", "an absolute folder",
+                "Debian's dataset-fashion-mnist is in /usr/share/datasets/fashion-mnist; or give "
+                "the name of a registered data set");
+  } else if (!dataset.path().empty() &&
+             (dataset.path()[0] != '/' || dataset.path().size() > kLongestPath ||
+              dataset.path().find_first_of(absl::string_view("\0\n\r", 3).data(), 0, 3) !=
+                  std::string::npos)) {
+    checks.Fail(Path(path, "path"), absl::StrCat("\"", dataset.path().substr(0, 80), "\""),
                 "an absolute path without control characters",
                 "every worker must find the data set under the same path");
   }
-  if (dataset.format() != v1::DATASET_FORMAT_IDX) {
-    checks.Fail("dataset.format", static_cast<int>(dataset.format()), "DATASET_FORMAT_IDX");
+  CheckEnum(Path(path, "format"), dataset.format(), v1::DatasetFormat_descriptor(), checks);
+  CheckEnum(Path(path, "corrupt_images"), dataset.corrupt_images(),
+            v1::CorruptImagePolicy_descriptor(), checks);
+  const auto check = [&](bool given, absl::string_view field, int64_t value, int64_t low,
+                         int64_t high) {
+    if (given) checks.InRange(Path(path, field), value, low, high);
+  };
+  check(dataset.has_classes(), "classes", dataset.classes(), 2, 100000);
+  check(true, "train_images", dataset.train_images(), 0, 1'000'000'000);
+  if (dataset.has_digest()) checks.IsDigest(Path(path, "digest"), dataset.digest());
+  check(dataset.has_image_size(), "image_size", dataset.image_size(), 1, 4096);
+  check(dataset.has_channels(), "channels", dataset.channels(), 1, 16);
+  check(dataset.has_train_size(), "train_size", dataset.train_size(), 0, 1'000'000'000);
+  check(dataset.has_input_size(), "input_size", dataset.input_size(), 1, 4096);
+  CheckNormalisation(dataset, path, checks);
+}
+
+// Names become parts of task names.
+void CheckLabel(const std::string& path, const std::string& name, std::set<std::string>& seen,
+                FieldChecks& checks) {
+  const auto allowed = [](char c) {
+    return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+           absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+  };
+  if (name.empty() || name.size() > kLongestLabel ||
+      !std::all_of(name.begin(), name.end(), allowed)) {
+    checks.Fail(path, absl::StrCat("\"", absl::CHexEscape(name.substr(0, kLongestLabel)), "\""),
+                absl::StrCat("1 to ", kLongestLabel, " lower-case letters, digits, - and _"));
+  } else if (!seen.insert(name).second) {
+    checks.Fail(path, absl::StrCat("\"", name, "\" again"), "each name once");
   }
-  if (dataset.has_classes()) {
-    checks.InRange("dataset.classes", int64_t{dataset.classes()}, 2, 100000);
+}
+
+void CheckOtherDataset(const v1::DatasetSpec& dataset, const std::string& path,
+                       FieldChecks& checks) {
+  CheckDatasetSpec(dataset, path, checks);
+  if (!dataset.mean().empty() || !dataset.deviation().empty()) {
+    checks.Fail(Path(path, "mean"), "numbers", "nothing",
+                "images are normalised as those of `dataset`, as the model knows them");
   }
-  checks.InRange("dataset.train_images", int64_t{dataset.train_images()}, 0, 1'000'000'000);
-  if (dataset.has_digest()) checks.IsDigest("dataset.digest", dataset.digest());
-  if (dataset.has_image_size()) {
-    checks.InRange("dataset.image_size", int64_t{dataset.image_size()}, 1, 4096);
+}
+
+void CheckOutOfDistribution(const v1::EvaluationSpec& evaluation, FieldChecks& checks) {
+  std::set<std::string> names;
+  for (int i = 0; i < evaluation.out_of_distribution_size(); ++i) {
+    const v1::OutOfDistributionSet& set = evaluation.out_of_distribution(i);
+    const std::string path = absl::StrCat("evaluation.out_of_distribution[", i, "]");
+    CheckLabel(Path(path, "name"), set.name(), names, checks);
+    CheckOtherDataset(set.dataset(), Path(path, "dataset"), checks);
+    std::set<int> classes;
+    for (int c = 0; c < set.classes_size(); ++c) {
+      const std::string class_path = absl::StrCat(path, ".classes[", c, "]");
+      checks.InRange(class_path, int64_t{set.classes(c)}, 0, 99'999);
+      if (!classes.insert(set.classes(c)).second) {
+        checks.Fail(class_path, absl::StrCat(set.classes(c), " again"), "each class once");
+      }
+    }
   }
-  if (dataset.has_channels()) {
-    checks.InRange("dataset.channels", int64_t{dataset.channels()}, 1, 16);
+}
+
+void CheckFewShot(const v1::JobSpec& spec, FieldChecks& checks) {
+  std::set<std::string> names;
+  for (int i = 0; i < spec.few_shot_size(); ++i) {
+    const v1::FewShotSpec& few_shot = spec.few_shot(i);
+    const std::string path = absl::StrCat("few_shot[", i, "]");
+    CheckLabel(Path(path, "name"), few_shot.name(), names, checks);
+    CheckOtherDataset(few_shot.dataset(), Path(path, "dataset"), checks);
+    checks.InRange(Path(path, "ways"), int64_t{few_shot.ways()}, 2, 1000);
+    checks.InRange(Path(path, "shots"), int64_t{few_shot.shots()}, 1, 1000);
+    checks.InRange(Path(path, "test_images"), int64_t{few_shot.test_images()}, 1, 100'000);
+    CheckRecipe(few_shot.recipe(), Path(path, "recipe"), checks);
+    const int64_t episode = int64_t{few_shot.ways()} * few_shot.shots();
+    if (few_shot.recipe().batch_size() > episode) {
+      checks.Fail(Path(path, "recipe.batch_size"), few_shot.recipe().batch_size(),
+                  absl::StrCat("at most ways * shots, ", episode));
+    }
   }
-  if (dataset.has_train_size()) {
-    checks.InRange("dataset.train_size", int64_t{dataset.train_size()}, 1, 1'000'000'000);
-  }
+}
+
+void CheckQualityGate(const v1::QualityGateSpec& gate, FieldChecks& checks) {
+  checks.InRange("quality_gate.largest_accuracy_gap", gate.largest_accuracy_gap(), 0.0, 1.0);
+  checks.InRange("quality_gate.candidates", int64_t{gate.candidates()}, 1, 16);
 }
 
 void CheckBaselines(const v1::JobSpec& spec, FieldChecks& checks) {
@@ -277,17 +313,13 @@ void CheckNames(const v1::JobSpec& spec, FieldChecks& checks) {
   checks.IsIdText("project", spec.project());
 }
 
-struct NamedRecipe {
-  absl::string_view path;
-  const v1::TrainingRecipe* recipe;
-};
-
-std::vector<NamedRecipe> Recipes(const v1::JobSpec& spec) {
-  return {{"pretrain_meta", &spec.pretrain_meta()},
-          {"incubate_teacher", &spec.incubate_teacher()},
-          {"finetune_teacher", &spec.finetune_teacher()},
-          {"distill_modules", &spec.distill_modules()},
-          {"finetune_student", &spec.finetune_student()}};
+void CheckPreset(const v1::JobSpec& spec, FieldChecks& checks) {
+  if (!spec.has_preset()) return;
+  const std::vector<std::string> names = PresetNames();
+  if (std::find(names.begin(), names.end(), spec.preset()) == names.end()) {
+    checks.Fail("preset", absl::StrCat("\"", absl::CHexEscape(spec.preset().substr(0, 80)), "\""),
+                absl::StrCat("one of ", absl::StrJoin(names, ", ")));
+  }
 }
 
 }  // namespace
@@ -295,7 +327,8 @@ std::vector<NamedRecipe> Recipes(const v1::JobSpec& spec) {
 absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
   FieldChecks checks;
   CheckNames(resolved, checks);
-  CheckDatasetSpec(resolved.dataset(), checks);
+  CheckPreset(resolved, checks);
+  CheckDatasetSpec(resolved.dataset(), "dataset", checks);
   const int modules = resolved.modules();
   checks.InRange("modules", int64_t{modules}, 1, 1000);
   checks.InRange("patch_size", int64_t{resolved.patch_size()}, 1, 4096);
@@ -306,17 +339,8 @@ absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
                 absl::StrCat("meta.embed_dim, ", resolved.meta().embed_dim()),
                 "teacher stages are trained inside the meta model, so widths must agree");
   }
-  if (resolved.student().architecture_case() == v1::StudentSpec::kVit) {
-    CheckVit(resolved.student().vit(), modules, "student.vit", checks);
-    if (resolved.student().vit().embed_dim() != resolved.meta().embed_dim()) {
-      checks.Fail("student.vit.embed_dim", resolved.student().vit().embed_dim(),
-                  absl::StrCat("meta.embed_dim, ", resolved.meta().embed_dim()),
-                  "a ViT student has no stitches that translate between widths");
-    }
-  } else {
-    CheckVmoe(resolved.student().vmoe(), modules, checks);
-  }
-  for (const NamedRecipe& named : Recipes(resolved)) {
+  CheckStudent(resolved.student(), modules, resolved.meta().embed_dim(), checks);
+  for (const NamedRecipe& named : PhaseRecipesOf(resolved)) {
     CheckRecipe(*named.recipe, named.path, checks);
   }
   CheckDistillation(resolved.distillation(), checks);
@@ -324,26 +348,53 @@ absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
   CheckBaselines(resolved, checks);
   CheckExecution(resolved.execution(), checks);
   CheckGiven(resolved.given(), modules, checks);
+  CheckOutOfDistribution(resolved.evaluation(), checks);
+  CheckFewShot(resolved, checks);
+  CheckQualityGate(resolved.quality_gate(), checks);
   return checks.ToStatus(kAction);
 }
 
-absl::Status ValidateDataset(const v1::JobSpec& complete, const DatasetInfo& info) {
-  FieldChecks checks;
-  const v1::DatasetSpec& dataset = complete.dataset();
-  const auto must_equal = [&](absl::string_view path, int64_t got, int64_t want) {
-    if (got != want) checks.Fail(path, got, want, "leave it out: the files say it");
+namespace {
+
+void CheckAgainstFiles(const v1::DatasetSpec& dataset, const DatasetInfo& info,
+                       absl::string_view path, FieldChecks& checks) {
+  const auto must_equal = [&](absl::string_view field, int64_t got, int64_t want) {
+    if (got != want) checks.Fail(Path(path, field), got, want, "leave it out: the files say it");
   };
-  must_equal("dataset.image_size", dataset.image_size(), info.image_size);
-  must_equal("dataset.channels", dataset.channels(), info.channels);
-  must_equal("dataset.classes", dataset.classes(), info.classes);
-  must_equal("dataset.train_size", dataset.train_size(), info.train_images);
+  must_equal("image_size", dataset.image_size(), info.image_size);
+  must_equal("channels", dataset.channels(), info.channels);
+  must_equal("classes", dataset.classes(), info.classes);
+  must_equal("train_size", dataset.train_size(), info.train_images);
   if (dataset.digest() != info.digest) {
-    checks.Fail("dataset.digest", dataset.digest(), info.digest,
-                "the files under dataset.path hold something else");
+    checks.Fail(Path(path, "digest"), dataset.digest(), info.digest,
+                absl::StrCat("the files under ", path, ".path hold something else"));
   }
-  if (complete.patch_size() >= 1 && dataset.image_size() % complete.patch_size() != 0) {
-    checks.Fail("patch_size", complete.patch_size(),
-                absl::StrCat("a divisor of the image size, ", dataset.image_size()));
+  if (!dataset.mean().empty() && dataset.mean_size() != info.channels) {
+    checks.Fail(Path(path, "mean"), absl::StrCat(dataset.mean_size(), " numbers"),
+                absl::StrCat(info.channels, ", one for each channel"));
+  }
+}
+
+// Of a further data set: that its images suit the model.
+void CheckAgainstModel(const v1::DatasetSpec& dataset, const v1::DatasetSpec& main,
+                       absl::string_view path, FieldChecks& checks) {
+  const std::string remedy = "the model knows no other images";
+  if (dataset.channels() != main.channels()) {
+    checks.Fail(Path(path, "channels"), dataset.channels(),
+                absl::StrCat(main.channels(), ", as in dataset"), remedy);
+  }
+  if (dataset.input_size() != main.input_size()) {
+    checks.Fail(Path(path, "input_size"), dataset.input_size(),
+                absl::StrCat(main.input_size(), ", as in dataset"), remedy);
+  }
+}
+
+void CheckTrainingImages(const v1::JobSpec& complete, const DatasetInfo& info,
+                         FieldChecks& checks) {
+  const v1::DatasetSpec& dataset = complete.dataset();
+  if (info.train_images < 1) {
+    checks.Fail("dataset.train_size", info.train_images, "training images",
+                "this data set is for evaluation only");
   }
   if (dataset.classes() >= 1 && dataset.train_images() % dataset.classes() != 0) {
     checks.Fail("dataset.train_images", dataset.train_images(),
@@ -360,15 +411,77 @@ absl::Status ValidateDataset(const v1::JobSpec& complete, const DatasetInfo& inf
         absl::StrCat("at most ", info.classes, " times the rarest class, ", info.smallest_class));
   }
   const int train_images = dataset.train_images() > 0 ? dataset.train_images() : info.train_images;
-  for (const NamedRecipe& named : Recipes(complete)) {
+  for (const NamedRecipe& named : PhaseRecipesOf(complete)) {
     if (named.recipe->batch_size() > train_images) {
       checks.Fail(Path(named.path, "batch_size"), named.recipe->batch_size(),
                   absl::StrCat("at most the training images, ", train_images));
     }
   }
-  if (info.test_images > 0 && complete.evaluation().corruption_images() > info.test_images) {
+}
+
+void CheckOutOfDistributionSet(const v1::OutOfDistributionSet& set, const v1::DatasetSpec& main,
+                               const DatasetInfo& info, const std::string& path,
+                               FieldChecks& checks) {
+  CheckAgainstFiles(set.dataset(), info, Path(path, "dataset"), checks);
+  CheckAgainstModel(set.dataset(), main, Path(path, "dataset"), checks);
+  if (set.classes().empty()) {
+    checks.Fail(Path(path, "classes"), "nothing",
+                absl::StrCat("the model's class for each of its ", info.classes, " classes"),
+                "a class of the set is not among the names of the model's classes");
+  } else if (set.classes_size() != info.classes) {
+    checks.Fail(Path(path, "classes"), absl::StrCat(set.classes_size(), " classes"),
+                absl::StrCat("the set's ", info.classes));
+  }
+  for (int i = 0; i < set.classes_size(); ++i) {
+    if (set.classes(i) >= main.classes()) {
+      checks.Fail(absl::StrCat(path, ".classes[", i, "]"), set.classes(i),
+                  absl::StrCat("below dataset.classes, ", main.classes()));
+    }
+  }
+}
+
+void CheckEpisode(const v1::FewShotSpec& few_shot, const v1::DatasetSpec& main,
+                  const DatasetInfo& info, const std::string& path, FieldChecks& checks) {
+  CheckAgainstFiles(few_shot.dataset(), info, Path(path, "dataset"), checks);
+  CheckAgainstModel(few_shot.dataset(), main, Path(path, "dataset"), checks);
+  if (few_shot.ways() > info.classes) {
+    checks.Fail(Path(path, "ways"), few_shot.ways(),
+                absl::StrCat("at most the data set's classes, ", info.classes));
+  }
+  if (info.smallest_class > 0 && few_shot.shots() > info.smallest_class) {
+    checks.Fail(
+        Path(path, "shots"), few_shot.shots(),
+        absl::StrCat("at most the training images of the rarest class, ", info.smallest_class));
+  }
+}
+
+}  // namespace
+
+absl::Status ValidateDatasets(const v1::JobSpec& complete, const JobDatasets& infos) {
+  FieldChecks checks;
+  const v1::DatasetSpec& dataset = complete.dataset();
+  CheckAgainstFiles(dataset, infos.main, "dataset", checks);
+  if (complete.patch_size() >= 1 && dataset.input_size() % complete.patch_size() != 0) {
+    checks.Fail("patch_size", complete.patch_size(),
+                absl::StrCat("a divisor of the image size, ", dataset.input_size()));
+  }
+  if (complete.student().has_nac()) {
+    CheckTokenizerInput(complete.student().nac(), dataset.input_size(), checks);
+  }
+  CheckTrainingImages(complete, infos.main, checks);
+  if (infos.main.test_images > 0 &&
+      complete.evaluation().corruption_images() > infos.main.test_images) {
     checks.Fail("evaluation.corruption_images", complete.evaluation().corruption_images(),
-                absl::StrCat("at most the test images, ", info.test_images), "0 means all");
+                absl::StrCat("at most the test images, ", infos.main.test_images), "0 means all");
+  }
+  for (int i = 0; i < complete.evaluation().out_of_distribution_size(); ++i) {
+    CheckOutOfDistributionSet(complete.evaluation().out_of_distribution(i), dataset,
+                              infos.out_of_distribution[static_cast<size_t>(i)],
+                              absl::StrCat("evaluation.out_of_distribution[", i, "]"), checks);
+  }
+  for (int i = 0; i < complete.few_shot_size(); ++i) {
+    CheckEpisode(complete.few_shot(i), dataset, infos.few_shot[static_cast<size_t>(i)],
+                 absl::StrCat("few_shot[", i, "]"), checks);
   }
   return checks.ToStatus(kAction);
 }

@@ -9,11 +9,11 @@
 namespace distill::server {
 
 // Checks a spec that went through ResolveDefaults; what only the data set's files tell is checked
-// by ValidateDataset. kInvalidArgument names each wrong field by its path in the job file, with
+// by ValidateDatasets. kInvalidArgument names each wrong field by its path in the job file, with
 // what it is, what it should be and a remedy.
 absl::Status ValidateJobSpec(const v1::JobSpec& resolved);
 
-// Checks a spec that went through ResolveDataset against the data set.
-absl::Status ValidateDataset(const v1::JobSpec& complete, const DatasetInfo& info);
+// Checks a spec that went through ResolveDatasets with `infos` against the data sets.
+absl::Status ValidateDatasets(const v1::JobSpec& complete, const JobDatasets& infos);
 
 }  // namespace distill::server

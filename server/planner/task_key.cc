@@ -2,11 +2,15 @@
 
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/reflection.h"
 
 namespace distill::server {
 namespace {
@@ -65,11 +69,58 @@ void EncodeIntegers(const std::string& path, const Values& values, CanonicalText
 }
 
 template <typename Values>
+void EncodeReals(const std::string& path, const Values& values, CanonicalText& text) {
+  text.Integer(Child(path, "count"), values.size());
+  for (int i = 0; i < values.size(); ++i) text.Real(Element(path, i), values.Get(i));
+}
+
+template <typename Values>
 void EncodeStrings(const std::string& path, const Values& values, CanonicalText& text) {
   text.Integer(Child(path, "count"), values.size());
   for (int i = 0; i < values.size(); ++i) text.String(Element(path, i), values.Get(i));
 }
 
+// Encodes the fields that are set, by name: for messages of which a task has only the fields that
+// it makes use of (task_networks.h).
+void EncodeSetFields(const std::string& path, const google::protobuf::Message& message,
+                     CanonicalText& text) {
+  using google::protobuf::FieldDescriptor;
+  const google::protobuf::Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string name = Child(path, field->name());
+    if (field->is_repeated()) {
+      DISTILL_CHECK(field->cpp_type() == FieldDescriptor::CPPTYPE_INT32, "lists are of integers");
+      EncodeIntegers(name, reflection.GetRepeatedFieldRef<int32_t>(message, field), text);
+      continue;
+    }
+    switch (field->cpp_type()) {
+      case FieldDescriptor::CPPTYPE_INT32:
+        text.Integer(name, reflection.GetInt32(message, field));
+        break;
+      case FieldDescriptor::CPPTYPE_ENUM:
+        text.Integer(name, reflection.GetEnumValue(message, field));
+        break;
+      case FieldDescriptor::CPPTYPE_UINT64:
+        text.Unsigned(name, reflection.GetUInt64(message, field));
+        break;
+      case FieldDescriptor::CPPTYPE_DOUBLE:
+        text.Real(name, reflection.GetDouble(message, field));
+        break;
+      case FieldDescriptor::CPPTYPE_BOOL:
+        text.Boolean(name, reflection.GetBool(message, field));
+        break;
+      case FieldDescriptor::CPPTYPE_MESSAGE:
+        EncodeSetFields(name, reflection.GetMessage(message, field), text);
+        break;
+      default:
+        DISTILL_CHECK(false, "no other type occurs in these messages");
+    }
+  }
+}
+
+// VitSpec.preset stays out: its values were filled in.
 void EncodeVit(const std::string& path, const v1::VitSpec& vit, CanonicalText& text) {
   text.Integer(Child(path, "embed_dim"), vit.embed_dim());
   text.Integer(Child(path, "heads"), vit.heads());
@@ -80,9 +131,26 @@ void EncodeVit(const std::string& path, const v1::VitSpec& vit, CanonicalText& t
   EncodeIntegers(Child(path, "stage_depths"), vit.stage_depths(), text);
 }
 
+void EncodeRouter(const std::string& path, const v1::RouterSpec& router, CanonicalText& text) {
+  text.Integer(Child(path, "kind"), router.kind());
+  text.Real(Child(path, "capacity_factor"), router.capacity_factor());
+  text.Real(Child(path, "evaluation_capacity_factor"), router.evaluation_capacity_factor());
+  text.Real(Child(path, "noise"), router.noise());
+  text.Real(Child(path, "balance_weight"), router.balance_weight());
+  text.Real(Child(path, "importance_weight"), router.importance_weight());
+  text.Real(Child(path, "load_weight"), router.load_weight());
+  text.Boolean(Child(path, "batch_priority"), router.batch_priority());
+  text.Integer(Child(path, "group_images"), router.group_images());
+}
+
+// VmoeSpec.moe_placement stays out: it became moe_blocks.
 void EncodeStudent(const std::string& path, const v1::StudentSpec& student, CanonicalText& text) {
   if (student.has_vit()) {
     EncodeVit(Child(path, "vit"), student.vit(), text);
+    return;
+  }
+  if (student.has_nac()) {
+    EncodeSetFields(Child(path, "nac"), student.nac(), text);
     return;
   }
   const v1::VmoeSpec& vmoe = student.vmoe();
@@ -93,6 +161,7 @@ void EncodeStudent(const std::string& path, const v1::StudentSpec& student, Cano
   EncodeIntegers(Child(vmoe_path, "moe_blocks"), vmoe.moe_blocks(), text);
   text.Integer(Child(vmoe_path, "expert_init"), vmoe.expert_init());
   text.Boolean(Child(vmoe_path, "keep_stitches"), vmoe.keep_stitches());
+  EncodeRouter(Child(vmoe_path, "router"), vmoe.router(), text);
 }
 
 void EncodeRecipe(const std::string& path, const v1::TrainingRecipe& recipe, CanonicalText& text) {
@@ -122,9 +191,20 @@ void EncodeRecipe(const std::string& path, const v1::TrainingRecipe& recipe, Can
   text.Real(Child(path, "random_erasing"), recipe.random_erasing());
   text.Integer(Child(path, "sampler"), recipe.sampler());
   text.Integer(Child(path, "total_images"), recipe.total_images());
+  text.Integer(Child(path, "optimizer"), recipe.optimizer());
+  text.Real(Child(path, "momentum"), recipe.momentum());
+  text.Boolean(Child(path, "decay_all_parameters"), recipe.decay_all_parameters());
+  text.Integer(Child(path, "precision"), recipe.precision());
+  text.Real(Child(path, "ema_decay"), recipe.ema_decay());
+  text.Integer(Child(path, "repeated_augmentation"), recipe.repeated_augmentation());
+  text.Real(Child(path, "random_resized_crop"), recipe.random_resized_crop());
+  text.Integer(Child(path, "rand_augment_operations"), recipe.rand_augment_operations());
+  text.Real(Child(path, "rand_augment_magnitude"), recipe.rand_augment_magnitude());
+  text.Real(Child(path, "rand_augment_magnitude_std"), recipe.rand_augment_magnitude_std());
+  text.Real(Child(path, "color_jitter"), recipe.color_jitter());
 }
 
-// `path`, the folder, stays out: the digest says what is in it.
+// Where the images are (path, name, manifest) stays out: the digest says what they are.
 void EncodeDataset(const std::string& path, const v1::DatasetSpec& dataset, CanonicalText& text) {
   text.Integer(Child(path, "format"), dataset.format());
   text.Integer(Child(path, "classes"), dataset.classes());
@@ -134,6 +214,10 @@ void EncodeDataset(const std::string& path, const v1::DatasetSpec& dataset, Cano
   text.Integer(Child(path, "channels"), dataset.channels());
   text.Integer(Child(path, "train_size"), dataset.train_size());
   text.Unsigned(Child(path, "subset_seed"), dataset.subset_seed());
+  text.Integer(Child(path, "input_size"), dataset.input_size());
+  text.Integer(Child(path, "corrupt_images"), dataset.corrupt_images());
+  EncodeReals(Child(path, "mean"), dataset.mean(), text);
+  EncodeReals(Child(path, "deviation"), dataset.deviation(), text);
 }
 
 void EncodeDistillation(const std::string& path, const v1::DistillationSpec& distillation,
@@ -151,6 +235,23 @@ void EncodeEvaluation(const std::string& path, const v1::EvaluationSpec& evaluat
   text.Integer(Child(path, "corruption_images"), evaluation.corruption_images());
   text.Unsigned(Child(path, "seed"), evaluation.seed());
   text.Integer(Child(path, "batch_size"), evaluation.batch_size());
+  const std::string sets_path = Child(path, "out_of_distribution");
+  text.Integer(Child(sets_path, "count"), evaluation.out_of_distribution_size());
+  for (int i = 0; i < evaluation.out_of_distribution_size(); ++i) {
+    const v1::OutOfDistributionSet& set = evaluation.out_of_distribution(i);
+    const std::string set_path = Element(sets_path, i);
+    text.String(Child(set_path, "name"), set.name());
+    EncodeDataset(Child(set_path, "dataset"), set.dataset(), text);
+    EncodeIntegers(Child(set_path, "classes"), set.classes(), text);
+  }
+}
+
+// Name, seed and recipe are the task's own.
+void EncodeFewShot(const std::string& path, const v1::FewShotSpec& few_shot, CanonicalText& text) {
+  EncodeDataset(Child(path, "dataset"), few_shot.dataset(), text);
+  text.Integer(Child(path, "ways"), few_shot.ways());
+  text.Integer(Child(path, "shots"), few_shot.shots());
+  text.Integer(Child(path, "test_images"), few_shot.test_images());
 }
 
 absl::Status EncodeInputs(const v1::TaskSpec& spec, const ProducerKeys& producers,
@@ -187,6 +288,9 @@ int SemanticsVersion(v1::TaskKind kind) {
     case v1::TASK_KIND_FINETUNE_STUDENT:
     case v1::TASK_KIND_TRAIN_BASELINE:
     case v1::TASK_KIND_EVALUATE:
+    case v1::TASK_KIND_FIT_PRIOR:
+    case v1::TASK_KIND_FEW_SHOT:
+    case v1::TASK_KIND_SELECT_MODULE:
     default:
       return 1;
   }
@@ -209,6 +313,11 @@ absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
   if (spec.has_recipe()) EncodeRecipe("recipe", spec.recipe(), text);
   if (spec.has_distillation()) EncodeDistillation("distillation", spec.distillation(), text);
   if (spec.has_evaluation()) EncodeEvaluation("evaluation", spec.evaluation(), text);
+  if (spec.has_few_shot()) EncodeFewShot("few_shot", spec.few_shot(), text);
+  // How many candidates there are is in the inputs.
+  if (spec.has_quality_gate()) {
+    text.Real("quality_gate.largest_accuracy_gap", spec.quality_gate().largest_accuracy_gap());
+  }
   text.Integer("subject", spec.subject());
   text.Integer("baseline", spec.baseline());
   text.String("numeric_class", spec.numeric_class());

@@ -16,66 +16,13 @@
 #include "distill/v1/task.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "server/planner/planner.h"
+#include "server/report/report_choices.h"
 #include "server/report/report_markdown.h"
+#include "server/report/report_sections.h"
+#include "server/report/report_tasks.h"
 
 namespace distill::server {
 namespace {
-
-constexpr uint64_t kMostMetricsBytes = 16 << 20;
-constexpr int kMostTasks = 100000;
-
-struct ReportTask {
-  storage::TaskRecord record;
-  v1::TaskSpec spec;
-  std::vector<storage::AttemptRecord> attempts;
-};
-
-struct ReportInputs {
-  storage::JobRecord job;
-  storage::JobCounts counts;
-  v1::JobSpec spec;
-  std::vector<ReportTask> tasks;  // In plan order.
-};
-
-absl::StatusOr<ReportInputs> Load(const storage::StateStore& store, const JobId& job) {
-  ReportInputs inputs;
-  DISTILL_ASSIGN_OR_RETURN(inputs.job, store.GetJob(job));
-  DISTILL_ASSIGN_OR_RETURN(inputs.counts, store.CountTasks(job));
-  if (!inputs.spec.ParseFromString(inputs.job.spec)) {
-    return absl::DataLossError(
-        absl::StrCat("cannot report on job: stored spec does not parse; job=", job.str()));
-  }
-  DISTILL_ASSIGN_OR_RETURN(std::vector<storage::TaskRecord> records,
-                           store.ListTasks(job, /*after_index=*/-1, kMostTasks));
-  std::map<TaskId, size_t> places;
-  for (storage::TaskRecord& record : records) {
-    ReportTask task;
-    if (!task.spec.ParseFromString(record.definition.spec)) {
-      return absl::DataLossError(
-          absl::StrCat("cannot report on job: stored task does not parse; task=", record.id.str()));
-    }
-    places[record.id] = inputs.tasks.size();
-    task.record = std::move(record);
-    inputs.tasks.push_back(std::move(task));
-  }
-  DISTILL_ASSIGN_OR_RETURN(std::vector<storage::AttemptRecord> attempts,
-                           store.ListJobAttempts(job));
-  for (storage::AttemptRecord& attempt : attempts) {
-    const auto place = places.find(attempt.task);
-    if (place != places.end()) {
-      inputs.tasks[place->second].attempts.push_back(std::move(attempt));
-    }
-  }
-  return inputs;
-}
-
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name) {
-  for (const storage::NamedBlob& blob : blobs) {
-    if (blob.name == name) return &blob;
-  }
-  return nullptr;
-}
 
 // Digest of what the evaluating task measured: its last input.
 std::string EvaluatedDigest(const ReportInputs& inputs, const ReportTask& task) {
@@ -96,7 +43,7 @@ std::string ModelLabel(const std::string& task_name) {
   constexpr absl::string_view kPrefix = "evaluate-";
   absl::string_view rest = task_name;
   if (absl::StartsWith(rest, kPrefix)) rest.remove_prefix(kPrefix.size());
-  return absl::StrReplaceAll(rest, {{"-b", " B"}, {"-", " "}});
+  return absl::StrReplaceAll(rest, {{"baseline-b", "baseline B"}, {"-", " "}});
 }
 
 // Meta, teacher, hybrids, student, baselines: the order in which people read.
@@ -114,19 +61,6 @@ int ModelRank(const v1::TaskSpec& spec, const std::string& name) {
     default:
       return name == "evaluate-student-distilled" ? 4 : 5;
   }
-}
-
-absl::Status ReadMetrics(const storage::BlobStore& blobs, const Digest& digest,
-                         v1::EvaluationResult& result) {
-  DISTILL_ASSIGN_OR_RETURN(const std::string json,
-                           storage::ReadBlob(blobs, digest, kMostMetricsBytes));
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;
-  const auto parsed = google::protobuf::util::JsonStringToMessage(json, &result, options);
-  if (!parsed.ok()) {
-    return absl::DataLossError(absl::StrCat("metrics do not parse: ", parsed.ToString()));
-  }
-  return absl::OkStatus();
 }
 
 void AddModels(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report) {
@@ -148,7 +82,7 @@ void AddModels(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::
     const storage::NamedBlob* metrics = FindBlob(task->record.status.results, "metrics");
     if (metrics == nullptr) continue;
     model.set_metrics_digest(metrics->digest.str());
-    const absl::Status read = ReadMetrics(blobs, metrics->digest, *model.mutable_result());
+    const absl::Status read = ReadJsonResult(blobs, metrics->digest, *model.mutable_result());
     if (!read.ok()) {
       model.clear_result();
       report.add_warnings(absl::StrCat("metrics of ", model.label(),
@@ -174,6 +108,14 @@ void AddToPhase(const ReportTask& task, PhaseSums& sums) {
   v1::Report::Phase& phase = sums.phase;
   phase.set_tasks(phase.tasks() + 1);
   if (!task.record.status.reused_from.empty()) phase.set_tasks_reused(phase.tasks_reused() + 1);
+  phase.set_predicted_memory_bytes(
+      std::max(phase.predicted_memory_bytes(), task.record.definition.memory_bytes));
+  for (const storage::AttemptRecord& attempt : task.reused_attempts) {
+    v1::AttemptStats stats;
+    if (!stats.ParseFromString(attempt.stats)) continue;
+    phase.set_saved_wall_seconds(phase.saved_wall_seconds() + stats.wall_seconds());
+    phase.set_saved_cpu_seconds(phase.saved_cpu_seconds() + stats.cpu_seconds());
+  }
   for (const storage::AttemptRecord& attempt : task.attempts) {
     phase.set_attempts(phase.attempts() + 1);
     if (IsLost(attempt)) phase.set_attempts_lost(phase.attempts_lost() + 1);
@@ -211,46 +153,6 @@ void AddPhases(const ReportInputs& inputs, v1::Report& report) {
   }
 }
 
-std::string LowerName(const std::string& enum_name, absl::string_view prefix) {
-  absl::string_view name = enum_name;
-  if (absl::StartsWith(name, prefix)) name.remove_prefix(prefix.size());
-  std::string lower = absl::AsciiStrToLower(name);
-  return absl::StrReplaceAll(lower, {{"_", " "}});
-}
-
-void AddChoices(const v1::JobSpec& spec, v1::Report& report) {
-  const v1::DistillationSpec& distillation = spec.distillation();
-  const auto add = [&](absl::string_view name, const absl::AlphaNum& value) {
-    report.add_choices(absl::StrCat(name, ": ", value));
-  };
-  add("seed", spec.seed());
-  add("numeric class", spec.execution().numeric_class());
-  add("modules", spec.modules());
-  add("training images", spec.dataset().train_images() > 0 ? spec.dataset().train_images()
-                                                           : spec.dataset().train_size());
-  add("kd kind", LowerName(v1::KdKind_Name(distillation.kind()), "KD_KIND_"));
-  add("kd divisor", LowerName(v1::KdDivisor_Name(distillation.divisor()), "KD_DIVISOR_"));
-  add("kd alpha", distillation.alpha());
-  add("kd tau", distillation.tau());
-  add("sampler of distillation",
-      LowerName(v1::SamplerKind_Name(spec.distill_modules().sampler()), "SAMPLER_KIND_"));
-  add("schedule unit of distillation",
-      LowerName(v1::ScheduleUnit_Name(spec.distill_modules().schedule_unit()), "SCHEDULE_UNIT_"));
-  if (spec.student().has_vmoe()) {
-    const v1::VmoeSpec& vmoe = spec.student().vmoe();
-    add("student", absl::StrCat("V-MoE, ", vmoe.experts(), " experts, top ", vmoe.top_k()));
-    add("expert init", LowerName(v1::ExpertInit_Name(vmoe.expert_init()), "EXPERT_INIT_"));
-    add("stitches in the assembled student", vmoe.keep_stitches() ? "kept" : "dropped");
-  } else {
-    add("student", "ViT");
-  }
-  add("corruptions", absl::StrJoin(spec.evaluation().corruptions(), " "));
-  add("test images per corruption and severity",
-      spec.evaluation().corruption_images() == 0
-          ? std::string("all")
-          : absl::StrCat(spec.evaluation().corruption_images()));
-}
-
 void AddWarnings(const ReportInputs& inputs, v1::Report& report) {
   const auto warn = [&](const std::string& text) { report.add_warnings(text); };
   if (!storage::IsTerminal(inputs.job.status.state)) {
@@ -282,7 +184,8 @@ void AddWarnings(const ReportInputs& inputs, v1::Report& report) {
   }
   if (inputs.counts.reused > 0) {
     warn(absl::StrCat(inputs.counts.reused,
-                      " tasks took the results of equal tasks; their cost is not in the table"));
+                      " tasks took the results of equal tasks; what these had cost is what reuse "
+                      "saved, not what this job took"));
   }
 }
 
@@ -290,7 +193,7 @@ void AddWarnings(const ReportInputs& inputs, v1::Report& report) {
 
 absl::StatusOr<v1::Report> BuildReport(const storage::StateStore& store,
                                        const storage::BlobStore& blobs, const JobId& job) {
-  DISTILL_ASSIGN_OR_RETURN(const ReportInputs inputs, Load(store, job));
+  DISTILL_ASSIGN_OR_RETURN(const ReportInputs inputs, LoadReportInputs(store, job));
   v1::Report report;
   v1::Job& shown = *report.mutable_job();
   shown.set_name(absl::StrCat("projects/", inputs.job.project.str(), "/jobs/", job.str()));
@@ -316,6 +219,9 @@ absl::StatusOr<v1::Report> BuildReport(const storage::StateStore& store,
     set_time(inputs.job.status.finish_time, *shown.mutable_finish_time());
   }
   AddModels(inputs, blobs, report);
+  AddPrior(inputs, blobs, report);
+  AddVerdicts(inputs, blobs, report);
+  AddFewShot(inputs, blobs, report);
   AddPhases(inputs, report);
   AddChoices(inputs.spec, report);
   AddWarnings(inputs, report);

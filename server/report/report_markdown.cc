@@ -11,45 +11,11 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "server/report/markdown_sections.h"
+#include "server/report/markdown_table.h"
 
 namespace distill::server {
 namespace {
-
-std::string Percent(double share) { return absl::StrFormat("%.2f %%", 100.0 * share); }
-
-std::string Points(double difference) { return absl::StrFormat("%+.2f", 100.0 * difference); }
-
-// 1234567 -> "1,234,567".
-std::string Grouped(int64_t value) {
-  std::string digits = absl::StrCat(value);
-  const size_t first = value < 0 ? 1 : 0;
-  for (size_t place = digits.size(); place > first + 3;) {
-    place -= 3;
-    digits.insert(place, ",");
-  }
-  return digits;
-}
-
-std::string Row(const std::vector<std::string>& cells) {
-  return absl::StrCat("| ", absl::StrJoin(cells, " | "), " |\n");
-}
-
-// Columns after the first are right-aligned.
-std::string Header(const std::vector<std::string>& cells) {
-  std::string rule = "|---|";
-  for (size_t i = 1; i < cells.size(); ++i) absl::StrAppend(&rule, "---:|");
-  return absl::StrCat(Row(cells), rule, "\n");
-}
-
-// Text of people in a table or a heading: no cell or line may end early.
-std::string Escaped(absl::string_view text) {
-  std::string escaped;
-  for (const char c : text) {
-    if (c == '|' || c == '<' || c == '`' || c == '*' || c == '_') escaped.push_back('\\');
-    escaped.push_back(c == '\n' ? ' ' : c);
-  }
-  return escaped;
-}
 
 // Corruption names in the order of the results, and the mean accuracy of each over severities.
 std::vector<std::string> CorruptionNames(const v1::Report& report) {
@@ -166,12 +132,9 @@ std::string PhaseTable(const v1::Report& report) {
 
 std::string ProvenanceTable(const v1::Report& report) {
   std::string table = Header({"model", "task", "metrics", "evaluated weights"});
-  const auto code = [](const std::string& digest) {
-    return digest.empty() ? std::string("-") : absl::StrCat("`", digest, "`");
-  };
   for (const v1::Report::Model& model : report.models()) {
-    absl::StrAppend(&table, Row({model.label(), model.task(), code(model.metrics_digest()),
-                                 code(model.model_digest())}));
+    absl::StrAppend(&table, Row({model.label(), model.task(), Code(model.metrics_digest()),
+                                 Code(model.model_digest())}));
   }
   return table;
 }
@@ -203,10 +166,17 @@ std::string RenderMarkdown(const v1::Report& report) {
                   "Data set `", job.spec().dataset().path(), "` (`", job.spec().dataset().digest(),
                   "`).\n");
   absl::StrAppend(&page, "\n## Models\n\nTop-1 accuracy; each corruption is the mean over its ",
-                  "severities.\n\n", ModelTable(report), ComparisonTable(report));
-  absl::StrAppend(&page, "\n## Phases\n\n", PhaseTable(report));
+                  "severities.\n\n", ModelTable(report), ComparisonTable(report),
+                  OutOfDistributionSection(report), FewShotSection(report), PriorSection(report),
+                  ExpertSection(report), QualityGateSection(report));
+  absl::StrAppend(&page, "\n## Phases\n\n", PhaseTable(report), ReuseSection(report),
+                  MemorySection(report));
   absl::StrAppend(&page, "\n## Where the numbers come from\n\n", ProvenanceTable(report));
   absl::StrAppend(&page, "\n## Choices that affect results\n\n", List(report.choices()));
+  if (!report.reference_choices().empty()) {
+    absl::StrAppend(&page, "\n## Beside the reference implementation\n\n",
+                    List(report.reference_choices()));
+  }
   if (!report.warnings().empty()) {
     absl::StrAppend(&page, "\n## Warnings\n\n", List(report.warnings()));
   }

@@ -44,6 +44,20 @@ absl::Status CheckRoomForJobs(const RpcLimits& limits) {
       limits.data_dir, " free_bytes=", free_bytes, " min_free_bytes=", limits.min_free_disk_bytes));
 }
 
+absl::StatusOr<JobDatasets> Inspect(const v1::JobSpec& resolved, DatasetCatalog& datasets) {
+  JobDatasets infos;
+  DISTILL_ASSIGN_OR_RETURN(infos.main, datasets.Inspect(resolved.dataset()));
+  for (const v1::OutOfDistributionSet& set : resolved.evaluation().out_of_distribution()) {
+    DISTILL_ASSIGN_OR_RETURN(DatasetInfo info, datasets.Inspect(set.dataset()));
+    infos.out_of_distribution.push_back(std::move(info));
+  }
+  for (const v1::FewShotSpec& few_shot : resolved.few_shot()) {
+    DISTILL_ASSIGN_OR_RETURN(DatasetInfo info, datasets.Inspect(few_shot.dataset()));
+    infos.few_shot.push_back(std::move(info));
+  }
+  return infos;
+}
+
 // What was asked, to tell a repeat from another request.
 Digest BodyDigest(const v1::CreateJobRequest& request) {
   return Digest::OfBytes(request.spec().SerializeAsString());
@@ -83,10 +97,9 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
 absl::StatusOr<v1::JobSpec> JobService::Complete(const v1::JobSpec& resolved) const {
   DISTILL_RETURN_IF_ERROR(ValidateJobSpec(resolved));
   DISTILL_RETURN_IF_ERROR(CheckRoomForJobs(dependencies_.limits));
-  DISTILL_ASSIGN_OR_RETURN(const DatasetInfo info,
-                           dependencies_.datasets->Inspect(resolved.dataset()));
-  v1::JobSpec complete = ResolveDataset(resolved, info);
-  DISTILL_RETURN_IF_ERROR(ValidateDataset(complete, info));
+  DISTILL_ASSIGN_OR_RETURN(const JobDatasets infos, Inspect(resolved, *dependencies_.datasets));
+  v1::JobSpec complete = ResolveDatasets(resolved, infos);
+  DISTILL_RETURN_IF_ERROR(ValidateDatasets(complete, infos));
   DISTILL_RETURN_IF_ERROR(CheckGivenArtifacts(complete, *dependencies_.blobs));
   return complete;
 }

@@ -28,9 +28,19 @@ inline DatasetInfo FashionInfo() {
   return info;
 }
 
+// All data sets of `spec` are that one.
+inline JobDatasets FashionInfos(const v1::JobSpec& spec) {
+  JobDatasets infos;
+  infos.main = FashionInfo();
+  infos.out_of_distribution.assign(
+      static_cast<size_t>(spec.evaluation().out_of_distribution_size()), FashionInfo());
+  infos.few_shot.assign(static_cast<size_t>(spec.few_shot_size()), FashionInfo());
+  return infos;
+}
+
 // `spec` as the planner wants it.
 inline v1::JobSpec CompleteSpec(const v1::JobSpec& spec) {
-  v1::JobSpec complete = ResolveDataset(ResolveDefaults(spec), FashionInfo());
+  v1::JobSpec complete = ResolveDatasets(ResolveDefaults(spec), FashionInfos(spec));
   if (!complete.execution().has_numeric_class()) {
     complete.mutable_execution()->set_numeric_class("cpu-x86-avx2");
   }

@@ -5,9 +5,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/planner/planner.h"
-#include "tests/support/job_specs.h"
-#include "tests/support/status_matchers.h"
 
 namespace distill::server {
 namespace {
@@ -82,16 +79,65 @@ TEST(ShapesTest, DenseCounterpartMatchesTheReference) {
   EXPECT_EQ(CountParameters(no_mixture, kImageNet16, 1024).total, 86'567'656);
 }
 
-TEST(ShapesTest, MemoryGrowsWithTheBatchAndStaysSmallForTheDefaultJob) {
-  const absl::StatusOr<JobPlan> plan = Plan(CompleteSpec(MinimalSpec()), "");
-  ASSERT_THAT(plan, IsOk());
-  for (const PlannedTask& task : plan->tasks) {
-    EXPECT_GT(task.predicted_memory_bytes, 200 << 20) << task.name;
-    EXPECT_LT(task.predicted_memory_bytes, int64_t{1500} << 20) << task.name;
-  }
-  v1::TaskSpec larger = plan->tasks[0].spec;
-  larger.mutable_recipe()->set_batch_size(4096);
-  EXPECT_GT(PredictMemoryBytes(larger), plan->tasks[0].predicted_memory_bytes);
+// The paper's two configurations: Tiny-ImageNet and ImageNet.
+v1::NacSpec Nac(int width, int inputs, int mediators, int heads, double capacity) {
+  v1::NacSpec nac;
+  nac.set_state_dim(width);
+  nac.set_code_dim(width);
+  nac.set_signature_dim(64);
+  nac.set_input_latents(inputs);
+  nac.set_mediator_latents(mediators);
+  nac.set_output_latents(64);
+  nac.set_heads(heads);
+  nac.set_head_dim(64);
+  nac.set_ffn_capacity_factor(capacity);
+  nac.add_tokenizer_depths(3);
+  nac.add_tokenizer_depths(3);
+  nac.set_tokenizer_stem(4);
+  nac.set_grid_channels(64);
+  nac.set_codes(v1::NAC_CODES_CONSTANT);
+  return nac;
+}
+
+v1::NacSpec TinyNac() { return Nac(384, 64, 256, 6, 2.0); }
+v1::NacSpec ImageNetNac() { return Nac(512, 192, 768, 8, 1.0); }
+
+TEST(ShapesTest, WholeNacsMatchTheReference) {
+  EXPECT_EQ(CountParameters(TinyNac(), 10, {64, 8, 3, 200}, 1280).total, 26'703'342);
+  EXPECT_EQ(CountParameters(ImageNetNac(), 10, kImageNet14, 1280).total, 37'589'294);
+}
+
+// Both read images of 224 pixels while they are distilled.
+TEST(ShapesTest, NacModulesMatchTheReference) {
+  const ParameterCounts tiny = CountParameters(TinyNac(), 10, kImageNet14, 1280);
+  ASSERT_EQ(tiny.modules.size(), 10u);
+  EXPECT_EQ(tiny.modules.front(), 4'093'286);
+  for (size_t i = 1; i < 9; ++i) EXPECT_EQ(tiny.modules[i], 3'496'070);
+  EXPECT_EQ(tiny.modules.back(), 3'389'423);
+  const ParameterCounts large = CountParameters(ImageNetNac(), 10, kImageNet14, 1280);
+  EXPECT_EQ(large.modules.front(), 5'898'246);
+  EXPECT_EQ(large.modules[1], 4'725'510);
+  EXPECT_EQ(large.modules.back(), 4'583'407);
+}
+
+TEST(ShapesTest, LearnedCodesBelongToTheirModules) {
+  v1::NacSpec nac = TinyNac();
+  nac.set_codes(v1::NAC_CODES_LEARNED);
+  EXPECT_EQ(CountParameters(nac, 10, kImageNet14, 1280).modules[1], 3'496'070 + 384);
+}
+
+TEST(ShapesTest, SharedLayersCountOnce) {
+  v1::NacSpec nac = TinyNac();
+  nac.set_share_layers(true);
+  EXPECT_EQ(CountParameters(nac, 10, {64, 8, 3, 200}, 1280).total, 26'703'342 - 7 * 2'511'367);
+}
+
+TEST(ShapesTest, NoisyGatesHaveTwoMatrices) {
+  v1::VmoeSpec vmoe = VmoeBase({3, 3, 3, 3});
+  vmoe.mutable_router()->set_kind(v1::ROUTER_KIND_NOISY_TOP_K);
+  EXPECT_EQ(CountParameters(vmoe, kImageNet16, 1024).total, 483'325'768 + 12 * (768 * 8 - 8));
+  vmoe.mutable_router()->set_kind(v1::ROUTER_KIND_VMOE);
+  EXPECT_EQ(CountParameters(vmoe, kImageNet16, 1024).total, 483'325'768 - 12 * 8);
 }
 
 }  // namespace

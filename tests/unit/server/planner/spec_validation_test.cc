@@ -26,7 +26,8 @@ absl::Status Check(const v1::JobSpec& spec) {
   const v1::JobSpec resolved = ResolveDefaults(spec);
   const absl::Status status = ValidateJobSpec(resolved);
   if (!status.ok()) return status;
-  return ValidateDataset(ResolveDataset(resolved, FashionInfo()), FashionInfo());
+  const JobDatasets infos = FashionInfos(resolved);
+  return ValidateDatasets(ResolveDatasets(resolved, infos), infos);
 }
 
 TEST(DefaultsTest, MinimalSpecIsValidAndFullyResolved) {
@@ -45,7 +46,7 @@ TEST(DefaultsTest, MinimalSpecIsValidAndFullyResolved) {
 
 TEST(DefaultsTest, ResolvingTwiceChangesNothing) {
   const v1::JobSpec once = CompleteSpec(MinimalSpec());
-  EXPECT_EQ(ResolveDataset(ResolveDefaults(once), FashionInfo()).SerializeAsString(),
+  EXPECT_EQ(ResolveDatasets(ResolveDefaults(once), FashionInfos(once)).SerializeAsString(),
             once.SerializeAsString());
 }
 
@@ -53,6 +54,85 @@ TEST(DefaultsTest, TeacherTakesTheWidthOfTheMetaModel) {
   v1::JobSpec spec = MinimalSpec();
   spec.mutable_meta()->set_embed_dim(96);
   EXPECT_EQ(ResolveDefaults(spec).teacher().embed_dim(), 96);
+}
+
+TEST(DefaultsTest, PublishedShapesFillInWhatIsLeftOpen) {
+  v1::JobSpec spec = MinimalSpec();
+  spec.mutable_teacher()->set_preset("vit_huge_patch14_224");
+  spec.mutable_teacher()->set_heads(20);
+  const v1::VitSpec& teacher = ResolveDefaults(spec).teacher();
+  EXPECT_EQ(teacher.embed_dim(), 1280);
+  EXPECT_EQ(teacher.heads(), 20);
+  EXPECT_FALSE(teacher.qkv_bias());
+  EXPECT_EQ(teacher.layer_norm_epsilon(), 1e-5);
+  EXPECT_FALSE(teacher.has_preset());
+}
+
+TEST(DefaultsTest, PlacementsBecomeBlocks) {
+  const auto blocks = [](const char* placement) {
+    v1::JobSpec spec = MinimalSpec();
+    spec.mutable_student()->mutable_vmoe()->mutable_backbone()->set_depth(8);
+    spec.mutable_student()->mutable_vmoe()->set_moe_placement(placement);
+    const auto vmoe = ResolveDefaults(spec).student().vmoe();
+    return std::vector<int>(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end());
+  };
+  EXPECT_THAT(blocks("all"), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+  EXPECT_THAT(blocks("every_2"), ElementsAre(1, 3, 5, 7));
+  EXPECT_THAT(blocks("last_2"), ElementsAre(5, 7));
+}
+
+TEST(DefaultsTest, RoutersTakeThePapersSettings) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::RouterSpec& router = *spec.mutable_student()->mutable_vmoe()->mutable_router();
+  EXPECT_EQ(ResolveDefaults(spec).student().vmoe().router().kind(), v1::ROUTER_KIND_TOP_K);
+  router.set_kind(v1::ROUTER_KIND_GSHARD);
+  EXPECT_EQ(ResolveDefaults(spec).student().vmoe().router().evaluation_capacity_factor(), 2.4);
+  router.set_kind(v1::ROUTER_KIND_VMOE);
+  EXPECT_EQ(ResolveDefaults(spec).student().vmoe().router().group_images(), 8);
+  router.set_kind(v1::ROUTER_KIND_SWITCH);
+  EXPECT_EQ(ResolveDefaults(spec).student().vmoe().top_k(), 1);
+}
+
+TEST(DefaultsTest, RegulariserFollowsThePrior) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::GraphPriorSpec& prior = *spec.mutable_student()->mutable_nac()->mutable_prior();
+  EXPECT_EQ(ResolveDefaults(spec).student().nac().regulariser().kind(),
+            v1::SIGNATURE_REGULARISER_KIND_HINGE_REPULSION);
+  prior.set_kind(v1::GRAPH_PRIOR_KIND_PLANTED_PARTITION);
+  EXPECT_EQ(ResolveDefaults(spec).student().nac().regulariser().weight(), 1.0);
+  prior.set_kind(v1::GRAPH_PRIOR_KIND_COMPLETE);
+  EXPECT_EQ(ResolveDefaults(spec).student().nac().regulariser().kind(),
+            v1::SIGNATURE_REGULARISER_KIND_NONE);
+}
+
+TEST(DefaultsTest, ColourImagesOfVaryingSizeAreNormalisedAsImageNet) {
+  DatasetInfo info = FashionInfo();
+  info.image_size = 0;
+  info.channels = 3;
+  const v1::DatasetSpec dataset =
+      ResolveDatasets(ResolveDefaults(MinimalSpec()), {info, {}, {}}).dataset();
+  EXPECT_EQ(dataset.input_size(), 224);
+  EXPECT_THAT(dataset.mean(), ElementsAre(0.485, 0.456, 0.406));
+}
+
+TEST(DefaultsTest, ClassesOfAnotherSetAreFoundByName) {
+  v1::JobSpec spec = MinimalSpec();
+  auto& set = *spec.mutable_evaluation()->add_out_of_distribution();
+  set.set_name("r");
+  JobDatasets infos;
+  infos.main = FashionInfo();
+  infos.main.classes = 3;
+  infos.main.class_names = {"cat", "dog", "owl"};
+  infos.out_of_distribution = {FashionInfo()};
+  infos.out_of_distribution[0].class_names = {"owl", "cat"};
+  const auto classes = [&] {
+    const v1::JobSpec complete = ResolveDatasets(ResolveDefaults(spec), infos);
+    const auto& found = complete.evaluation().out_of_distribution(0).classes();
+    return std::vector<int>(found.begin(), found.end());
+  };
+  EXPECT_THAT(classes(), ElementsAre(2, 0));
+  infos.out_of_distribution[0].class_names = {"owl", "elk"};
+  EXPECT_THAT(classes(), ElementsAre());
 }
 
 TEST(DefaultsTest, DepthFollowsFromStageDepths) {
@@ -206,6 +286,133 @@ std::vector<BadSpec> BadNames() {
   };
 }
 
+v1::NacSpec& NacOf(v1::JobSpec& spec) {
+  v1::NacSpec& nac = *spec.mutable_student()->mutable_nac();
+  if (!nac.has_tokenizer_stem()) nac.set_tokenizer_stem(2);
+  return nac;
+}
+
+v1::RouterSpec& RouterOf(v1::JobSpec& spec) {
+  return *spec.mutable_student()->mutable_vmoe()->mutable_router();
+}
+
+std::vector<BadSpec> BadStudents() {
+  return {
+      {"teacher.preset: got \"resnet50\", want one of deit_tiny_patch16_224",
+       [](v1::JobSpec& s) { s.mutable_teacher()->set_preset("resnet50"); }},
+      {"student.vmoe.moe_placement: got \"last_3\", want \"all\"",
+       [](v1::JobSpec& s) { s.mutable_student()->mutable_vmoe()->set_moe_placement("last_3"); }},
+      {"student.vmoe.moe_placement: got \"all\", want nothing beside moe_blocks",
+       [](v1::JobSpec& s) {
+         s.mutable_student()->mutable_vmoe()->set_moe_placement("all");
+         s.mutable_student()->mutable_vmoe()->add_moe_blocks(1);
+       }},
+      {"student.vmoe.router.capacity_factor: got 1.2, want nothing; ROUTER_KIND_TOP_K does not",
+       [](v1::JobSpec& s) { RouterOf(s).set_capacity_factor(1.2); }},
+      {"student.vmoe.top_k: got 3, want 2; ROUTER_KIND_GSHARD is defined so",
+       [](v1::JobSpec& s) {
+         RouterOf(s).set_kind(v1::ROUTER_KIND_GSHARD);
+         s.mutable_student()->mutable_vmoe()->set_top_k(3);
+       }},
+      {"student.vmoe.router.noise: got -1, want 0 to 1000",
+       [](v1::JobSpec& s) {
+         RouterOf(s).set_kind(v1::ROUTER_KIND_VMOE);
+         RouterOf(s).set_noise(-1);
+       }},
+      {"modules: got 2, want at least 3; a NAC student has a read-in",
+       [](v1::JobSpec& s) {
+         NacOf(s);
+         s.set_modules(2);
+       }},
+      {"student.nac.prior.attachments: got 64, want 1 to 63; student.nac.mediator_latents is 64",
+       [](v1::JobSpec& s) { NacOf(s).mutable_prior()->set_attachments(64); }},
+      {"student.nac.prior.communities: got 7, want a divisor of the mediators, 64",
+       [](v1::JobSpec& s) {
+         NacOf(s).mutable_prior()->set_kind(v1::GRAPH_PRIOR_KIND_RING_OF_CLIQUES);
+         NacOf(s).mutable_prior()->set_communities(7);
+       }},
+      {"student.nac.prior.neighbours: got 5, want an even number",
+       [](v1::JobSpec& s) {
+         NacOf(s).mutable_prior()->set_kind(v1::GRAPH_PRIOR_KIND_WATTS_STROGATZ);
+         NacOf(s).mutable_prior()->set_neighbours(5);
+       }},
+      {"student.nac.prior.p: got nan, want 0 to 1",
+       [](v1::JobSpec& s) { NacOf(s).mutable_prior()->set_p(kNaN); }},
+      {"student.nac.regulariser.kind: got graphon with the prior complete",
+       [](v1::JobSpec& s) {
+         NacOf(s).mutable_prior()->set_kind(v1::GRAPH_PRIOR_KIND_COMPLETE);
+         NacOf(s).mutable_regulariser()->set_kind(v1::SIGNATURE_REGULARISER_KIND_GRAPHON);
+       }},
+      {"student.nac.truncation: got 2.5, want 0 to 2",
+       [](v1::JobSpec& s) { NacOf(s).set_truncation(2.5); }},
+      {"student.nac.state_dim: got 66, want a multiple of 4",
+       [](v1::JobSpec& s) { NacOf(s).set_state_dim(66); }},
+      {"student.nac.tokenizer_stem: got 4, want one with which the tokenizer's reduction",
+       [](v1::JobSpec& s) { NacOf(s).set_tokenizer_stem(4); }},
+      {"student.nac.share_layers: got true, want false, or 3 modules",
+       [](v1::JobSpec& s) { NacOf(s).set_share_layers(true); }},
+  };
+}
+
+v1::FewShotSpec& AddEpisode(v1::JobSpec& spec, const std::string& name) {
+  v1::FewShotSpec& episode = *spec.add_few_shot();
+  episode.set_name(name);
+  episode.mutable_dataset()->set_path("/data/fashion");
+  return episode;
+}
+
+std::vector<BadSpec> BadParts() {
+  return {
+      {"distill_modules.ema_decay: got 1, want at least 0, below 1",
+       [](v1::JobSpec& s) { s.mutable_distill_modules()->set_ema_decay(1); }},
+      {"distill_modules.precision: got 9, want one of PRECISION_FLOAT32",
+       [](v1::JobSpec& s) {
+         s.mutable_distill_modules()->set_precision(static_cast<v1::Precision>(9));
+       }},
+      {"distill_modules.crop_padding: got 2, want 0 beside random_resized_crop",
+       [](v1::JobSpec& s) {
+         s.mutable_distill_modules()->set_crop_padding(2);
+         s.mutable_distill_modules()->set_random_resized_crop(0.08);
+       }},
+      {"finetune_student.repeated_augmentation: got 0, want 1 to 16",
+       [](v1::JobSpec& s) { s.mutable_finetune_student()->set_repeated_augmentation(0); }},
+      {"few_shot[0].name: got \"A b\"", [](v1::JobSpec& s) { AddEpisode(s, "A b"); }},
+      {"few_shot[1].name: got \"cub\" again",
+       [](v1::JobSpec& s) {
+         AddEpisode(s, "cub");
+         AddEpisode(s, "cub");
+       }},
+      {"few_shot[0].ways: got 11, want at most the data set's classes, 10",
+       [](v1::JobSpec& s) { AddEpisode(s, "cub").set_ways(11); }},
+      {"few_shot[0].recipe.learning_rate: got -1",
+       [](v1::JobSpec& s) { AddEpisode(s, "cub").mutable_recipe()->set_learning_rate(-1); }},
+      {"few_shot[0].dataset.path: got nothing",
+       [](v1::JobSpec& s) { AddEpisode(s, "cub").clear_dataset(); }},
+      {"few_shot[0].dataset.input_size: got 32, want 28, as in dataset",
+       [](v1::JobSpec& s) { AddEpisode(s, "cub").mutable_dataset()->set_input_size(32); }},
+      {"evaluation.out_of_distribution[0].classes[1]: got 10, want below dataset.classes, 10",
+       [](v1::JobSpec& s) {
+         auto& set = *s.mutable_evaluation()->add_out_of_distribution();
+         set.set_name("r");
+         set.mutable_dataset()->set_path("/data/r");
+         for (int label = 9; label < 19; ++label) set.add_classes(label);
+       }},
+      {"quality_gate.candidates: got 17, want 1 to 16",
+       [](v1::JobSpec& s) { s.mutable_quality_gate()->set_candidates(17); }},
+      {"quality_gate.largest_accuracy_gap: got nan",
+       [](v1::JobSpec& s) { s.mutable_quality_gate()->set_largest_accuracy_gap(kNaN); }},
+      {"given.student_modules: got 1 modules, want 4 (modules)",
+       [](v1::JobSpec& s) {
+         s.mutable_given()->add_student_modules("sha256:" + std::string(64, 'c'));
+       }},
+      {"given.student: got \"x\"", [](v1::JobSpec& s) { s.mutable_given()->set_student("x"); }},
+      {"dataset.deviation: got 0 numbers, want 1, as many as mean",
+       [](v1::JobSpec& s) { s.mutable_dataset()->add_mean(0.5); }},
+      {"dataset.format: got 77, want one of DATASET_FORMAT_IDX",
+       [](v1::JobSpec& s) { s.mutable_dataset()->set_format(static_cast<v1::DatasetFormat>(77)); }},
+  };
+}
+
 void ExpectRefused(const std::vector<BadSpec>& table) {
   for (const BadSpec& bad : table) {
     v1::JobSpec spec = MinimalSpec();
@@ -219,6 +426,8 @@ void ExpectRefused(const std::vector<BadSpec>& table) {
 
 TEST(SpecValidationTest, RefusesImpossibleShapes) { ExpectRefused(BadShapes()); }
 TEST(SpecValidationTest, RefusesNumbersOutOfBounds) { ExpectRefused(BadNumbers()); }
+TEST(SpecValidationTest, RefusesImpossibleStudents) { ExpectRefused(BadStudents()); }
+TEST(SpecValidationTest, RefusesWrongParts) { ExpectRefused(BadParts()); }
 TEST(SpecValidationTest, RefusesUnknownNames) { ExpectRefused(BadNames()); }
 
 TEST(SpecValidationTest, NamesAllWrongFieldsAtOnce) {

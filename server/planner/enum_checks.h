@@ -1,0 +1,17 @@
+// Checks that an enum field holds a value that the protocol knows.
+#pragma once
+
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "google/protobuf/descriptor.h"
+#include "server/planner/field_checks.h"
+
+namespace distill::server {
+
+// Fails for values that `type` does not have, and for its unspecified one (0); the complaint lists
+// what there is.
+void CheckEnum(absl::string_view path, int value, const google::protobuf::EnumDescriptor* type,
+               FieldChecks& checks);
+
+}  // namespace distill::server

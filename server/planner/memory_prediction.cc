@@ -1,0 +1,272 @@
+#include "server/planner/memory_prediction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "server/planner/shapes.h"
+
+namespace distill::server {
+namespace {
+
+constexpr double kBytesPerFloat = 4.0;
+// A trainer with LibTorch loaded, idle.
+constexpr double kProgramBytes = 260.0 * (1 << 20);
+// Gradient and two moments.
+constexpr double kFloatsPerTrained = 3.0;
+// Without a backward pass only about one block's activations are alive at a time.
+constexpr double kAliveInEvaluation = 0.25;
+
+// What a trainer holds while it works on a task.
+struct Footprint {
+  double parameters = 0.0;
+  double trained = 0.0;            // Of them.
+  double activation_floats = 0.0;  // Of one image, kept for the backward pass.
+  // Of one image, not kept: the largest that a layer holds for a moment.
+  double transient_floats = 0.0;
+};
+
+ImageGeometry GeometryOf(const v1::TaskSpec& task) {
+  return {task.dataset().input_size(), task.patch_size(), task.dataset().channels(),
+          task.dataset().classes()};
+}
+
+double ElementAt(const std::vector<int64_t>& values, int index) {
+  const size_t i = static_cast<size_t>(index);
+  return i < values.size() ? static_cast<double>(values[i]) : 0.0;
+}
+
+int DepthAt(const v1::VitSpec& vit, int index) {
+  return index < vit.stage_depths_size() ? vit.stage_depths(index) : 0;
+}
+
+// One transformer block: inputs of both norms, norms, qkv, attention output, attention weights
+// before and after softmax, and the MLP's two hidden activations, times the experts that each token
+// visits.
+double BlockFloats(const v1::VitSpec& vit, int64_t tokens, int experts_per_token) {
+  const double width = vit.embed_dim();
+  const double hidden = width * vit.mlp_ratio();
+  const double n = static_cast<double>(tokens);
+  return n * (8.0 * width + (2.0 * hidden + width) * experts_per_token) + 2.0 * vit.heads() * n * n;
+}
+
+double StackFloats(const v1::VitSpec& vit, int blocks, int64_t tokens, int experts_per_token) {
+  return blocks * BlockFloats(vit, tokens, experts_per_token);
+}
+
+Footprint OfWholeVit(const v1::VitSpec& vit, const ImageGeometry& geometry) {
+  const double total = static_cast<double>(CountParameters(vit, geometry).total);
+  return {total, total, StackFloats(vit, vit.depth(), geometry.tokens(), 1), 0.0};
+}
+
+// Activations of the parts of a NAC. C state width, U receivers, V senders.
+class NacActivations {
+ public:
+  NacActivations(const v1::NacSpec& nac, const ImageGeometry& geometry)
+      : nac_(nac), geometry_(geometry) {}
+
+  double Tokens() const {
+    const double side = geometry_.image_size / Reduction();
+    return side * side;
+  }
+
+  double Tokenizer() const {
+    double floats = 0.0;
+    double side = static_cast<double>(geometry_.image_size) / nac_.tokenizer_stem();
+    for (int s = 0; s < nac_.tokenizer_depths_size(); ++s) {
+      const double width = nac_.state_dim() >> (nac_.tokenizer_depths_size() - s);
+      // Convolution, its channels-last copy, norm, two hidden activations, output, scaled output.
+      floats += side * side * width * (3.0 + 14.0 * nac_.tokenizer_depths(s));
+      side /= 2.0;
+    }
+    return floats + Tokens() * TokenWidth();
+  }
+
+  // Every latent has queries, scores and mixed tokens of its own, per head.
+  double ReadIn(double latents) const {
+    const double per_head = 2.0 * TokenWidth() + 2.0 * Tokens();
+    return Tokens() * TokenWidth() +
+           latents * (nac_.heads() * per_head + 4.0 * Inner() + 3.0 * C()) + FeedForward(latents);
+  }
+
+  double Attention(double receivers, double senders) const {
+    return receivers * (4.0 * C() + 3.0 * Inner()) + senders * (4.0 * C() + 2.0 * Inner()) +
+           2.0 * nac_.heads() * receivers * senders + FeedForward(receivers);
+  }
+
+  // Links drawn for every image.
+  double Links(double receivers, double senders) const { return 3.0 * receivers * senders; }
+
+  double Whole(int modules) const {
+    const double inputs = nac_.input_latents();
+    const double mediators = nac_.mediator_latents();
+    const double outputs = nac_.output_latents();
+    return Tokenizer() + ReadIn(inputs) +
+           (modules - 2) *
+               (Attention(mediators, inputs + mediators) + Links(mediators, inputs + mediators)) +
+           Attention(outputs, inputs + mediators);
+  }
+
+ private:
+  double Reduction() const {
+    return static_cast<double>(nac_.tokenizer_stem() << (nac_.tokenizer_depths_size() - 1));
+  }
+  double C() const { return nac_.state_dim(); }
+  double Inner() const { return static_cast<double>(nac_.heads()) * nac_.head_dim(); }
+  double TokenWidth() const { return C() / 2.0 + nac_.grid_channels(); }
+  double FeedForward(double receivers) const {
+    return receivers * (5.0 * C() + 5.0 * nac_.ffn_capacity_factor() * C());
+  }
+
+  const v1::NacSpec& nac_;
+  const ImageGeometry& geometry_;
+};
+
+const v1::VitSpec& BackboneOf(const v1::StudentSpec& student) {
+  return student.has_vit() ? student.vit() : student.vmoe().backbone();
+}
+
+double StudentFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
+  if (task.student().has_nac()) {
+    return NacActivations(task.student().nac(), geometry).Whole(task.modules());
+  }
+  const v1::VitSpec& backbone = BackboneOf(task.student());
+  const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
+  return StackFloats(backbone, backbone.depth(), geometry.tokens(), top_k);
+}
+
+double ModuleFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
+  const int index = task.module_index();
+  if (task.student().has_nac()) {
+    const NacActivations nac(task.student().nac(), geometry);
+    const double tokens = static_cast<double>(geometry.tokens());
+    if (index == 0) return nac.Tokenizer() + nac.ReadIn(1.0);
+    if (index + 1 == task.modules()) return nac.Attention(1.0, tokens);
+    return nac.Attention(tokens, tokens);
+  }
+  const v1::VitSpec& backbone = BackboneOf(task.student());
+  const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
+  return StackFloats(backbone, DepthAt(backbone, index), geometry.tokens(), top_k);
+}
+
+Footprint OfWholeStudent(const v1::TaskSpec& task, const ImageGeometry& geometry) {
+  const double total = static_cast<double>(
+      CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()).total);
+  return {total, total, StudentFloats(task, geometry), 0.0};
+}
+
+// A module within the meta model. Only what comes after it is kept for the backward pass.
+Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool student,
+                   bool teacher) {
+  Footprint footprint = OfWholeVit(task.meta(), geometry);
+  footprint.trained = 0.0;
+  const int index = task.module_index();
+  footprint.activation_floats = 0.0;
+  for (int stage = index + 1; stage < task.meta().stage_depths_size(); ++stage) {
+    footprint.activation_floats +=
+        StackFloats(task.meta(), DepthAt(task.meta(), stage), geometry.tokens(), 1);
+  }
+  if (teacher) {
+    const double stage = ElementAt(CountParameters(task.teacher(), geometry).modules, index);
+    footprint.parameters += stage;
+    const double floats =
+        StackFloats(task.teacher(), DepthAt(task.teacher(), index), geometry.tokens(), 1);
+    if (student) {
+      footprint.transient_floats = BlockFloats(task.teacher(), geometry.tokens(), 1);
+    } else {
+      footprint.activation_floats += floats;
+      footprint.trained = stage;
+    }
+  }
+  if (student) {
+    footprint.trained = ElementAt(
+        CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()).modules,
+        index);
+    footprint.parameters += footprint.trained;
+    footprint.activation_floats += ModuleFloats(task, geometry);
+  }
+  return footprint;
+}
+
+Footprint OfEvaluation(const v1::TaskSpec& task, const ImageGeometry& geometry) {
+  switch (task.subject()) {
+    case v1::EVALUATION_SUBJECT_META:
+      return OfWholeVit(task.meta(), geometry);
+    case v1::EVALUATION_SUBJECT_TEACHER:
+      return OfWholeVit(task.teacher(), geometry);
+    case v1::EVALUATION_SUBJECT_TEACHER_HYBRID:
+      return OfHybrid(task, geometry, /*student=*/false, /*teacher=*/true);
+    case v1::EVALUATION_SUBJECT_STUDENT_HYBRID:
+      return OfHybrid(task, geometry, /*student=*/true, /*teacher=*/false);
+    default:
+      return OfWholeStudent(task, geometry);
+  }
+}
+
+// Dense matrices over all pairs of mediators, and the fit's own parameters.
+Footprint OfPrior(const v1::TaskSpec& task) {
+  const v1::NacSpec& nac = task.student().nac();
+  const double mediators = nac.mediator_latents();
+  Footprint footprint;
+  footprint.parameters = mediators * nac.signature_dim();
+  footprint.trained = footprint.parameters;
+  footprint.transient_floats = 6.0 * mediators * mediators;
+  return footprint;
+}
+
+Footprint FootprintOf(const v1::TaskSpec& task) {
+  const ImageGeometry geometry = GeometryOf(task);
+  switch (task.kind()) {
+    case v1::TASK_KIND_PRETRAIN_META:
+      return OfWholeVit(task.meta(), geometry);
+    case v1::TASK_KIND_INCUBATE_TEACHER:
+      return OfHybrid(task, geometry, /*student=*/false, /*teacher=*/true);
+    case v1::TASK_KIND_ASSEMBLE_TEACHER:
+    case v1::TASK_KIND_FINETUNE_TEACHER:
+    case v1::TASK_KIND_SPLIT_TEACHER:
+      return OfWholeVit(task.teacher(), geometry);
+    case v1::TASK_KIND_DISTILL_MODULE:
+      return OfHybrid(task, geometry, /*student=*/true, /*teacher=*/true);
+    case v1::TASK_KIND_EVALUATE:
+      return OfEvaluation(task, geometry);
+    case v1::TASK_KIND_FIT_PRIOR:
+      return OfPrior(task);
+    case v1::TASK_KIND_SELECT_MODULE:
+      return {};
+    default:
+      break;
+  }
+  Footprint footprint = OfWholeStudent(task, geometry);
+  if (task.has_teacher()) {  // Distillation from the whole teacher.
+    footprint.parameters += static_cast<double>(CountParameters(task.teacher(), geometry).total);
+    footprint.transient_floats = BlockFloats(task.teacher(), geometry.tokens(), 1);
+  }
+  return footprint;
+}
+
+double ImageBytes(const v1::DatasetSpec& dataset) {
+  return static_cast<double>(dataset.input_size()) * dataset.input_size() * dataset.channels();
+}
+
+}  // namespace
+
+int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
+  const Footprint footprint = FootprintOf(task);
+  const bool trains = task.has_recipe();
+  const bool evaluates = task.kind() == v1::TASK_KIND_EVALUATE;
+  double batch = 1.0;
+  if (trains) batch = task.recipe().batch_size();
+  if (evaluates) batch = task.evaluation().batch_size();
+  const double kept = footprint.activation_floats * (trains ? 1.0 : kAliveInEvaluation);
+  const double floats = footprint.parameters +
+                        (trains ? kFloatsPerTrained * footprint.trained : 0.0) +
+                        batch * (kept + footprint.transient_floats);
+  double images = 0.0;
+  // Formats of one fixed size are held in memory, others are read as they are needed.
+  if ((trains || evaluates) && task.dataset().has_image_size()) {
+    images = ImageBytes(task.dataset()) * task.dataset().train_size();
+  }
+  return static_cast<int64_t>(kProgramBytes + kBytesPerFloat * floats + images);
+}
+
+}  // namespace distill::server

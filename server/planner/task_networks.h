@@ -1,0 +1,27 @@
+// What each kind of task makes use of a student. All else is left out of its spec, and so out of
+// its key: a NAC's modules are distilled once and used under all priors.
+#pragma once
+
+#include "distill/v1/model.pb.h"
+
+namespace distill::server {
+
+// All return `student` itself unless it is a NAC. `student` is resolved.
+
+// Fitting signatures: mediators, prior (without its seed) and what it is measured by.
+v1::StudentSpec StudentForPrior(const v1::StudentSpec& student);
+// Distilling module `index`, and measuring its hybrid: attention and feed-forward
+// widths, the tokenizer for the read-in; no latents, kernel or prior.
+v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int index);
+// Merging modules and signatures: shapes, initial values, and what becomes of the codes.
+v1::StudentSpec StudentForAssembly(const v1::StudentSpec& student);
+// Training end to end: shapes, kernel, noise and regulariser, with the prior if that keeps to it.
+v1::StudentSpec StudentForTraining(const v1::StudentSpec& student);
+// Training from scratch: also initial values.
+v1::StudentSpec StudentForBaseline(const v1::StudentSpec& student);
+// Training the classifier alone: shapes, kernel and noise; a regulariser would be constant.
+v1::StudentSpec StudentForFewShot(const v1::StudentSpec& student);
+// Measuring: shapes, kernel, and what is drawn in evaluation.
+v1::StudentSpec StudentForEvaluation(const v1::StudentSpec& student);
+
+}  // namespace distill::server

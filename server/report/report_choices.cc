@@ -1,0 +1,146 @@
+#include "server/report/report_choices.h"
+
+#include <set>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+
+namespace distill::server {
+namespace {
+
+std::string StudentWords(const v1::StudentSpec& student) {
+  switch (student.architecture_case()) {
+    case v1::StudentSpec::kVmoe:
+      return absl::StrCat("V-MoE, ", student.vmoe().experts(), " experts, top ",
+                          student.vmoe().top_k());
+    case v1::StudentSpec::kNac:
+      return absl::StrCat("NAC, ", student.nac().input_latents(), " input, ",
+                          student.nac().mediator_latents(), " mediator and ",
+                          student.nac().output_latents(), " output latents");
+    default:
+      return "ViT";
+  }
+}
+
+// Adds "name: value" lines of one kind of student.
+template <typename Add>
+void AddStudentChoices(const v1::StudentSpec& student, const Add& add) {
+  if (student.has_vmoe()) {
+    add("router", EnumWords(v1::RouterKind_Name(student.vmoe().router().kind()), "ROUTER_KIND_"));
+    add("stitches in the assembled student", student.vmoe().keep_stitches() ? "kept" : "dropped");
+  }
+  if (!student.has_nac()) return;
+  const v1::NacSpec& nac = student.nac();
+  add("graph prior", EnumWords(v1::GraphPriorKind_Name(nac.prior().kind()), "GRAPH_PRIOR_KIND_"));
+  add("signature regulariser",
+      absl::StrCat(EnumWords(v1::SignatureRegulariserKind_Name(nac.regulariser().kind()),
+                             "SIGNATURE_REGULARISER_KIND_"),
+                   ", weight ", nac.regulariser().weight()));
+  add("codes of modules", EnumWords(v1::NacCodes_Name(nac.codes()), "NAC_CODES_"));
+  add("stitches in the assembled student", nac.keep_stitches() ? "kept" : "dropped");
+}
+
+// What the job does, with what the reference does where that is something else.
+class ReferenceChoices {
+ public:
+  explicit ReferenceChoices(v1::Report& report) : report_(report) {}
+
+  void Add(absl::string_view name, absl::string_view chosen, absl::string_view reference) {
+    report_.add_reference_choices(
+        chosen == reference
+            ? absl::StrCat(name, ": ", chosen, " (as the reference)")
+            : absl::StrCat(name, ": ", chosen, " (the reference: ", reference, ")"));
+  }
+
+ private:
+  v1::Report& report_;
+};
+
+// "step", "epoch" or both: phases may differ.
+std::string ScheduleUnits(const v1::JobSpec& spec) {
+  std::set<std::string> units;
+  for (const v1::TrainingRecipe* recipe :
+       {&spec.pretrain_meta(), &spec.incubate_teacher(), &spec.finetune_teacher(),
+        &spec.distill_modules(), &spec.finetune_student()}) {
+    units.insert(EnumWords(v1::ScheduleUnit_Name(recipe->schedule_unit()), "SCHEDULE_UNIT_"));
+  }
+  return absl::StrJoin(units, " and ");
+}
+
+void AddReferenceChoices(const v1::JobSpec& spec, v1::Report& report) {
+  ReferenceChoices choices(report);
+  choices.Add("kd divisor",
+              EnumWords(v1::KdDivisor_Name(spec.distillation().divisor()), "KD_DIVISOR_"), "numel");
+  choices.Add("learning rate changes every", ScheduleUnits(spec), "epoch");
+  choices.Add("sampler of distillation",
+              EnumWords(v1::SamplerKind_Name(spec.distill_modules().sampler()), "SAMPLER_KIND_"),
+              "reference");
+  const v1::StudentSpec& student = spec.student();
+  if (student.has_vmoe()) {
+    choices.Add("expert init",
+                EnumWords(v1::ExpertInit_Name(student.vmoe().expert_init()), "EXPERT_INIT_"),
+                "reference");
+  }
+  if (!student.has_nac()) return;
+  const v1::NacSpec& nac = student.nac();
+  choices.Add("weight decay of the student",
+              spec.finetune_student().decay_all_parameters() ? "every parameter" : "matrices only",
+              "every parameter");
+  choices.Add("evaluation", nac.stochastic_evaluation() ? "stochastic" : "deterministic",
+              "stochastic");
+  choices.Add("cut links in training",
+              nac.reference_link_sampling() ? "keep a tiny weight" : "are cut",
+              "keep a tiny weight");
+  choices.Add("bandwidths", nac.reference_bandwidth() ? "free" : "kept positive", "free");
+  choices.Add("codes of modules", EnumWords(v1::NacCodes_Name(nac.codes()), "NAC_CODES_"),
+              "constant");
+  if (nac.regulariser().kind() == v1::SIGNATURE_REGULARISER_KIND_GRAPHON) {
+    choices.Add("graphon matching",
+                nac.regulariser().match_rows_only() ? "rows only" : "rows and columns",
+                "rows only");
+  }
+  choices.Add("signatures are fitted to distance", absl::StrCat(nac.prior().fit_threshold()),
+              "0.8");
+}
+
+}  // namespace
+
+std::string EnumWords(absl::string_view name, absl::string_view prefix) {
+  absl::ConsumePrefix(&name, prefix);
+  return absl::StrReplaceAll(absl::AsciiStrToLower(name), {{"_", " "}});
+}
+
+void AddChoices(const v1::JobSpec& spec, v1::Report& report) {
+  const v1::DistillationSpec& distillation = spec.distillation();
+  const auto add = [&](absl::string_view name, const absl::AlphaNum& value) {
+    report.add_choices(absl::StrCat(name, ": ", value));
+  };
+  if (spec.has_preset()) add("preset", spec.preset());
+  add("seed", spec.seed());
+  add("numeric class", spec.execution().numeric_class());
+  add("modules", spec.modules());
+  add("training images", spec.dataset().train_images() > 0 ? spec.dataset().train_images()
+                                                           : spec.dataset().train_size());
+  add("student", StudentWords(spec.student()));
+  AddStudentChoices(spec.student(), add);
+  add("kd kind", EnumWords(v1::KdKind_Name(distillation.kind()), "KD_KIND_"));
+  add("kd alpha", distillation.alpha());
+  add("kd tau", distillation.tau());
+  if (spec.quality_gate().candidates() > 1 || spec.quality_gate().largest_accuracy_gap() < 1.0) {
+    add("quality gate", absl::StrCat("gap of at most ", spec.quality_gate().largest_accuracy_gap(),
+                                     ", ", spec.quality_gate().candidates(), " candidates",
+                                     spec.quality_gate().best_of_all() ? ", best of all" : ""));
+  }
+  add("corruptions", absl::StrJoin(spec.evaluation().corruptions(), " "));
+  add("test images per corruption and severity",
+      spec.evaluation().corruption_images() == 0
+          ? std::string("all")
+          : absl::StrCat(spec.evaluation().corruption_images()));
+  AddReferenceChoices(spec, report);
+}
+
+}  // namespace distill::server
