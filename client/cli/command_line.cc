@@ -46,6 +46,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddJobCommands(*job, chosen);
   AddJobWatchCommands(*job, chosen);
   AddJobReportCommands(*job, chosen);
+  AddJobPresetCommand(*job, chosen);
   AddTaskCommands(app, chosen);
   AddArtifactCommands(app, chosen);
   AddWorkerCommands(app, chosen);

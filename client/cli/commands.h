@@ -16,6 +16,7 @@ void AddJobCommands(CLI::App& job, Command& chosen);
 void AddJobWatchCommands(CLI::App& job, Command& chosen);
 // job report, compare, series.
 void AddJobReportCommands(CLI::App& job, Command& chosen);
+void AddJobPresetCommand(CLI::App& job, Command& chosen);
 void AddTaskCommands(CLI::App& parent, Command& chosen);
 void AddArtifactCommands(CLI::App& parent, Command& chosen);
 // artifact import, export, inspect.

@@ -85,6 +85,7 @@ class NacParts {
 
   int64_t Tokenizer() const {
     const int stages = nac_.tokenizer_depths_size();
+    if (stages == 0) return 0;  // Tasks of other modules do not know the tokenizer.
     int64_t parameters = 0;
     int64_t previous = geometry_.channels;
     for (int s = 0; s < stages; ++s) {

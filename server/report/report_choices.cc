@@ -77,13 +77,16 @@ void AddReferenceChoices(const v1::JobSpec& spec, v1::Report& report) {
               EnumWords(v1::KdDivisor_Name(spec.distillation().divisor()), "KD_DIVISOR_"), "numel");
   choices.Add("learning rate changes every", ScheduleUnits(spec), "epoch");
   choices.Add("sampler of distillation",
-              EnumWords(v1::SamplerKind_Name(spec.distill_modules().sampler()), "SAMPLER_KIND_"),
-              "reference");
+              spec.distill_modules().sampler() == v1::SAMPLER_KIND_REFERENCE
+                  ? "PyTorch's order"
+                  : "counter-based order",
+              "PyTorch's order");
   const v1::StudentSpec& student = spec.student();
   if (student.has_vmoe()) {
     choices.Add("expert init",
-                EnumWords(v1::ExpertInit_Name(student.vmoe().expert_init()), "EXPERT_INIT_"),
-                "reference");
+                student.vmoe().expert_init() == v1::EXPERT_INIT_REFERENCE ? "bound 1/sqrt(out*in)"
+                                                                          : "bound 1/sqrt(in)",
+                "bound 1/sqrt(out*in)");
   }
   if (!student.has_nac()) return;
   const v1::NacSpec& nac = student.nac();

@@ -1,6 +1,9 @@
 // The settings of a job that its numbers cannot be read without, in words.
 #pragma once
 
+#include <string>
+
+#include "absl/strings/string_view.h"
 #include "distill/v1/job.pb.h"
 #include "distill/v1/report.pb.h"
 

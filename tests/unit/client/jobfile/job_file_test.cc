@@ -49,6 +49,18 @@ std::string AliasBomb() {
   return text;
 }
 
+// The preset or the registry says where the data are.
+TEST(JobFileTest, APresetOrANameReplacesThePath) {
+  for (const char* text : {"preset: fashion-mnist-nac\n", "dataset: {name: imagenet}\n"}) {
+    EXPECT_THAT(ParseJobFile(text, "job.yaml", JobFileFormat::kYaml), IsOk()) << text;
+  }
+}
+
+TEST(JobFileTest, APresetItselfMayLeaveTheDataSetOpen) {
+  EXPECT_THAT(
+      ParseJobFile("modules: 4\n", "p.yaml", JobFileFormat::kYaml, Completeness::kPreset), IsOk());
+}
+
 INSTANTIATE_TEST_SUITE_P(
     All, BadJobFileTest,
     ::testing::Values(
@@ -106,10 +118,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "job.yaml:4:3: student.vit: excludes student.vmoe on line 3; keep one of them"},
         BadFile{"MissingDataset", "modules: 4\n",
                 "job.yaml:1:1: missing required key dataset.path, the folder that holds the data "
-                "set; for example /usr/share/datasets/fashion-mnist"},
+                "set; for example /usr/share/datasets/fashion-mnist; or dataset.name, or preset"},
         BadFile{"MissingPath", "modules: 4\ndataset: {format: idx}\n",
                 "job.yaml:2:1: missing required key dataset.path, the folder that holds the data "
-                "set; for example /usr/share/datasets/fashion-mnist"},
+                "set; for example /usr/share/datasets/fashion-mnist; or dataset.name, or preset"},
         BadFile{"Empty", "",
                 "job.yaml:1:1: the file: expected a mapping of keys to values, got nothing"},
         BadFile{"NotAMapping", "- a\n- b\n",

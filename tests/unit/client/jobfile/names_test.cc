@@ -10,8 +10,9 @@ using ::testing::ElementsAre;
 
 TEST(NamesTest, ShortensEnumNamesByTheirTypesName) {
   EXPECT_THAT(ShortEnumNames(*v1::KdDivisor_descriptor()), ElementsAre("batch_mean", "numel"));
-  EXPECT_THAT(ShortEnumNames(*v1::BaselineKind_descriptor()),
-              ElementsAre("finetune_images", "all_images", "equal_compute"));
+  EXPECT_THAT(
+      ShortEnumNames(*v1::BaselineKind_descriptor()),
+      ElementsAre("finetune_images", "all_images", "equal_compute", "whole_model_distillation"));
 }
 
 TEST(NamesTest, FindsEnumValuesByShortAndByFullName) {

@@ -50,11 +50,13 @@ void SetRandomScalar(CounterRandom* random, const FieldDescriptor& field, Messag
     case FieldDescriptor::CPPTYPE_UINT64:
       reflection.SetUInt64(message, &field, ~static_cast<uint64_t>(random->Below(1u << 31)));
       break;
-    case FieldDescriptor::CPPTYPE_DOUBLE:
-      reflection.SetDouble(
-          message, &field,
-          std::ldexp(random->Below(1u << 31), -static_cast<int>(random->Below(80))));
+    case FieldDescriptor::CPPTYPE_DOUBLE: {
+      const double value =
+          std::ldexp(random->Below(1u << 31), -static_cast<int>(random->Below(80)));
+      one ? reflection.SetDouble(message, &field, value)
+          : reflection.AddDouble(message, &field, value);
       break;
+    }
     case FieldDescriptor::CPPTYPE_BOOL:
       reflection.SetBool(message, &field, random->Below(2) == 1);
       break;

@@ -58,6 +58,81 @@ TEST(ReportMarkdownTest, SetsTeacherPreparationBesideTheRest) {
                     HasSubstr("| **the rest** | 2 | 0 | 1,000 | - | 10.0 |")));
 }
 
+TEST(ReportMarkdownTest, ShowsTheFittedPrior) {
+  v1::Report report;
+  report.mutable_prior()->set_kind("scale free");
+  report.mutable_prior()->set_affinity_digest("sha256:ab");
+  v1::PriorConnectivity& fitted = *report.mutable_prior()->mutable_connectivity();
+  fitted.set_nodes(4);
+  fitted.set_edges(3);
+  fitted.set_density(0.5);
+  fitted.set_edges_kept(1.0);
+  fitted.set_non_edges_within_truncation(0.2034);
+  fitted.set_links(0.6);
+  for (const int count : {0, 3, 0, 1}) fitted.add_graph_degrees(count);
+  for (const int count : {0, 2, 2}) fitted.add_link_degrees(count);
+  EXPECT_THAT(
+      RenderMarkdown(report),
+      AllOf(HasSubstr("## Graph prior: scale free"), HasSubstr("| edges of the graph | 50.00 % |"),
+            HasSubstr("| links | 60.00 % |"), HasSubstr("| edges that are links | 100.00 % |"),
+            HasSubstr("| other pairs that are links | 20.34 % |"), HasSubstr("| 3 | 1 | 0 |"),
+            HasSubstr("Picture of the links (PNG): `sha256:ab`")));
+}
+
+TEST(ReportMarkdownTest, ShowsExpertLoadsOfTheStudent) {
+  v1::Report report;
+  AddModel("student", 0.8, 0.7, report);
+  v1::EvaluationResult& result = *report.mutable_models(0)->mutable_result();
+  result.set_experts(2);
+  for (const double load : {0.25, 0.75, 0.5, 0.5}) result.add_expert_load(load);
+  EXPECT_THAT(RenderMarkdown(report), AllOf(HasSubstr("| 0 | 25.00 % | 75.00 % | 0.250 0.750 |"),
+                                            HasSubstr("even would be 50.00 %")));
+}
+
+TEST(ReportMarkdownTest, ShowsVerdictsEpisodesAndOtherSets) {
+  v1::Report report;
+  AddModel("teacher", 0.9, 0.8, report);
+  auto& set = *report.mutable_models(0)->mutable_result()->add_out_of_distribution();
+  set.set_name("imagenet-r");
+  set.set_accuracy(0.4);
+  set.set_images(30'000);
+  set.set_classes(200);
+  v1::ModuleVerdict& verdict = *report.add_verdicts();
+  verdict.set_module_index(2);
+  verdict.set_teacher_accuracy(0.9);
+  verdict.add_candidates()->set_accuracy(0.7);
+  verdict.add_candidates()->set_accuracy(0.85);
+  verdict.set_chosen(1);
+  v1::Report::FewShot& episode = *report.add_few_shot();
+  episode.set_name("cub");
+  episode.set_ways(8);
+  episode.set_shots(5);
+  episode.set_accuracy(0.625);
+  episode.set_images(120);
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("| teacher | imagenet-r | 40.00 % | 30,000 | 200 |"),
+                    HasSubstr("| 2 | 90.00 % | 70.00 %, 85.00 % | 1 | **not passed** |"),
+                    HasSubstr("| cub | 8 | 5 | 62.50 % | 120 |")));
+}
+
+TEST(ReportMarkdownTest, SaysWhatReuseSavedAndHowMuchMemoryWasNeeded) {
+  v1::Report report;
+  for (const char* label : {"distill module", "fit prior"}) {
+    v1::Report::Phase& phase = *report.add_phases();
+    phase.set_label(label);
+    phase.set_tasks(4);
+    phase.set_tasks_reused(4);
+    phase.set_saved_wall_seconds(30.25);
+    phase.set_saved_cpu_seconds(20);
+    phase.set_peak_memory_bytes(400 << 20);
+    phase.set_predicted_memory_bytes(500 << 20);
+  }
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("Reused results saved **60.5 seconds** of running tasks (40.0 CPU"),
+                    HasSubstr("| distill module | 4 | 30.2 | 20.0 |"),
+                    HasSubstr("| fit prior | 400 MiB | 500 MiB | 1.25 |")));
+}
+
 TEST(ReportMarkdownTest, TextOfPeopleCannotBreakThePage) {
   v1::Report report;
   report.mutable_job()->mutable_spec()->set_display_name("a|b\n# c <script>");
