@@ -6,6 +6,7 @@ LAYERS = {
     "base": [],
     "storage/tensor": ["base"],
     "storage/weights": ["base", "proto", "storage/tensor"],
+    "storage/archive": ["base"],
     "storage/blob": ["base", "proto"],
     "storage/state": ["base", "proto"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.
