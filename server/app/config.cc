@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 
 namespace distill::server {
@@ -51,6 +52,11 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--transfer-threads", config.transfer_threads,
                  "Threads that read and write blobs; 1 to 64")
       ->capture_default_str();
+  app.add_option("--dataset-threads", config.dataset_threads,
+                 "Threads that decode images of data sets being registered; 1 to 64")
+      ->capture_default_str();
+  app.add_option("--dataset-root", config.dataset_roots,
+                 "Read data sets only below this folder; may be given several times");
   app.add_option("--log-level", config.log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
@@ -128,6 +134,12 @@ absl::Status ValidateConfig(const ServerConfig& config) {
   DISTILL_RETURN_IF_ERROR(
       InRange("--collect-interval-seconds", config.collect_interval_seconds, 1, 86400));
   DISTILL_RETURN_IF_ERROR(InRange("--query-threads", config.query_threads, 1, 64));
+  DISTILL_RETURN_IF_ERROR(InRange("--dataset-threads", config.dataset_threads, 1, 64));
+  for (const std::string& root : config.dataset_roots) {
+    if (absl::StartsWith(root, "/")) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot start server: --dataset-root: got ", root, ", want an absolute path"));
+  }
   return InRange("--transfer-threads", config.transfer_threads, 1, 64);
 }
 
@@ -144,6 +156,8 @@ std::string PrintConfig(const ServerConfig& config) {
       "\nblob-grace-hours = ", config.blob_grace_hours,
       "\ncollect-interval-seconds = ", config.collect_interval_seconds,
       "\nquery-threads = ", config.query_threads, "\ntransfer-threads = ", config.transfer_threads,
+      "\ndataset-threads = ", config.dataset_threads,
+      "\ndataset-root = ", absl::StrJoin(config.dataset_roots, ","),
       "\nlog-level = ", config.log_level, "\nlog-format = ", config.log_format, "\n");
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -24,6 +25,8 @@ struct ServerConfig {
   double collect_interval_seconds = 600;
   int query_threads = 2;
   int transfer_threads = 4;
+  int dataset_threads = 1;
+  std::vector<std::string> dataset_roots;  // Empty: anywhere.
   std::string log_level = "info";
   std::string log_format = "text";
 };

@@ -19,6 +19,7 @@
 #include "server/app/maintenance.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
+#include "server/rpc/dataset_service.h"
 #include "server/rpc/fleet_service.h"
 #include "server/rpc/job_service.h"
 #include "server/rpc/task_service.h"
@@ -104,6 +105,7 @@ class ServerAppImpl : public ServerApp {
     if (maintenance_ != nullptr) maintenance_->Stop();
     // First, so that long polls and watches end instead of holding the shutdown up.
     if (driver_ != nullptr) driver_->Stop();
+    if (dataset_reader_ != nullptr) dataset_reader_->Stop();
     if (grpc_server_ != nullptr) {
       grpc_server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
       grpc_server_->Wait();
@@ -146,6 +148,7 @@ class ServerAppImpl : public ServerApp {
     dependencies.ids = dependencies_.ids;
     dependencies.metrics = &metrics_;
     dependencies.unlink_blobs = [this](std::vector<Digest> digests) { Unlink(std::move(digests)); };
+    datasets_ = std::make_unique<DatasetCatalog>(*store_, config_.dataset_roots);
     dependencies.on_fatal = [this](const absl::Status& status) {
       ready_ = false;
       LogError("the state store failed; nothing more is accepted", {{"cause", status}});
@@ -153,8 +156,15 @@ class ServerAppImpl : public ServerApp {
     };
     DISTILL_ASSIGN_OR_RETURN(driver_, Driver::Open(config, dependencies));
     reports_ = std::make_unique<ReportPublisher>(*driver_, *store_, *blobs_, *queries_);
+    DatasetReaderConfig reading;
+    reading.scratch_file = JoinPath(config_.data_dir, "dataset-shard");
+    reading.threads = config_.dataset_threads;
+    dataset_reader_ = std::make_unique<DatasetReader>(
+        reading, DatasetReader::Dependencies{driver_.get(), store_.get(), blobs_.get(),
+                                             dependencies_.clock, &metrics_});
     driver_->Start();
-    return reports_->Recover();
+    DISTILL_RETURN_IF_ERROR(reports_->Recover());
+    return dataset_reader_->Recover();
   }
 
   // Called on the driver's thread.
@@ -176,10 +186,18 @@ class ServerAppImpl : public ServerApp {
   }
 
   absl::Status Listen() {
-    RpcDependencies dependencies{driver_.get(),  store_.get(),        blobs_.get(),
-                                 queries_.get(), transfers_.get(),    &datasets_,
-                                 reports_.get(), dependencies_.clock, dependencies_.ids,
-                                 &metrics_,      RpcLimits()};
+    RpcDependencies dependencies;
+    dependencies.driver = driver_.get();
+    dependencies.store = store_.get();
+    dependencies.blobs = blobs_.get();
+    dependencies.queries = queries_.get();
+    dependencies.transfers = transfers_.get();
+    dependencies.datasets = datasets_.get();
+    dependencies.dataset_reader = dataset_reader_.get();
+    dependencies.reports = reports_.get();
+    dependencies.clock = dependencies_.clock;
+    dependencies.ids = dependencies_.ids;
+    dependencies.metrics = &metrics_;
     dependencies.limits.heartbeat_interval = absl::Seconds(config_.heartbeat_seconds);
     dependencies.limits.lease_duration = absl::Seconds(config_.lease_seconds);
     dependencies.limits.data_dir = config_.data_dir;
@@ -189,6 +207,7 @@ class ServerAppImpl : public ServerApp {
     services_.push_back(std::make_unique<FleetService>(dependencies));
     services_.push_back(std::make_unique<WorkerService>(dependencies));
     services_.push_back(std::make_unique<ArtifactService>(dependencies));
+    services_.push_back(std::make_unique<DatasetService>(dependencies));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
@@ -293,7 +312,8 @@ class ServerAppImpl : public ServerApp {
   std::unique_ptr<Driver> driver_;
   std::unique_ptr<IoExecutor> queries_;
   std::unique_ptr<IoExecutor> transfers_;
-  DatasetCatalog datasets_;
+  std::unique_ptr<DatasetCatalog> datasets_;
+  std::unique_ptr<DatasetReader> dataset_reader_;
   std::unique_ptr<ReportPublisher> reports_;
   std::unique_ptr<Maintenance> maintenance_;
   std::vector<std::unique_ptr<grpc::Service>> services_;

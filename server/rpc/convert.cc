@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "server/rpc/dataset_catalog.h"
 
 namespace distill::server {
 namespace {
@@ -263,6 +264,7 @@ SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& r
   const v1::ExecutionSpec& execution = plan.spec.execution();
   event.job.limits = {execution.max_user_failures(), execution.max_infrastructure_failures(),
                       execution.max_bundle()};
+  event.job.datasets = DatasetCatalog::NamesIn(plan.spec);
   int index = 0;
   for (const PlannedTask& task : plan.tasks) {
     storage::TaskRecord record;

@@ -1,24 +1,25 @@
 #include "server/rpc/dataset_catalog.h"
 
-#include <sys/stat.h>
-
-#include <cerrno>
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "worker/data/idx_reader.h"
+#include "server/datasets/dataset_description.h"
+#include "worker/data/scan.h"
 
 namespace distill::server {
 namespace {
 
 constexpr size_t kMostEntries = 64;
-constexpr size_t kMostFilesInFolder = 10000;
+constexpr size_t kMostFilesUnregistered = 10000;
 
-absl::Status Refused(absl::string_view field, const absl::Status& cause) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot accept job: ", field, ": ", cause.message()));
+absl::Status Refused(const std::string& field, absl::string_view cause) {
+  return absl::InvalidArgumentError(absl::StrCat("cannot accept job: ", field, ": ", cause));
 }
 
 bool IsDescribed(const v1::DatasetSpec& dataset) {
@@ -36,61 +37,248 @@ DatasetInfo OnTrust(const v1::DatasetSpec& dataset) {
   return info;
 }
 
-absl::StatusOr<DatasetInfo> Read(const v1::DatasetSpec& dataset) {
-  const absl::StatusOr<data::DatasetFacts> facts =
-      data::InspectIdxDataset(dataset.path(), dataset.has_classes() ? dataset.classes() : 0);
-  if (!facts.ok()) return Refused("dataset.path", facts.status());
-  if (facts->shape.height != facts->shape.width) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot accept job: dataset.path: got images of ", facts->shape.height, " by ",
-                     facts->shape.width, " pixels, want square ones"));
-  }
+// Side of the images where all are squares of one size; otherwise 0.
+int SideOf(const v1::DatasetFacts& facts) {
+  const int side = facts.smallest_height();
+  return facts.largest_height() == side && facts.smallest_width() == side &&
+                 facts.largest_width() == side
+             ? side
+             : 0;
+}
+
+DatasetInfo InfoOf(const v1::DatasetFacts& facts) {
   DatasetInfo info;
-  info.digest = facts->digest.str();
-  info.image_size = facts->shape.height;
-  info.channels = facts->shape.channels;
-  info.classes = facts->classes;
-  info.train_images = static_cast<int>(facts->train_images);
-  info.test_images = static_cast<int>(facts->test_images);
+  info.digest = facts.digest();
+  info.image_size = SideOf(facts);
+  info.channels = facts.channels();
+  info.classes = facts.classes();
+  info.class_names.assign(facts.class_names().begin(), facts.class_names().end());
+  for (const v1::DatasetSplit& split : facts.splits()) {
+    if (split.name() != "train") {
+      info.test_images = static_cast<int>(split.images());
+      continue;
+    }
+    info.train_images = static_cast<int>(split.images());
+    const auto& counts = split.images_per_class();
+    const auto smallest = std::min_element(counts.begin(), counts.end());
+    info.smallest_class = smallest == counts.end() ? 0 : static_cast<int>(*smallest);
+  }
   return info;
+}
+
+absl::StatusOr<DatasetInfo> ReadFolder(const v1::DatasetSpec& dataset, const std::string& field) {
+  v1::DatasetSource source;
+  source.set_path(dataset.path());
+  source.set_format(dataset.format());
+  source.set_classes(dataset.classes());
+  const std::string path_field = absl::StrCat(field, ".path");
+  const absl::StatusOr<data::DatasetOptions> files = ReaderOptions(source);
+  if (!files.ok()) return Refused(absl::StrCat(field, ".format"), files.status().message());
+  data::ScanOptions options;
+  options.corrupt_images = ReaderPolicy(dataset.corrupt_images());
+  const absl::StatusOr<data::DatasetFacts> read = data::InspectDataset(*files, options);
+  if (!read.ok()) return Refused(path_field, read.status().message());
+  const absl::StatusOr<v1::DatasetFacts> facts = ToProto(*read);
+  if (!facts.ok()) return Refused(path_field, facts.status().message());
+  const bool is_of_pixels = files->format == data::DatasetFormat::kIdx;
+  if (is_of_pixels && SideOf(*facts) == 0) {
+    return Refused(path_field, absl::StrCat("got images of ", read->shape.height, " by ",
+                                            read->shape.width, " pixels, want square ones"));
+  }
+  return InfoOf(*facts);
+}
+
+// Keeps what the spec says where it agrees with the record, and refuses where it does not.
+class Expansion {
+ public:
+  Expansion(const std::string& field, v1::DatasetSpec* spec) : field_(field), spec_(spec) {}
+
+  template <typename Value>
+  void Compare(absl::string_view name, bool given, const Value& got, const Value& want) {
+    if (!given || got == want || !status_.ok()) return;
+    status_ = Refused(absl::StrCat(field_, ".", name),
+                      absl::StrCat("got ", got, ", but the registered data set ", spec_->name(),
+                                   " has ", want, "; leave it out"));
+  }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  const std::string& field_;
+  const v1::DatasetSpec* const spec_;
+  absl::Status status_;
+};
+
+absl::Status CompareWithRecord(const std::string& field, const v1::Dataset& record,
+                               v1::DatasetSpec* spec) {
+  const v1::DatasetFacts& facts = record.facts();
+  Expansion expansion(field, spec);
+  expansion.Compare("path", !spec->path().empty(), spec->path(), record.source().path());
+  expansion.Compare("format", spec->has_format(), static_cast<int>(spec->format()),
+                    std::max(1, static_cast<int>(record.source().format())));
+  expansion.Compare("digest", spec->has_digest(), spec->digest(), facts.digest());
+  expansion.Compare("classes", spec->has_classes(), spec->classes(), facts.classes());
+  expansion.Compare("channels", spec->has_channels(), spec->channels(), facts.channels());
+  expansion.Compare("image_size", spec->has_image_size(), spec->image_size(), SideOf(facts));
+  expansion.Compare("train_size", spec->has_train_size(), spec->train_size(),
+                    InfoOf(facts).train_images);
+  expansion.Compare("manifest", spec->has_manifest(), spec->manifest(), record.manifest_digest());
+  return expansion.status();
+}
+
+// All data sets of a spec with their places in it. Callable: Status(field, DatasetSpec*).
+template <typename Visit>
+absl::Status ForEachDataset(v1::JobSpec* spec, Visit visit) {
+  DISTILL_RETURN_IF_ERROR(visit(std::string("dataset"), spec->mutable_dataset()));
+  for (int i = 0; i < spec->evaluation().out_of_distribution_size(); ++i) {
+    DISTILL_RETURN_IF_ERROR(
+        visit(absl::StrCat("evaluation.out_of_distribution[", i, "].dataset"),
+              spec->mutable_evaluation()->mutable_out_of_distribution(i)->mutable_dataset()));
+  }
+  for (int i = 0; i < spec->few_shot_size(); ++i) {
+    DISTILL_RETURN_IF_ERROR(visit(absl::StrCat("few_shot[", i, "].dataset"),
+                                  spec->mutable_few_shot(i)->mutable_dataset()));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<DatasetCatalog::FileStamp>> DatasetCatalog::StampFolder(
-    const std::string& path) {
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
-  if (names.size() > kMostFilesInFolder) {
+absl::Status DatasetCatalog::CheckFolder(const std::string& path) const {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (error) {
     return absl::InvalidArgumentError(
-        absl::StrCat("cannot read data set: too many files; path=", path, " files=", names.size()));
+        absl::StrCat("cannot open ", path, ": ", error.message(),
+                     "; it must be a folder on the server's machine"));
   }
-  std::vector<FileStamp> stamps;
-  for (const std::string& name : names) {
-    struct stat status = {};
-    const std::string file = JoinPath(path, name);
-    if (stat(file.c_str(), &status) != 0) return ErrnoStatus(errno, "inspect", file);
-    stamps.push_back({name, static_cast<uint64_t>(status.st_size),
-                      int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec});
+  if (!std::filesystem::is_directory(real, error)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot open ", path, ": it is a file, want the folder that holds the data set"));
   }
-  return stamps;
+  if (roots_.empty()) return absl::OkStatus();
+  for (const std::string& root : roots_) {
+    const std::filesystem::path below =
+        std::filesystem::weakly_canonical(root, error).lexically_normal();
+    const auto [end, unused] = std::mismatch(below.begin(), below.end(), real.begin(), real.end());
+    if (!error && end == below.end()) return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      "cannot open ", path, ": this server reads data sets only below its --dataset-root; roots=",
+      absl::StrJoin(roots_, ",")));
 }
 
-absl::StatusOr<DatasetInfo> DatasetCatalog::Inspect(const v1::DatasetSpec& dataset) {
-  absl::StatusOr<std::vector<FileStamp>> stamps = StampFolder(dataset.path());
-  if (!stamps.ok()) {
-    if (absl::IsNotFound(stamps.status()) && IsDescribed(dataset)) return OnTrust(dataset);
-    return Refused("dataset.path", stamps.status());
+absl::Status DatasetCatalog::ExpandNames(v1::JobSpec* spec) const {
+  return ForEachDataset(spec, [this](const std::string& field, v1::DatasetSpec* dataset) {
+    return ExpandName(field, dataset);
+  });
+}
+
+std::vector<DatasetName> DatasetCatalog::NamesIn(const v1::JobSpec& spec) {
+  std::vector<DatasetName> names;
+  v1::JobSpec copy = spec;
+  ForEachDataset(&copy, [&](const std::string&, v1::DatasetSpec* dataset) {
+    const DatasetName name(dataset->name());
+    if (!name.empty() && std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+    return absl::OkStatus();
+  }).IgnoreError();
+  return names;
+}
+
+absl::Status DatasetCatalog::ExpandName(const std::string& field, v1::DatasetSpec* dataset) const {
+  const std::string name_field = absl::StrCat(field, ".name");
+  if (!dataset->has_name()) {
+    if (!dataset->has_manifest()) return absl::OkStatus();
+    return Refused(absl::StrCat(field, ".manifest"),
+                   "it is filled in at submission; name a registered data set instead");
   }
-  const Key key(dataset.path(), dataset.has_classes() ? dataset.classes() : 0);
+  if (!IsValidIdText(dataset->name())) {
+    return Refused(name_field, absl::StrCat("got \"", dataset->name().substr(0, 200),
+                                            "\", want 1 to 128 of [A-Za-z0-9._-]"));
+  }
+  const absl::StatusOr<storage::DatasetRecord> stored =
+      store_->GetDataset(DatasetName(dataset->name()));
+  if (absl::IsNotFound(stored.status())) {
+    return Refused(name_field,
+                   absl::StrCat("got ", dataset->name(),
+                                ", which is not registered; `distill dataset list` shows those "
+                                "that are, `distill dataset add` adds one"));
+  }
+  DISTILL_RETURN_IF_ERROR(stored.status());
+  const v1::Dataset record = ToProto(*stored);
+  if (record.state() == v1::DATASET_STATE_READING) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot accept job: ", name_field,
+                     ": the data set is still being read; `distill dataset get ", record.name(),
+                     "` shows how far it is"));
+  }
+  if (record.state() != v1::DATASET_STATE_READY) {
+    return Refused(name_field, absl::StrCat("got ", record.name(), ", which could not be read: ",
+                                            record.failure_message()));
+  }
+  DISTILL_RETURN_IF_ERROR(CompareWithRecord(field, record, dataset));
+  int64_t corrupt = 0;
+  for (const v1::DatasetSplit& split : record.facts().splits()) {
+    corrupt += split.corrupt_images_total();
+  }
+  if (corrupt > 0 && dataset->corrupt_images() == v1::CORRUPT_IMAGE_POLICY_FAIL) {
+    return Refused(absl::StrCat(field, ".corrupt_images"),
+                   absl::StrCat("got FAIL, but ", corrupt, " images of ", record.name(),
+                                " cannot be decoded; want SKIP"));
+  }
+  const DatasetInfo info = InfoOf(record.facts());
+  dataset->set_path(record.source().path());
+  dataset->set_format(record.source().format() == v1::DATASET_FORMAT_UNSPECIFIED
+                          ? v1::DATASET_FORMAT_IDX
+                          : record.source().format());
+  dataset->set_digest(info.digest);
+  dataset->set_classes(info.classes);
+  dataset->set_channels(info.channels);
+  if (info.image_size > 0) dataset->set_image_size(info.image_size);
+  dataset->set_train_size(info.train_images);
+  if (!dataset->has_corrupt_images() &&
+      record.source().corrupt_images() != v1::CORRUPT_IMAGE_POLICY_UNSPECIFIED) {
+    dataset->set_corrupt_images(record.source().corrupt_images());
+  }
+  if (!record.manifest_digest().empty()) dataset->set_manifest(record.manifest_digest());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DatasetInfo> DatasetCatalog::Inspect(const v1::DatasetSpec& dataset,
+                                                    const std::string& field) {
+  if (!dataset.has_name()) return InspectFolder(dataset, field);
+  DISTILL_ASSIGN_OR_RETURN(const storage::DatasetRecord record,
+                           store_->GetDataset(DatasetName(dataset.name())));
+  return InfoOf(ToProto(record).facts());
+}
+
+absl::StatusOr<DatasetInfo> DatasetCatalog::InspectFolder(const v1::DatasetSpec& dataset,
+                                                          const std::string& field) {
+  if (!FileExists(dataset.path()) && IsDescribed(dataset)) return OnTrust(dataset);
+  const absl::Status allowed = CheckFolder(dataset.path());
+  if (!allowed.ok()) return Refused(absl::StrCat(field, ".path"), allowed.message());
+  absl::StatusOr<std::vector<DatasetFile>> files =
+      ListDatasetFiles(dataset.path(), dataset.format(), kMostFilesUnregistered);
+  if (absl::IsResourceExhausted(files.status())) {
+    return Refused(absl::StrCat(field, ".path"),
+                   absl::StrCat("more than ", kMostFilesUnregistered,
+                                " files take too long to read while you wait; register the data "
+                                "set with `distill dataset add` and give its name"));
+  }
+  if (!files.ok()) return Refused(absl::StrCat(field, ".path"), files.status().message());
+  const Key key(dataset.path(), static_cast<int>(dataset.format()),
+                dataset.has_classes() ? dataset.classes() : 0,
+                static_cast<int>(dataset.corrupt_images()));
   {
     MutexLock lock(mu_);
     const auto entry = entries_.find(key);
-    if (entry != entries_.end() && entry->second.stamps == *stamps) return entry->second.info;
+    if (entry != entries_.end() && entry->second.files == *files) return entry->second.info;
   }
-  DISTILL_ASSIGN_OR_RETURN(const DatasetInfo info, Read(dataset));
+  DISTILL_ASSIGN_OR_RETURN(const DatasetInfo info, ReadFolder(dataset, field));
   MutexLock lock(mu_);
   if (entries_.size() >= kMostEntries) entries_.clear();
-  entries_[key] = {*std::move(stamps), info};
+  entries_[key] = {*std::move(files), info};
   return info;
 }
 

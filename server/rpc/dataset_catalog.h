@@ -1,48 +1,71 @@
-// What the server knows of data sets: reads a folder once, on the thread that asks, and remembers
-// the answer until a file there changes.
+// What the server knows of data sets when a job names them: registered ones by their record, others
+// by reading their folder once, on the thread that asks, and remembering the answer until a file
+// there changes.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/ids.h"
 #include "base/mutex.h"
 #include "distill/v1/job.pb.h"
+#include "server/datasets/dataset_files.h"
 #include "server/planner/defaults.h"
+#include "storage/state/state_store.h"
 
 namespace distill::server {
 
 // Thread-safe.
 class DatasetCatalog {
  public:
-  // Returns what the job's data set holds. Blocks: reads every image the first time.
-  // kInvalidArgument "cannot accept job: dataset.path: ..." when the files are missing, damaged, or
-  // do not fit together. A folder that this machine does not have is taken on trust when the spec
+  // `store` outlives the catalog. Folders must lie below one of `roots`, unless there are none.
+  DatasetCatalog(const storage::StateStore& store, std::vector<std::string> roots)
+      : store_(&store), roots_(std::move(roots)) {}
+
+  // kInvalidArgument, or kPermissionDenied for what lies outside of the roots, unless `path` is a
+  // folder that data sets may be read from. Follows links before it looks.
+  absl::Status CheckFolder(const std::string& path) const;
+
+  // Fills in what the registered data sets of the spec are: path, format, digest, classes, sizes,
+  // policy and copy. Blocks for I/O. kInvalidArgument "cannot accept job: dataset.name: ..." for a
+  // name that is not registered, or whose record contradicts what the spec says;
+  // kFailedPrecondition while it is still being read.
+  absl::Status ExpandNames(v1::JobSpec* spec) const;
+
+  // The registered data sets that a spec names, each once.
+  static std::vector<DatasetName> NamesIn(const v1::JobSpec& spec);
+
+  // Returns what a data set of the job holds; `field` is its place in the spec, for messages.
+  // Blocks: reads every image of a folder the first time. kInvalidArgument "cannot accept job:
+  // dataset.path:
+  // ..." when the files are missing, damaged, do not fit together, or are too many to be read while
+  // the caller waits. A folder that this machine does not have is taken on trust when the spec
   // gives digest, image_size, channels, classes and train_size: workers check the digest.
-  absl::StatusOr<DatasetInfo> Inspect(const v1::DatasetSpec& dataset) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<DatasetInfo> Inspect(const v1::DatasetSpec& dataset,
+                                      const std::string& field = "dataset")
+      ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
-  // Name, size and modification time of each file of a folder.
-  struct FileStamp {
-    std::string name;
-    uint64_t size_bytes = 0;
-    int64_t modified_nanoseconds = 0;
-    friend bool operator==(const FileStamp& a, const FileStamp& b) {
-      return a.name == b.name && a.size_bytes == b.size_bytes &&
-             a.modified_nanoseconds == b.modified_nanoseconds;
-    }
-  };
   struct Entry {
-    std::vector<FileStamp> stamps;
+    std::vector<DatasetFile> files;
     DatasetInfo info;
   };
-  using Key = std::pair<std::string, int>;  // Folder and number of classes asked for.
+  // Folder, format, number of classes asked for, policy.
+  using Key = std::tuple<std::string, int, int, int>;
 
-  static absl::StatusOr<std::vector<FileStamp>> StampFolder(const std::string& path);
+  absl::Status ExpandName(const std::string& field, v1::DatasetSpec* dataset) const;
+  absl::StatusOr<DatasetInfo> InspectFolder(const v1::DatasetSpec& dataset,
+                                            const std::string& field) ABSL_LOCKS_EXCLUDED(mu_);
 
+  const storage::StateStore* const store_;
+  const std::vector<std::string> roots_;
   Mutex mu_;
   std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mu_);
 };

@@ -83,8 +83,11 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* con
 void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                          v1::Job& response) {
   if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
-  const v1::JobSpec resolved = ResolveDefaults(request.spec());
-  absl::StatusOr<v1::JobSpec> complete = Complete(resolved);
+  v1::JobSpec named = request.spec();
+  const absl::Status expanded = dependencies_.datasets->ExpandNames(&named);
+  const v1::JobSpec resolved = ResolveDefaults(named);
+  absl::StatusOr<v1::JobSpec> complete = expanded;
+  if (expanded.ok()) complete = Complete(resolved);
   if (!complete.ok()) {
     return RefuseUnlessRepeated(call, request, resolved, complete.status(), response);
   }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/random_ids.h"
+#include "server/datasets/dataset_reader.h"
 #include "server/engine/driver.h"
 #include "server/rpc/dataset_catalog.h"
 #include "server/rpc/io_executor.h"
@@ -37,6 +38,7 @@ struct RpcDependencies {
   IoExecutor* queries;    // Short reads of the database, planning.
   IoExecutor* transfers;  // Bytes of blobs.
   DatasetCatalog* datasets;
+  DatasetReader* dataset_reader;
   ReportPublisher* reports;
   const Clock* clock;
   IdSource* ids;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/planner/field_checks.h"
 
@@ -12,6 +13,8 @@ constexpr int kMostLeases = 4096;
 constexpr int kMostRefs = 256;
 constexpr size_t kLongestText = 16384;
 constexpr size_t kLongestPageToken = 256;
+constexpr size_t kLongestPath = 4096;
+constexpr int64_t kMostClasses = 100'000;
 constexpr double kMostWaitSeconds = 60.0;
 
 // A page size of 0 means the default.
@@ -313,6 +316,51 @@ absl::Status ValidateRequest(const v1::DownloadRequest& request) {
   checks.InRange("offset", request.offset(), 0, kMostBlobBytes);
   checks.InRange("limit", request.limit(), 0, kMostBlobBytes);
   return checks.ToStatus("download artifact");
+}
+
+absl::Status ValidateRequest(const v1::CreateDatasetRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("name", request.name());
+  checks.IsIdText("request_id", request.request_id());
+  const v1::DatasetSource& source = request.source();
+  if (!absl::StartsWith(source.path(), "/") || source.path().size() > kLongestPath ||
+      absl::StrContains(source.path(), '\0')) {
+    checks.Fail("source.path", absl::StrCat("\"", source.path().substr(0, 200), "\""),
+                "the absolute path of a folder on the server's machine");
+  }
+  if (!v1::DatasetFormat_IsValid(source.format())) {
+    checks.Fail("source.format", static_cast<int>(source.format()), "a known format");
+  }
+  if (!v1::CorruptImagePolicy_IsValid(source.corrupt_images())) {
+    checks.Fail("source.corrupt_images", static_cast<int>(source.corrupt_images()), "fail or skip");
+  }
+  checks.InRange("source.classes", int64_t{source.classes()}, 0, kMostClasses);
+  return checks.ToStatus("create data set");
+}
+
+absl::Status ValidateRequest(const v1::GetDatasetRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("name", request.name());
+  return checks.ToStatus("get data set");
+}
+
+absl::Status ValidateRequest(const v1::ListDatasetsRequest& request) {
+  FieldChecks checks;
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list data sets");
+}
+
+absl::Status ValidateRequest(const v1::VerifyDatasetRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("name", request.name());
+  checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("verify data set");
+}
+
+absl::Status ValidateRequest(const v1::DeleteDatasetRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("name", request.name());
+  return checks.ToStatus("remove data set");
 }
 
 absl::Status ValidateRequest(const v1::UploadRequest& request) {

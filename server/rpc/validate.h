@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "distill/v1/artifact_service.pb.h"
+#include "distill/v1/dataset_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job_service.pb.h"
 #include "distill/v1/worker_service.pb.h"
@@ -39,6 +40,11 @@ absl::Status ValidateRequest(const v1::ListArtifactsRequest& request);
 absl::Status ValidateRequest(const v1::FindMissingRequest& request);
 absl::Status ValidateRequest(const v1::QueryUploadRequest& request);
 absl::Status ValidateRequest(const v1::DownloadRequest& request);
+absl::Status ValidateRequest(const v1::CreateDatasetRequest& request);
+absl::Status ValidateRequest(const v1::GetDatasetRequest& request);
+absl::Status ValidateRequest(const v1::ListDatasetsRequest& request);
+absl::Status ValidateRequest(const v1::VerifyDatasetRequest& request);
+absl::Status ValidateRequest(const v1::DeleteDatasetRequest& request);
 // The first message of an upload.
 absl::Status ValidateRequest(const v1::UploadRequest& request);
 

@@ -41,8 +41,10 @@ void CoreStep::On(uint64_t call, UpdateDataset& event) {
     return Refuse(call, absl::NotFoundError(absl::StrCat(
                             "cannot update data set: it was removed; dataset=", event.name.str())));
   }
+  const std::vector<storage::NamedBlob>& known = found->second.status.blobs;
   for (const storage::NamedBlob& blob : event.status.blobs) {
-    if (Touch(blob.digest)) continue;
+    // A copy that was lost since is for a verification to report.
+    if (Touch(blob.digest) || event.status.blobs == known) continue;
     return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
                             "cannot update data set: a blob of its copy is not stored; dataset=",
                             event.name.str(), " digest=", blob.digest.str())));

@@ -1,0 +1,167 @@
+#include "server/rpc/dataset_service.h"
+
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "server/datasets/dataset_description.h"
+
+namespace distill::server {
+namespace {
+
+Digest BodyDigest(const v1::CreateDatasetRequest& request) {
+  return Digest::OfBytes(absl::StrCat(request.name(), "\n", request.source().SerializeAsString()));
+}
+
+void LeaveOutLongLists(v1::Dataset* dataset) {
+  if (!dataset->has_facts()) return;
+  dataset->mutable_facts()->clear_class_names();
+  for (v1::DatasetSplit& split : *dataset->mutable_facts()->mutable_splits()) {
+    split.clear_images_per_class();
+    split.clear_corrupt_images();
+  }
+}
+
+}  // namespace
+
+DatasetService::DatasetService(const RpcDependencies& dependencies)
+    : dependencies_(dependencies), metrics_(*dependencies.clock, *dependencies.metrics) {}
+
+grpc::ServerUnaryReactor* DatasetService::CreateDataset(grpc::CallbackServerContext* context,
+                                                        const v1::CreateDatasetRequest* request,
+                                                        v1::Dataset* response) {
+  return StartCall(context, "CreateDataset", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const absl::Status queued = dependencies_.queries->Submit([this, call, request, response] {
+      const DatasetName name(request->name());
+      const RequestId request_id(request->request_id());
+      const absl::StatusOr<storage::DatasetRecord> known = dependencies_.store->GetDataset(name);
+      // A repeat is answered even if the folder has gone since.
+      if (!known.ok() || known->request != request_id) {
+        const absl::Status folder = dependencies_.datasets->CheckFolder(request->source().path());
+        if (!folder.ok()) {
+          return call->Finish(Annotate(folder, "cannot create data set: source.path"));
+        }
+      }
+      dependencies_.driver->Post(
+          server::CreateDataset{name, request_id, BodyDigest(*request),
+                                request->source().SerializeAsString()},
+          [this, call, name, request_id, response](absl::StatusOr<CreateDatasetReply> reply) {
+            if (!reply.ok()) return call->Finish(reply.status());
+            if (!reply->existed) dependencies_.dataset_reader->Read(name, request_id);
+            Show(call, name.str(), *response);
+          });
+    });
+    if (!queued.ok()) call->Finish(queued);
+  });
+}
+
+v1::Dataset DatasetService::View(const storage::DatasetRecord& record) const {
+  v1::Dataset dataset = ToProto(record);
+  const std::optional<DatasetWork> work = dependencies_.dataset_reader->WorkOn(record.name);
+  if (!work.has_value()) return dataset;
+  *dataset.mutable_scan() = work->scan;
+  if (!work->verification_request.empty()) {
+    v1::DatasetVerification running;
+    running.set_state(v1::DatasetVerification::STATE_RUNNING);
+    running.set_request_id(work->verification_request);
+    *dataset.mutable_verification() = running;
+  }
+  return dataset;
+}
+
+absl::Status DatasetService::Read(const std::string& name, v1::Dataset& response) const {
+  const absl::StatusOr<storage::DatasetRecord> record =
+      dependencies_.store->GetDataset(DatasetName(name));
+  if (absl::IsNotFound(record.status())) {
+    return absl::NotFoundError(absl::StrCat(
+        "cannot find data set: none of this name; see `distill dataset list`; dataset=", name));
+  }
+  DISTILL_RETURN_IF_ERROR(record.status());
+  response = View(*record);
+  return absl::OkStatus();
+}
+
+void DatasetService::Show(const UnaryCallPtr& call, const std::string& name,
+                          v1::Dataset& response) {
+  RunOn(*dependencies_.queries, call, [this, name, &response] { return Read(name, response); });
+}
+
+grpc::ServerUnaryReactor* DatasetService::GetDataset(grpc::CallbackServerContext* context,
+                                                     const v1::GetDatasetRequest* request,
+                                                     v1::Dataset* response) {
+  return StartCall(context, "GetDataset", metrics_, *request,
+                   [&](const UnaryCallPtr& call) { Show(call, request->name(), *response); });
+}
+
+absl::Status DatasetService::ReadPage(const v1::ListDatasetsRequest& request,
+                                      v1::ListDatasetsResponse& response) const {
+  const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<storage::DatasetRecord> records,
+      dependencies_.store->ListDatasets(DatasetName(request.page_token()), limit + 1));
+  for (const storage::DatasetRecord& record : records) {
+    if (response.datasets_size() == limit) {
+      response.set_next_page_token(response.datasets(limit - 1).name());
+      break;
+    }
+    *response.add_datasets() = View(record);
+    LeaveOutLongLists(response.mutable_datasets(response.datasets_size() - 1));
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* DatasetService::ListDatasets(grpc::CallbackServerContext* context,
+                                                       const v1::ListDatasetsRequest* request,
+                                                       v1::ListDatasetsResponse* response) {
+  return StartCall(context, "ListDatasets", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return ReadPage(*request, *response); });
+  });
+}
+
+absl::Status DatasetService::StartVerification(const v1::VerifyDatasetRequest& request,
+                                               v1::Dataset& response) const {
+  DISTILL_RETURN_IF_ERROR(Read(request.name(), response));
+  if (response.state() != v1::DATASET_STATE_READY) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot verify data set: it is not ready; dataset=", request.name(),
+                     " state=", v1::DatasetState_Name(response.state())));
+  }
+  const v1::DatasetVerification& last = response.verification();
+  if (last.state() == v1::DatasetVerification::STATE_RUNNING ||
+      last.request_id() == request.request_id()) {
+    return absl::OkStatus();
+  }
+  DISTILL_ASSIGN_OR_RETURN(const storage::DatasetRecord record,
+                           dependencies_.store->GetDataset(DatasetName(request.name())));
+  dependencies_.dataset_reader->Verify(record.name, record.request, request.request_id());
+  return Read(request.name(), response);
+}
+
+grpc::ServerUnaryReactor* DatasetService::VerifyDataset(grpc::CallbackServerContext* context,
+                                                        const v1::VerifyDatasetRequest* request,
+                                                        v1::Dataset* response) {
+  return StartCall(context, "VerifyDataset", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return StartVerification(*request, *response); });
+  });
+}
+
+grpc::ServerUnaryReactor* DatasetService::DeleteDataset(grpc::CallbackServerContext* context,
+                                                        const v1::DeleteDatasetRequest* request,
+                                                        v1::DeleteDatasetResponse*) {
+  return StartCall(context, "DeleteDataset", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const DatasetName name(request->name());
+    const bool allow_missing = request->allow_missing();
+    dependencies_.driver->Post(
+        server::DeleteDataset{name}, [this, call, name, allow_missing](absl::StatusOr<Done> reply) {
+          if (reply.ok()) dependencies_.dataset_reader->Cancel(name);
+          const bool gone = absl::IsNotFound(reply.status());
+          call->Finish(gone && allow_missing ? absl::OkStatus() : reply.status());
+        });
+  });
+}
+
+}  // namespace distill::server
