@@ -180,6 +180,16 @@ void ArtifactCache::Offer(const std::string& path, const Digest& digest) {
   Evict();
 }
 
+void ArtifactCache::Drop(const Digest& digest) {
+  MutexLock lock(mu_);
+  const auto found = entries_.find(digest);
+  if (found == entries_.end() || found->second.pins > 0 || found->second.busy) return;
+  unlink(PathOf(digest).c_str());
+  total_bytes_ -= found->second.size_bytes;
+  entries_.erase(found);
+  bytes_.Set(static_cast<double>(total_bytes_));
+}
+
 std::vector<std::string> ArtifactCache::Digests(size_t limit) const {
   std::vector<std::pair<int64_t, std::string>> by_use;
   {

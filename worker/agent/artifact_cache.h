@@ -62,6 +62,9 @@ class ArtifactCache {
   // Adds a file that was made here and whose digest is known to be true, by hard link. Best effort.
   void Offer(const std::string& path, const Digest& digest) ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Forgets a blob that will hardly be asked for again, unless somebody uses it.
+  void Drop(const Digest& digest) ABSL_LOCKS_EXCLUDED(mu_);
+
   // Digests of what is here, most recently used first.
   std::vector<std::string> Digests(size_t limit) const ABSL_LOCKS_EXCLUDED(mu_);
   int64_t size_bytes() const ABSL_LOCKS_EXCLUDED(mu_);

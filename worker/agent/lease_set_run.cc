@@ -57,6 +57,8 @@ struct LeaseSetRun::Member {
   std::string directory;
   State state = State::kPreparing;
   std::vector<ArtifactCache::Pin> pins;
+  std::vector<DatasetCache::Pin> dataset_pins;
+  v1::TaskSpec spec;  // As granted, with the paths of this machine.
   std::map<std::string, std::string> input_paths;
   std::string checkpoint_path;
   std::deque<Checkpoint> checkpoints;  // Oldest first.
@@ -118,6 +120,8 @@ absl::Status LeaseSetRun::FetchInputs(Member& member) {
     member.input_paths[input.name()] = pin->path();
     member.pins.push_back(*std::move(pin));
   }
+  member.spec = grant.spec();
+  DISTILL_RETURN_IF_ERROR(FetchDatasets(member));
   if (grant.checkpoint().digest().empty()) return absl::OkStatus();
   DISTILL_ASSIGN_OR_RETURN(const Digest digest, Digest::Parse(grant.checkpoint().digest()));
   absl::StatusOr<ArtifactCache::Pin> pin =
@@ -131,6 +135,35 @@ absl::Status LeaseSetRun::FetchInputs(Member& member) {
   DISTILL_RETURN_IF_ERROR(pin.status());
   member.checkpoint_path = pin->path();
   member.pins.push_back(*std::move(pin));
+  return absl::OkStatus();
+}
+
+absl::Status LeaseSetRun::FetchDatasets(Member& member) {
+  std::vector<v1::DatasetSpec*> datasets = {member.spec.mutable_dataset()};
+  if (member.spec.has_evaluation()) {
+    for (v1::OutOfDistributionSet& set :
+         *member.spec.mutable_evaluation()->mutable_out_of_distribution()) {
+      datasets.push_back(set.mutable_dataset());
+    }
+  }
+  for (v1::DatasetSpec* const dataset : datasets) {
+    if (!dataset->has_manifest() || FileExists(dataset->path())) continue;
+    member.lease->SetPhase("fetching data set");
+    DISTILL_ASSIGN_OR_RETURN(const Digest manifest, Digest::Parse(dataset->manifest()));
+    Digest bad_blob;
+    absl::StatusOr<DatasetCache::Pin> pin =
+        dependencies_.datasets.Fetch(manifest, member.lease->preparation(), &bad_blob);
+    if (absl::IsNotFound(pin.status()) || absl::IsDataLoss(pin.status())) {
+      Fail(
+          member, v1::FAILURE_CLASS_INFRASTRUCTURE,
+          absl::StrCat("cannot fetch data set ", dataset->name(), ": ", pin.status().message(),
+                       "; `distill dataset verify ", dataset->name(), "` checks the server's copy"),
+          {bad_blob.str()});
+    }
+    DISTILL_RETURN_IF_ERROR(pin.status());
+    dataset->set_path(pin->path());
+    member.dataset_pins.push_back(*std::move(pin));
+  }
   return absl::OkStatus();
 }
 
@@ -174,7 +207,7 @@ absl::Status LeaseSetRun::SendStart() {
     if (member->state != Member::State::kPreparing) continue;
     v1::MemberAssignment& assignment = *command.mutable_start()->add_members();
     assignment.set_member(member->lease->id());
-    *assignment.mutable_spec() = member->lease->grant().spec();
+    *assignment.mutable_spec() = member->spec;
     assignment.mutable_input_paths()->insert(member->input_paths.begin(),
                                              member->input_paths.end());
     assignment.set_checkpoint_path(member->checkpoint_path);

@@ -15,6 +15,7 @@
 #include "distill/v1/trainer.pb.h"
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/checkpoint_uploader.h"
+#include "worker/agent/dataset_cache.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/publisher.h"
 #include "worker/agent/trainer_seat.h"
@@ -38,6 +39,7 @@ class LeaseSetRun {
   struct Dependencies {
     const Clock& clock;
     ArtifactCache& cache;
+    DatasetCache& datasets;
     CheckpointUploader& checkpoints;
     Publisher& publisher;
     WorkerMetrics& metrics;
@@ -60,6 +62,8 @@ class LeaseSetRun {
   // Preparation.
   void PrepareMembers();
   absl::Status FetchInputs(Member& member);
+  // Lets the member's data sets be read where they are on this machine.
+  absl::Status FetchDatasets(Member& member);
   void EndUnwantedBeforeStart();
   bool StartTrainer();
   absl::Status SendStart();

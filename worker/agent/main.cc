@@ -42,6 +42,7 @@ struct Flags {
   std::string labels;
   int slots = 0;
   int64_t cache_bytes = int64_t{20} << 30;
+  int64_t dataset_cache_bytes = int64_t{50} << 30;
   double drain_seconds = 25;
   double warm_seconds = 30;
   bool json_log = false;
@@ -70,6 +71,9 @@ void Declare(CLI::App& app, Flags& flags) {
                  "File that tells the chosen addresses once the worker is up");
   app.add_option("--labels", flags.labels, "key=value pairs separated by commas");
   app.add_option("--cache-bytes", flags.cache_bytes, "Most bytes of cached inputs")
+      ->capture_default_str();
+  app.add_option("--dataset-cache-bytes", flags.dataset_cache_bytes,
+                 "Most bytes of data sets fetched from the server")
       ->capture_default_str();
   app.add_option("--drain-seconds", flags.drain_seconds,
                  "After SIGTERM, how long to hand work back before giving up")
@@ -102,6 +106,7 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
       std::filesystem::absolute(flags.trainer.empty() ? DefaultTrainer() : flags.trainer).string();
   config.slots = flags.slots;
   config.cache_bytes = flags.cache_bytes;
+  config.dataset_cache_bytes = flags.dataset_cache_bytes;
   config.warm_idle = absl::Seconds(flags.warm_seconds);
   DISTILL_ASSIGN_OR_RETURN(config.labels, ParseLabels(flags.labels));
   return config;

@@ -28,6 +28,7 @@ class Slot {
   struct Dependencies {
     const Clock& clock;
     ArtifactCache& cache;
+    DatasetCache& datasets;
     CheckpointUploader& checkpoints;
     Publisher& publisher;
     WorkerMetrics& metrics;

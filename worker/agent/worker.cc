@@ -28,6 +28,10 @@ absl::Status Validate(const Worker::Config& config) {
   if (config.cache_bytes < 0) {
     return absl::InvalidArgumentError("cannot start worker: --cache-bytes must not be negative");
   }
+  if (config.dataset_cache_bytes < 0) {
+    return absl::InvalidArgumentError(
+        "cannot start worker: --dataset-cache-bytes must not be negative");
+  }
   if (access(config.trainer_binary.c_str(), X_OK) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot start worker: trainer cannot be run; give --trainer; path=",
@@ -98,6 +102,10 @@ absl::Status Worker::Assemble(IdSource& ids) {
   cache.capacity_bytes = config_.cache_bytes;
   cache.longest_retry = config_.longest_retry;
   DISTILL_ASSIGN_OR_RETURN(cache_, ArtifactCache::Open(cache, blobs_, dependencies_.metrics));
+  DatasetCache::Config datasets;
+  datasets.directory = JoinPath(config_.data_directory, "datasets");
+  datasets.capacity_bytes = config_.dataset_cache_bytes;
+  DISTILL_ASSIGN_OR_RETURN(datasets_, DatasetCache::Open(datasets, *cache_, dependencies_.metrics));
   DISTILL_ASSIGN_OR_RETURN(
       outbox_, Outbox::Open(JoinPath(config_.data_directory, "outbox"), dependencies_.metrics));
   checkpoints_ = std::make_unique<CheckpointUploader>(blobs_, dependencies_.metrics);
@@ -142,8 +150,9 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.seat.numeric_classes = inventory_.numeric_classes;
   config.warm_idle = config_.warm_idle;
   return std::make_unique<Slot>(
-      config, Slot::Dependencies{dependencies_.clock, *cache_, *checkpoints_, *publisher_,
-                                 worker_metrics_, [this] { sync_->NotifySlotFree(); }});
+      config,
+      Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, *checkpoints_, *publisher_,
+                         worker_metrics_, [this] { sync_->NotifySlotFree(); }});
 }
 
 void Worker::Start() {

@@ -21,6 +21,7 @@
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/blob_client.h"
 #include "worker/agent/checkpoint_uploader.h"
+#include "worker/agent/dataset_cache.h"
 #include "worker/agent/device_inventory.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/outbox.h"
@@ -46,6 +47,7 @@ class Worker : private WorkReceiver {
     int slots = 0;
     std::map<std::string, std::string> labels;
     int64_t cache_bytes = int64_t{20} << 30;
+    int64_t dataset_cache_bytes = int64_t{50} << 30;
     absl::Duration cancel_grace = absl::Seconds(5);
     absl::Duration warm_idle = absl::Seconds(30);
     absl::Duration poll_wait = absl::Seconds(20);
@@ -107,6 +109,7 @@ class Worker : private WorkReceiver {
   WorkerMetrics worker_metrics_;
   std::atomic<bool> draining_{false};
   std::unique_ptr<ArtifactCache> cache_;
+  std::unique_ptr<DatasetCache> datasets_;
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<CheckpointUploader> checkpoints_;
   std::unique_ptr<Publisher> publisher_;
