@@ -75,7 +75,8 @@ Client::Client(ClientOptions options, ClientDependencies dependencies)
       jobs_(v1::JobService::NewStub(channel_)),
       tasks_(v1::TaskService::NewStub(channel_)),
       artifacts_(v1::ArtifactService::NewStub(channel_)),
-      fleet_(v1::FleetService::NewStub(channel_)) {}
+      fleet_(v1::FleetService::NewStub(channel_)),
+      datasets_(v1::DatasetService::NewStub(channel_)) {}
 
 Backoff Client::NewBackoff() {
   uint64_t seed = 0;
@@ -396,6 +397,49 @@ absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::Arti
       Retry(options_.reconnect_for, [&]() -> StreamTry { return UploadOnce(path, first); });
   if (!status.ok()) return Annotated(absl::StrCat("upload ", path), status);
   return digest.str();
+}
+
+absl::StatusOr<v1::Dataset> Client::CreateDataset(const v1::CreateDatasetRequest& request) {
+  return Call("add data set", *datasets_, &v1::DatasetService::StubInterface::CreateDataset,
+              request);
+}
+
+absl::StatusOr<v1::Dataset> Client::GetDataset(const std::string& name) {
+  v1::GetDatasetRequest request;
+  request.set_name(name);
+  return Call("get data set", *datasets_, &v1::DatasetService::StubInterface::GetDataset, request);
+}
+
+absl::StatusOr<std::vector<v1::Dataset>> Client::ListDatasets() {
+  v1::ListDatasetsRequest request;
+  request.set_page_size(kPageSize);
+  std::vector<v1::Dataset> datasets;
+  do {
+    DISTILL_ASSIGN_OR_RETURN(v1::ListDatasetsResponse page,
+                             Call("list data sets", *datasets_,
+                                  &v1::DatasetService::StubInterface::ListDatasets, request));
+    for (v1::Dataset& dataset : *page.mutable_datasets()) datasets.push_back(std::move(dataset));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return datasets;
+}
+
+absl::StatusOr<v1::Dataset> Client::VerifyDataset(const std::string& name,
+                                                  const std::string& request_id) {
+  v1::VerifyDatasetRequest request;
+  request.set_name(name);
+  request.set_request_id(request_id);
+  return Call("verify data set", *datasets_, &v1::DatasetService::StubInterface::VerifyDataset,
+              request);
+}
+
+absl::Status Client::DeleteDataset(const std::string& name) {
+  v1::DeleteDatasetRequest request;
+  request.set_name(name);
+  request.set_allow_missing(true);
+  return Call("remove data set", *datasets_, &v1::DatasetService::StubInterface::DeleteDataset,
+              request)
+      .status();
 }
 
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {

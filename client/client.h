@@ -29,6 +29,7 @@
 #include "client/backoff.h"
 #include "client/interrupt.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
+#include "distill/v1/dataset_service.grpc.pb.h"
 #include "distill/v1/fleet_service.grpc.pb.h"
 #include "distill/v1/job_service.grpc.pb.h"
 #include "grpcpp/channel.h"
@@ -108,6 +109,16 @@ class Client {
   // Uploads a file, or nothing if the server has it. Returns its digest.
   absl::StatusOr<std::string> UploadFile(const std::string& path, v1::ArtifactType type);
 
+  // Registers a data set; GetDataset tells how far its reading is. The same request_id returns the
+  // same data set.
+  absl::StatusOr<v1::Dataset> CreateDataset(const v1::CreateDatasetRequest& request);
+  absl::StatusOr<v1::Dataset> GetDataset(const std::string& name);
+  // In order of name.
+  absl::StatusOr<std::vector<v1::Dataset>> ListDatasets();
+  absl::StatusOr<v1::Dataset> VerifyDataset(const std::string& name, const std::string& request_id);
+  // OK too when there is none of this name.
+  absl::Status DeleteDataset(const std::string& name);
+
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
   absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker_id);
   absl::StatusOr<v1::Worker> ResumeWorker(const std::string& worker_id);
@@ -140,6 +151,7 @@ class Client {
   const std::unique_ptr<v1::TaskService::StubInterface> tasks_;
   const std::unique_ptr<v1::ArtifactService::StubInterface> artifacts_;
   const std::unique_ptr<v1::FleetService::StubInterface> fleet_;
+  const std::unique_ptr<v1::DatasetService::StubInterface> datasets_;
 };
 
 // Whether nothing will change in the job any more.

@@ -49,6 +49,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddJobPresetCommand(*job, chosen);
   AddTaskCommands(app, chosen);
   AddArtifactCommands(app, chosen);
+  AddDatasetCommands(app, chosen);
   AddWorkerCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }
