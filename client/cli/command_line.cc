@@ -50,6 +50,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddTaskCommands(app, chosen);
   AddArtifactCommands(app, chosen);
   AddDatasetCommands(app, chosen);
+  AddExperimentCommands(app, chosen);
   AddWorkerCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }

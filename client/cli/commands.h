@@ -22,6 +22,7 @@ void AddArtifactCommands(CLI::App& parent, Command& chosen);
 // artifact import, export, inspect.
 void AddWeightCommands(CLI::App& artifact, Command& chosen);
 void AddDatasetCommands(CLI::App& parent, Command& chosen);
+void AddExperimentCommands(CLI::App& parent, Command& chosen);
 void AddWorkerCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 

@@ -86,8 +86,8 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
   v1::JobSpec named = request.spec();
   const absl::Status expanded = dependencies_.datasets->ExpandNames(&named);
   const v1::JobSpec resolved = ResolveDefaults(named);
-  absl::StatusOr<v1::JobSpec> complete = expanded;
-  if (expanded.ok()) complete = Complete(resolved);
+  absl::StatusOr<v1::JobSpec> complete =
+      expanded.ok() ? Complete(resolved) : absl::StatusOr<v1::JobSpec>(expanded);
   if (!complete.ok()) {
     return RefuseUnlessRepeated(call, request, resolved, complete.status(), response);
   }
