@@ -33,12 +33,12 @@ class StrongId {
 };
 
 using DatasetName = StrongId<struct DatasetNameTag>;  // "tiny-imagenet"
-using ProjectId = StrongId<struct ProjectIdTag>;  // "default"
-using JobId = StrongId<struct JobIdTag>;          // "job-7f3a9c01"
-using TaskId = StrongId<struct TaskIdTag>;        // "job-7f3a9c01/distill-module-2"
-using WorkerId = StrongId<struct WorkerIdTag>;    // "host-a-5d21"
-using LeaseId = StrongId<struct LeaseIdTag>;      // 32 hex digits, random
-using RequestId = StrongId<struct RequestIdTag>;  // chosen by the caller of a mutating RPC
+using ProjectId = StrongId<struct ProjectIdTag>;      // "default"
+using JobId = StrongId<struct JobIdTag>;              // "job-7f3a9c01"
+using TaskId = StrongId<struct TaskIdTag>;            // "job-7f3a9c01/distill-module-2"
+using WorkerId = StrongId<struct WorkerIdTag>;        // "host-a-5d21"
+using LeaseId = StrongId<struct LeaseIdTag>;          // 32 hex digits, random
+using RequestId = StrongId<struct RequestIdTag>;      // chosen by the caller of a mutating RPC
 
 // Tells whether `text` may serve as part of an id or path: 1 to 128 of [A-Za-z0-9._-], and neither
 // "." nor "..".

@@ -11,8 +11,8 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-RunResult Run(const Settings& settings, uint64_t seed,
-              const std::vector<std::pair<std::string, double>>& accuracies) {
+RunResult Result(const Settings& settings, uint64_t seed,
+                 const std::vector<std::pair<std::string, double>>& accuracies) {
   RunResult run;
   run.settings = settings;
   run.seed = seed;
@@ -38,9 +38,9 @@ TEST(SummaryTest, PairsBySeedWithinAJob) {
   Experiment experiment;
   experiment.comparisons = {{"student", "baseline B1", "", Claim::kHigher}};
   const ExperimentResults summary =
-      Summarise(experiment, {Run({}, 0, {{"student", 0.80}, {"baseline B1", 0.70}}),
-                             Run({}, 1, {{"student", 0.60}, {"baseline B1", 0.48}}),
-                             Run({}, 2, {{"student", 0.90}})});
+      Summarise(experiment, {Result({}, 0, {{"student", 0.80}, {"baseline B1", 0.70}}),
+                             Result({}, 1, {{"student", 0.60}, {"baseline B1", 0.48}}),
+                             Result({}, 2, {{"student", 0.90}})});
   ASSERT_EQ(summary.models.size(), 2u);
   EXPECT_EQ(summary.models[0].measures.at("IID").count, 3);
   ASSERT_EQ(summary.differences.size(), 1u);
@@ -59,9 +59,9 @@ TEST(SummaryTest, ComparesAlongAnAxisWithAllElseEqual) {
   };
   const ExperimentResults summary = Summarise(
       experiment,
-      {Run(at("a", "1"), 0, {{"student", 0.5}}), Run(at("a", "1"), 1, {{"student", 0.6}}),
-       Run(at("a", "4"), 0, {{"student", 0.7}}), Run(at("a", "4"), 1, {{"student", 0.9}}),
-       Run(at("b", "1"), 0, {{"student", 0.1}}), Run(at("b", "4"), 1, {{"student", 0.2}})});
+      {Result(at("a", "1"), 0, {{"student", 0.5}}), Result(at("a", "1"), 1, {{"student", 0.6}}),
+       Result(at("a", "4"), 0, {{"student", 0.7}}), Result(at("a", "4"), 1, {{"student", 0.9}}),
+       Result(at("b", "1"), 0, {{"student", 0.1}}), Result(at("b", "4"), 1, {{"student", 0.2}})});
   // Arm b has no seed with both.
   ASSERT_EQ(summary.differences.size(), 1u);
   const DifferenceRow& row = summary.differences[0];
@@ -88,8 +88,8 @@ TEST(ReportTest, HasTablesChartsAndDigests) {
   experiment.title = "A | B";
   experiment.comparisons = {{"student", "teacher", "", Claim::kNone}};
   const auto files = RenderExperiment(
-      experiment,
-      {Run({{"k", "a,b"}}, 0, {{"student", 0.5}, {"student hybrid 0", 0.4}, {"teacher", 0.25}})});
+      experiment, {Result({{"k", "a,b"}}, 0,
+                          {{"student", 0.5}, {"student hybrid 0", 0.4}, {"teacher", 0.25}})});
   const std::string& page = files.at("report.md");
   EXPECT_THAT(page, HasSubstr("| k=a,b | student | 1 | 50.00 |"));
   EXPECT_THAT(page, HasSubstr("+25.00"));
