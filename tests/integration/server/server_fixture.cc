@@ -29,6 +29,8 @@ std::string CannedResult(const v1::Grant& grant, const std::string& output) {
                         R"("corruptions":[{"name":"contrast","severity":1,"accuracy":0.5,)",
                         R"("images":"20"}],"corruption_accuracy_mean":0.5})");
   }
+  if (output == "connectivity") return R"({"nodes":64,"edges":125,"links":0.2})";
+  if (output == "verdict") return R"({"teacher_accuracy":0.75,"candidates":[{"accuracy":0.1}]})";
   return absl::StrCat("weights of ", grant.lease().task(), " ", output);
 }
 
@@ -237,6 +239,7 @@ v1::CompleteAttemptsRequest::Item ScriptedWorker::MakeItem(const v1::Grant& gran
   series.add_points()->set_step(grant.lease().attempt_number());
   *item.add_observations() = Put("series", series.SerializeAsString(), v1::ARTIFACT_TYPE_SERIES);
   item.mutable_stats()->set_cpu_seconds(2.0);
+  item.mutable_stats()->set_wall_seconds(3.0);
   item.mutable_stats()->set_images_seen(40);
   item.mutable_stats()->set_peak_memory_bytes(300 << 20);
   return item;

@@ -57,8 +57,8 @@ TEST(JobFileTest, APresetOrANameReplacesThePath) {
 }
 
 TEST(JobFileTest, APresetItselfMayLeaveTheDataSetOpen) {
-  EXPECT_THAT(
-      ParseJobFile("modules: 4\n", "p.yaml", JobFileFormat::kYaml, Completeness::kPreset), IsOk());
+  EXPECT_THAT(ParseJobFile("modules: 4\n", "p.yaml", JobFileFormat::kYaml, Completeness::kPreset),
+              IsOk());
 }
 
 INSTANTIATE_TEST_SUITE_P(
