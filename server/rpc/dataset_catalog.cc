@@ -52,6 +52,7 @@ DatasetInfo InfoOf(const v1::DatasetFacts& facts) {
   info.image_size = SideOf(facts);
   info.channels = facts.channels();
   info.classes = facts.classes();
+  info.class_names.assign(facts.class_names().begin(), facts.class_names().end());
   for (const v1::DatasetSplit& split : facts.splits()) {
     if (split.name() != "train") {
       info.test_images = static_cast<int>(split.images());

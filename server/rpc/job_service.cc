@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "server/planner/defaults.h"
+#include "server/planner/presets.h"
 #include "server/planner/spec_validation.h"
 #include "server/report/report_builder.h"
 #include "server/rpc/convert.h"
@@ -47,12 +48,17 @@ absl::Status CheckRoomForJobs(const RpcLimits& limits) {
 absl::StatusOr<JobDatasets> Inspect(const v1::JobSpec& resolved, DatasetCatalog& datasets) {
   JobDatasets infos;
   DISTILL_ASSIGN_OR_RETURN(infos.main, datasets.Inspect(resolved.dataset()));
-  for (const v1::OutOfDistributionSet& set : resolved.evaluation().out_of_distribution()) {
-    DISTILL_ASSIGN_OR_RETURN(DatasetInfo info, datasets.Inspect(set.dataset()));
+  for (int i = 0; i < resolved.evaluation().out_of_distribution_size(); ++i) {
+    const std::string field = absl::StrCat("evaluation.out_of_distribution[", i, "].dataset");
+    DISTILL_ASSIGN_OR_RETURN(
+        DatasetInfo info,
+        datasets.Inspect(resolved.evaluation().out_of_distribution(i).dataset(), field));
     infos.out_of_distribution.push_back(std::move(info));
   }
-  for (const v1::FewShotSpec& few_shot : resolved.few_shot()) {
-    DISTILL_ASSIGN_OR_RETURN(DatasetInfo info, datasets.Inspect(few_shot.dataset()));
+  for (int i = 0; i < resolved.few_shot_size(); ++i) {
+    const std::string field = absl::StrCat("few_shot[", i, "].dataset");
+    DISTILL_ASSIGN_OR_RETURN(DatasetInfo info,
+                             datasets.Inspect(resolved.few_shot(i).dataset(), field));
     infos.few_shot.push_back(std::move(info));
   }
   return infos;
@@ -83,7 +89,7 @@ grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* con
 void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                          v1::Job& response) {
   if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
-  v1::JobSpec named = request.spec();
+  v1::JobSpec named = ExpandPreset(request.spec());  // Presets name data sets too.
   const absl::Status expanded = dependencies_.datasets->ExpandNames(&named);
   const v1::JobSpec resolved = ResolveDefaults(named);
   absl::StatusOr<v1::JobSpec> complete =
