@@ -9,7 +9,9 @@ enum RandomUse : int64_t { kAttentionPath, kMlpPath, kAttentionDropout, kMlpDrop
 
 // x + branch. A branch that no gradient flows through is ours alone and takes the sum.
 torch::Tensor AddBranch(const torch::Tensor& x, torch::Tensor branch) {
-  return branch.requires_grad() || x.requires_grad() ? x + branch : branch.add_(x);
+  const bool is_ours =
+      !branch.requires_grad() && !x.requires_grad() && branch.scalar_type() == x.scalar_type();
+  return is_ours ? branch.add_(x) : x + branch;
 }
 
 }  // namespace

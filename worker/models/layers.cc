@@ -1,6 +1,8 @@
 // Linear, LayerNorm, stitches, dropout and stochastic depth.
 #include "worker/models/layers.h"
 
+#include <ATen/autocast_mode.h>
+
 #include <cmath>
 
 #include "worker/models/kernels/cpu_kernels.h"
@@ -94,7 +96,12 @@ LayerNormImpl::LayerNormImpl(int64_t width, double epsilon) : epsilon_(epsilon) 
 
 torch::Tensor LayerNormImpl::forward(const torch::Tensor& x) const {
   if (!KernelsApply(x)) {
-    return torch::layer_norm(x, {x.size(-1)}, weight, bias, epsilon_);
+    // Under autocast x may be narrower than the weights, which sums are kept in.
+    const torch::Tensor wide =
+        at::promote_types(x.scalar_type(), weight.scalar_type()) == x.scalar_type()
+            ? x
+            : x.to(weight.scalar_type());
+    return torch::layer_norm(wide, {x.size(-1)}, weight, bias, epsilon_);
   }
   const torch::Tensor packed = x.contiguous();
   if (!NeedsGradient({x, weight, bias})) {
@@ -110,7 +117,7 @@ StitchImpl::StitchImpl(int64_t from, int64_t to)
 torch::Tensor StitchImpl::forward(const torch::Tensor& x) { return fc_(ln_(x)); }
 
 bool KernelsApply(const torch::Tensor& x) {
-  return x.device().is_cpu() &&
+  return x.device().is_cpu() && !at::autocast::is_cpu_enabled() &&
          (x.scalar_type() == torch::kFloat || x.scalar_type() == torch::kDouble);
 }
 

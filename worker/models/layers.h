@@ -47,7 +47,7 @@ class StitchImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Stitch);
 
-// Whether our CPU kernels take these tensors: float or double, on the CPU.
+// Whether our CPU kernels take these tensors: float or double, on the CPU, and not under autocast.
 bool KernelsApply(const torch::Tensor& x);
 
 // Whether autograd is recording and one of `tensors` wants a gradient.

@@ -2,10 +2,9 @@
 #include "worker/optimization/adamw.h"
 
 #include <cmath>
+#include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 
 namespace distill::optimization {
 namespace {
@@ -60,33 +59,22 @@ void UpdateOnCpu(const Update& update, const torch::Tensor& gradient,
 
 }  // namespace
 
-bool Decays(const std::string& name, const torch::Tensor& parameter, const AdamWConfig& config) {
-  if (config.rule == DecayRule::kAll) return true;
-  if (parameter.dim() == 1 || name == "bias" || absl::EndsWith(name, ".bias")) return false;
-  if (config.exempt.count(name) > 0) return false;
-  const size_t dot = name.rfind('.');
-  return dot == std::string::npos || config.exempt.count(name.substr(dot + 1)) == 0;
-}
-
 AdamW::AdamW(std::vector<models::NamedTensor> parameters, const AdamWConfig& config)
-    : config_(config) {
+    : Optimizer(std::move(parameters)), config_(config) {
   const torch::NoGradGuard no_gradient;
-  for (models::NamedTensor& entry : parameters) {
-    if (!entry.tensor.requires_grad()) continue;
-    Slot slot;
-    slot.mean = torch::zeros_like(entry.tensor, torch::MemoryFormat::Contiguous);
-    slot.variance = torch::zeros_like(entry.tensor, torch::MemoryFormat::Contiguous);
-    slot.decay = Decays(entry.name, entry.tensor, config) ? config.weight_decay : 0.0;
-    slot.parameter = std::move(entry.tensor);
-    slot.name = std::move(entry.name);
-    slots_.push_back(std::move(slot));
+  for (const models::NamedTensor& entry : this->parameters()) {
+    slots_.push_back({torch::zeros_like(entry.tensor, torch::MemoryFormat::Contiguous),
+                      torch::zeros_like(entry.tensor, torch::MemoryFormat::Contiguous),
+                      Decays(entry.name, entry.tensor, config) ? config.weight_decay : 0.0});
   }
 }
 
 void AdamW::Step(double lr) {
   const torch::NoGradGuard no_gradient;
-  for (Slot& slot : slots_) {
-    if (!slot.parameter.grad().defined()) continue;
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    Slot& slot = slots_[i];
+    const torch::Tensor& parameter = parameters()[i].tensor;
+    if (!parameter.grad().defined()) continue;
     ++slot.step;
     const double t = static_cast<double>(slot.step);
     const Update update = {1.0 - lr * slot.decay,
@@ -95,76 +83,37 @@ void AdamW::Step(double lr) {
                            config_.beta1,
                            config_.beta2,
                            config_.epsilon};
-    const torch::Tensor gradient = slot.parameter.grad().contiguous();
-    const bool direct = slot.parameter.device().is_cpu() && slot.parameter.is_contiguous();
-    if (direct && slot.parameter.scalar_type() == torch::kFloat) {
-      UpdateOnCpu<float>(update, gradient, slot.parameter, slot.mean, slot.variance);
-    } else if (direct && slot.parameter.scalar_type() == torch::kDouble) {
-      UpdateOnCpu<double>(update, gradient, slot.parameter, slot.mean, slot.variance);
+    const torch::Tensor gradient = parameter.grad().contiguous();
+    const bool direct = parameter.device().is_cpu() && parameter.is_contiguous();
+    if (direct && parameter.scalar_type() == torch::kFloat) {
+      UpdateOnCpu<float>(update, gradient, parameter, slot.mean, slot.variance);
+    } else if (direct && parameter.scalar_type() == torch::kDouble) {
+      UpdateOnCpu<double>(update, gradient, parameter, slot.mean, slot.variance);
     } else {
-      UpdateTensor(update, gradient, slot.parameter, slot.mean, slot.variance);
+      UpdateTensor(update, gradient, parameter, slot.mean, slot.variance);
     }
   }
-}
-
-void AdamW::ZeroGradients() {
-  for (Slot& slot : slots_) slot.parameter.mutable_grad().reset();
-}
-
-torch::Tensor AdamW::ClipGradients(double max_norm) {
-  const torch::NoGradGuard no_gradient;
-  std::vector<torch::Tensor> norms;
-  for (const Slot& slot : slots_) {
-    if (slot.parameter.grad().defined()) norms.push_back(slot.parameter.grad().norm());
-  }
-  if (norms.empty()) return torch::zeros({});
-  const torch::Tensor norm = torch::stack(norms).norm();
-  const torch::Tensor scale = (max_norm / (norm + 1e-6)).clamp_max(1.0);
-  for (const Slot& slot : slots_) {
-    if (slot.parameter.grad().defined()) slot.parameter.mutable_grad().mul_(scale);
-  }
-  return norm;
 }
 
 std::vector<models::NamedTensor> AdamW::ExportState() const {
   std::vector<models::NamedTensor> state;
-  for (const Slot& slot : slots_) {
-    state.push_back({absl::StrCat("exp_avg.", slot.name), slot.mean.clone()});
-    state.push_back({absl::StrCat("exp_avg_sq.", slot.name), slot.variance.clone()});
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const std::string& name = parameters()[i].name;
+    state.push_back({absl::StrCat("exp_avg.", name), slots_[i].mean.clone()});
+    state.push_back({absl::StrCat("exp_avg_sq.", name), slots_[i].variance.clone()});
     state.push_back(
-        {absl::StrCat("step.", slot.name), torch::scalar_tensor(slot.step, torch::kLong)});
+        {absl::StrCat("step.", name), torch::scalar_tensor(slots_[i].step, torch::kLong)});
   }
   return state;
 }
 
-absl::Status AdamW::ImportState(const models::StateMap& state) {
-  std::vector<std::string> faults;
-  std::set<std::string> known;
-  for (const models::NamedTensor& wanted : ExportState()) {
-    known.insert(wanted.name);
-    const auto found = state.find(wanted.name);
-    if (found == state.end()) {
-      faults.push_back(absl::StrCat("missing ", wanted.name));
-    } else if (found->second.sizes() != wanted.tensor.sizes() ||
-               found->second.scalar_type() != wanted.tensor.scalar_type()) {
-      faults.push_back(absl::StrCat("shape or type of ", wanted.name));
-    }
+void AdamW::RestoreState(const models::StateMap& state) {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    const std::string& name = parameters()[i].name;
+    slots_[i].mean.copy_(state.at(absl::StrCat("exp_avg.", name)));
+    slots_[i].variance.copy_(state.at(absl::StrCat("exp_avg_sq.", name)));
+    slots_[i].step = state.at(absl::StrCat("step.", name)).item<int64_t>();
   }
-  for (const auto& [name, tensor] : state) {
-    if (known.count(name) == 0) faults.push_back(absl::StrCat("unexpected ", name));
-  }
-  if (!faults.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot restore optimiser: its state does not fit the parameters; ",
-                     absl::StrJoin(faults, "; ")));
-  }
-  const torch::NoGradGuard no_gradient;
-  for (Slot& slot : slots_) {
-    slot.mean.copy_(state.at(absl::StrCat("exp_avg.", slot.name)));
-    slot.variance.copy_(state.at(absl::StrCat("exp_avg_sq.", slot.name)));
-    slot.step = state.at(absl::StrCat("step.", slot.name)).item<int64_t>();
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace distill::optimization

@@ -25,7 +25,7 @@ double ScaledLearningRate(double lr, int64_t images_per_step) {
 }
 
 double LearningRateOfEpoch(const EpochCosine& schedule, int64_t epoch) {
-  const int64_t t = std::max<int64_t>(epoch - 1, 0);
+  const int64_t t = schedule.is_exact ? epoch : std::max<int64_t>(epoch - 1, 0);
   if (t < schedule.warmup_epochs) {
     return Ramp(schedule.warmup_start, schedule.base, t, schedule.warmup_epochs);
   }

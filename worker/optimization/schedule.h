@@ -16,6 +16,8 @@ struct EpochCosine {
   double minimum = 1e-5;
   int64_t epochs = 1;
   int64_t warmup_epochs = 0;
+  // Epoch e uses f(e), as the reference's NAC trainer does; otherwise as said below.
+  bool is_exact = false;
 };
 
 // The rate of epoch e as the reference uses it: f(e - 1), and for epoch 0 the first value again,

@@ -42,11 +42,14 @@ TEST(AdamWTest, DecayRule) {
   const AdamWConfig config;
   const torch::Tensor matrix = torch::zeros({2, 2}), vector = torch::zeros({2});
   EXPECT_TRUE(Decays("blocks.0.mlp.fc1.weight", matrix, config));
-  EXPECT_TRUE(Decays("scale", torch::zeros({}), config));  // exactly one dimension is exempt
+  EXPECT_FALSE(Decays("scale_gain", torch::zeros({}), config));
   EXPECT_FALSE(Decays("norm.weight", vector, config));
   EXPECT_FALSE(Decays("blocks.0.moe.experts.htoh4.bias", matrix, config));
   EXPECT_FALSE(Decays("cls_token", torch::zeros({1, 1, 2}), config));
   EXPECT_FALSE(Decays("stages.0.pos_embed", torch::zeros({1, 5, 2}), config));
+  EXPECT_FALSE(Decays("input_tokenizer.positional_grid.grid", torch::zeros({4, 2, 2}), config));
+  EXPECT_FALSE(Decays("latent_graphs.0.mediator_latents.codes_", matrix, config));
+  EXPECT_FALSE(Decays("latent_graphs.0.mediator_latents.signatures_", matrix, config));
   AdamWConfig incubation;
   incubation.exempt = {};
   EXPECT_TRUE(Decays("cls_token", torch::zeros({1, 1, 2}), incubation));

@@ -34,6 +34,16 @@ TEST(EpochCosineTest, MinimumAfterTheEnd) {
   EXPECT_DOUBLE_EQ(LearningRateOfEpoch(schedule, 11), 1e-5);
 }
 
+// The reference's NAC trainer: base 2.4e-3, minimum 8e-5, 400 epochs, 25 of warm-up.
+TEST(EpochCosineTest, ExactEpochsOfTheNacTrainer) {
+  const EpochCosine schedule = {2.4e-3, 1e-6, 8e-5, 400, 25, /*is_exact=*/true};
+  EXPECT_DOUBLE_EQ(LearningRateOfEpoch(schedule, 0), 1e-6);
+  EXPECT_NEAR(LearningRateOfEpoch(schedule, 1), 9.6960e-5, 1e-9);
+  EXPECT_NEAR(LearningRateOfEpoch(schedule, 25), 2.377711e-3, 1e-9);
+  EXPECT_NEAR(LearningRateOfEpoch(schedule, 200), 1.240000e-3, 1e-9);
+  EXPECT_NEAR(LearningRateOfEpoch(schedule, 399), 8.0036e-5, 1e-9);
+}
+
 TEST(ScaledLearningRateTest, ReferenceBatchOf512) {
   EXPECT_DOUBLE_EQ(ScaledLearningRate(5e-4, 2048), 2e-3);
 }
