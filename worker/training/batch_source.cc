@@ -10,50 +10,63 @@
 
 namespace distill::training {
 
-data::TransformConfig Normalization(const ImageSets& sets) {
-  data::TransformConfig transform;
-  transform.mean = sets.statistics.mean;
-  transform.deviation = sets.statistics.deviation;
-  return transform;
+namespace {
+
+void SetAugmentation(const v1::TrainingRecipe& recipe, data::TransformConfig* transform) {
+  transform->random_resized_crop = recipe.random_resized_crop();
+  transform->rand_augment.operations = recipe.rand_augment_operations();
+  if (recipe.has_rand_augment_magnitude()) {
+    transform->rand_augment.magnitude = recipe.rand_augment_magnitude();
+  }
+  if (recipe.has_rand_augment_magnitude_std()) {
+    transform->rand_augment.magnitude_deviation = recipe.rand_augment_magnitude_std();
+  }
+  transform->color_jitter = recipe.color_jitter();
+  transform->crop_padding = recipe.crop_padding();
+  transform->flip_probability = recipe.horizontal_flip();
+  transform->erase_probability = recipe.random_erasing();
+}
+
+}  // namespace
+
+data::SamplerConfig SamplerOf(const v1::TaskSpec& spec) {
+  const v1::TrainingRecipe& recipe = spec.recipe();
+  data::SamplerConfig sampler;
+  sampler.kind = recipe.sampler() == v1::SAMPLER_KIND_REFERENCE ? data::SamplerKind::kReference
+                                                                : data::SamplerKind::kCounter;
+  sampler.seed = spec.seed();
+  if (recipe.has_repeated_augmentation()) sampler.repeats = recipe.repeated_augmentation();
+  return sampler;
 }
 
 absl::StatusOr<std::unique_ptr<BatchSource>> BatchSource::Create(const v1::TaskSpec& spec,
-                                                                 const ImageSets& sets,
+                                                                 const TaskImages& images,
                                                                  const TrainingPlan& plan,
                                                                  int64_t first_step,
                                                                  const Clock& clock) {
-  DISTILL_ASSIGN_OR_RETURN(std::shared_ptr<const data::Dataset> images,
-                           ChooseTrainingImages(sets, spec.dataset()));
-  const v1::TrainingRecipe& recipe = spec.recipe();
   const int64_t first_micro_batch = plan.FirstMicroBatch(first_step);
   data::LoaderConfig config;
   config.batch_size = plan.batch_size();
   config.last_batch = data::LastBatch::kDrop;
-  config.sampler.kind = recipe.sampler() == v1::SAMPLER_KIND_REFERENCE
-                            ? data::SamplerKind::kReference
-                            : data::SamplerKind::kCounter;
-  config.sampler.seed = spec.seed();
-  config.transform = Normalization(sets);
-  config.transform.crop_padding = recipe.crop_padding();
-  config.transform.flip_probability = recipe.horizontal_flip();
-  config.transform.erase_probability = recipe.random_erasing();
+  config.sampler = SamplerOf(spec);
+  config.transform = images.transform;
+  SetAugmentation(spec.recipe(), &config.transform);
+  config.corrupt_images = images.corrupt_images;
   config.seed = spec.seed();
   config.first_epoch = plan.EpochOf(first_micro_batch);
   config.first_step = plan.PlaceInEpoch(first_micro_batch);
   config.end_epoch = plan.end_epoch();
-  const data::ImageShape shape = images->shape();
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<data::BatchLoader> loader,
-                           data::BatchLoader::Create(std::move(images), config, clock));
+                           data::BatchLoader::Create(images.train, config, clock));
   return std::unique_ptr<BatchSource>(
-      new BatchSource(spec, shape, std::move(loader), first_micro_batch));
+      new BatchSource(spec, images.classes, std::move(loader), first_micro_batch));
 }
 
-BatchSource::BatchSource(const v1::TaskSpec& spec, const data::ImageShape& shape,
+BatchSource::BatchSource(const v1::TaskSpec& spec, int64_t classes,
                          std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch)
     : recipe_(spec.recipe()),
       seed_(spec.seed()),
-      classes_(spec.dataset().classes()),
-      shape_(shape),
+      classes_(classes),
       loader_(std::move(loader)),
       micro_batch_(first_micro_batch) {}
 
@@ -64,8 +77,9 @@ absl::StatusOr<TrainingBatch> BatchSource::Next() {
   current_ = *std::move(loaded);
 
   const auto size = static_cast<int64_t>(current_.labels.size());
-  const torch::Tensor images = torch::from_blob(
-      current_.values.data(), {size, shape_.channels, shape_.height, shape_.width});
+  const data::ImageShape& shape = loader_->shape();
+  const torch::Tensor images =
+      torch::from_blob(current_.values.data(), {size, shape.channels, shape.height, shape.width});
   const torch::Tensor labels = torch::from_blob(current_.labels.data(), {size}, torch::kInt64);
   optimization::MixConfig mix;
   mix.mixup_alpha = recipe_.mixup_alpha();
@@ -74,7 +88,7 @@ absl::StatusOr<TrainingBatch> BatchSource::Next() {
   mix.switch_probability = recipe_.cutmix_switch_probability();
   mix.label_smoothing = recipe_.label_smoothing();
   const optimization::MixDraw draw = optimization::DrawMix(
-      mix, shape_.height, shape_.width,
+      mix, shape.height, shape.width,
       CounterRandom(seed_).Stream("mix").Stream(static_cast<uint64_t>(micro_batch_)));
   ++micro_batch_;
   return TrainingBatch{

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "distill/v1/task.pb.h"
 #include "worker/data/batch_loader.h"
-#include "worker/training/image_sets.h"
+#include "worker/training/task_images.h"
 #include "worker/training/training_plan.h"
 
 namespace distill::training {
@@ -27,7 +27,7 @@ class BatchSource {
  public:
   // Starts at step `first_step` of `plan`. `clock` outlives the source.
   static absl::StatusOr<std::unique_ptr<BatchSource>> Create(const v1::TaskSpec& spec,
-                                                             const ImageSets& sets,
+                                                             const TaskImages& images,
                                                              const TrainingPlan& plan,
                                                              int64_t first_step,
                                                              const Clock& clock);
@@ -40,19 +40,18 @@ class BatchSource {
   absl::Duration time_waited() const { return loader_->time_waited(); }
 
  private:
-  BatchSource(const v1::TaskSpec& spec, const data::ImageShape& shape,
-              std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch);
+  BatchSource(const v1::TaskSpec& spec, int64_t classes, std::unique_ptr<data::BatchLoader> loader,
+              int64_t first_micro_batch);
 
   const v1::TrainingRecipe recipe_;
   const uint64_t seed_;
   const int64_t classes_;
-  const data::ImageShape shape_;
   const std::unique_ptr<data::BatchLoader> loader_;
   int64_t micro_batch_;
   data::Batch current_;  // Owns the memory of the batch handed out last.
 };
 
-// How images are normalised for every model of a job: by the training set's statistics.
-data::TransformConfig Normalization(const ImageSets& sets);
+// The order in which a task visits its training images.
+data::SamplerConfig SamplerOf(const v1::TaskSpec& spec);
 
 }  // namespace distill::training

@@ -3,7 +3,6 @@
 #include <cstring>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -14,12 +13,31 @@ namespace distill::training {
 namespace {
 
 constexpr char kFormat[] = "distillery-checkpoint-1";
-constexpr absl::string_view kParameterPrefix = "module.";
-constexpr absl::string_view kOptimizerPrefix = "optimizer.";
 constexpr char kSeriesName[] = "series";
+
+// The groups of tensors, each with the prefix of their names in the file.
+struct Group {
+  absl::string_view prefix;
+  NamedTensors Checkpoint::*tensors;
+};
+constexpr Group kGroups[] = {{"module.", &Checkpoint::parameters},
+                             {"optimizer.", &Checkpoint::optimizer},
+                             {"average.", &Checkpoint::average},
+                             {"loss_scaler.", &Checkpoint::loss_scaler},
+                             {"network_run.", &Checkpoint::network_run}};
 
 absl::Status NotACheckpoint(const std::string& path, absl::string_view cause) {
   return absl::DataLossError(absl::StrCat("cannot resume from ", path, ": ", cause));
+}
+
+// Moves the tensor to the group that its name says; false when there is none.
+bool Sort(absl::string_view name, torch::Tensor tensor, Checkpoint* checkpoint) {
+  for (const Group& group : kGroups) {
+    if (!absl::ConsumePrefix(&name, group.prefix)) continue;
+    (checkpoint->*group.tensors).emplace(name, std::move(tensor));
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -53,17 +71,12 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path, const Digest&
     return NotACheckpoint(path, "metadata is damaged");
   }
   for (auto& [name, tensor] : file->tensors) {
-    absl::string_view rest = name;
     if (name == kSeriesName) {
       if (tensor.scalar_type() != torch::kUInt8 ||
           !checkpoint.series.ParseFromArray(tensor.data_ptr(), static_cast<int>(tensor.numel()))) {
         return NotACheckpoint(path, "series is damaged");
       }
-    } else if (absl::ConsumePrefix(&rest, kParameterPrefix)) {
-      checkpoint.parameters.emplace(rest, std::move(tensor));
-    } else if (absl::ConsumePrefix(&rest, kOptimizerPrefix)) {
-      checkpoint.optimizer.emplace(rest, std::move(tensor));
-    } else {
+    } else if (!Sort(name, std::move(tensor), &checkpoint)) {
       return NotACheckpoint(path, absl::StrCat("unknown tensor ", name));
     }
   }
@@ -77,11 +90,10 @@ absl::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoi
                    {"step", absl::StrCat(checkpoint.step)},
                    {"cpu_seconds", absl::StrFormat("%.6f", checkpoint.cpu_seconds)},
                    {"images_seen", absl::StrCat(checkpoint.images_seen)}};
-  for (const auto& [name, tensor] : checkpoint.parameters) {
-    file.tensors.emplace(absl::StrCat(kParameterPrefix, name), tensor);
-  }
-  for (const auto& [name, tensor] : checkpoint.optimizer) {
-    file.tensors.emplace(absl::StrCat(kOptimizerPrefix, name), tensor);
+  for (const Group& group : kGroups) {
+    for (const auto& [name, tensor] : checkpoint.*group.tensors) {
+      file.tensors.emplace(absl::StrCat(group.prefix, name), tensor);
+    }
   }
   const std::string series = checkpoint.series.SerializeAsString();
   torch::Tensor bytes = torch::empty({static_cast<int64_t>(series.size())}, torch::kUInt8);

@@ -1,4 +1,4 @@
-// What a run needs to go on, bit for bit, in another process: parameters, optimiser state and the
+// What a run needs to go on, bit for bit, in another process: weights, optimiser state and the
 // step; random numbers are functions of the step. Beside it the account of what was spent so far,
 // which never reaches a result.
 #pragma once
@@ -23,8 +23,12 @@ struct Checkpoint {
   // Spent by all attempts up to here.
   double cpu_seconds = 0;
   int64_t images_seen = 0;
-  NamedTensors parameters;
+  NamedTensors parameters;  // And all else that the network's file holds.
   NamedTensors optimizer;
+  // Of runs that keep them; otherwise empty.
+  NamedTensors average;  // Of the weights.
+  NamedTensors loss_scaler;
+  NamedTensors network_run;  // What the network keeps for the run alone.
   v1::Series series;
 };
 

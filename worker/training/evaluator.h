@@ -1,13 +1,15 @@
-// Measures one network: accuracy and loss on the whole test set, accuracy under corruptions on one
-// subset of it, and how a mixture of experts spreads its tokens. Every image counts once; the
-// result depends on weights, images and the evaluation's seed alone.
+// Measures one network: accuracy and loss on the whole test set, on test sets of their own,
+// accuracy under corruptions on one subset, and how a mixture of experts spreads its tokens. Every
+// image counts once; the result depends on weights, images and the evaluation's seed alone.
 #pragma once
 
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "distill/v1/trainer.pb.h"
-#include "worker/training/lockstep_trainer.h"
+#include "worker/models/network.h"
+#include "worker/training/task_images.h"
+#include "worker/training/training_environment.h"
 
 namespace distill::training {
 
@@ -16,8 +18,18 @@ namespace distill::training {
 absl::StatusOr<v1::EvaluationResult> Evaluate(const v1::MemberAssignment& assignment,
                                               const TrainingEnvironment& environment);
 
-// The JSON form of a metrics artifact: keys sorted, all fields present, fractions rounded to 8
-// digits, a newline at the end. Equal results have equal bytes.
+// The accuracy of a whole network that a task has trained on the test images of the task.
+absl::StatusOr<v1::EvaluationResult> EvaluateTrained(const v1::MemberAssignment& assignment,
+                                                     const models::Network& network,
+                                                     const TaskImages& images,
+                                                     const TrainingEnvironment& environment);
+
+// Writes the "metrics" artifact.
+absl::StatusOr<v1::ProducedFile> WriteMetrics(const v1::MemberAssignment& assignment,
+                                              const v1::EvaluationResult& result);
+
+// The JSON form of a metrics artifact: keys sorted, fractions rounded to 8 digits, a newline at the
+// end. Equal results have equal bytes.
 std::string CanonicalJson(const v1::EvaluationResult& result);
 
 }  // namespace distill::training

@@ -4,8 +4,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
-#include "worker/data/idx_reader.h"
+#include "worker/data/dataset_factory.h"
+#include "worker/data/scan.h"
 #include "worker/data/subset.h"
 
 namespace distill::training {
@@ -18,17 +20,48 @@ v1::DatasetSpec SourceOf(v1::DatasetSpec spec) {
   return spec;
 }
 
-absl::Status CheckContent(const ImageSets& sets, const v1::DatasetSpec& spec) {
-  const data::ImageShape& shape = sets.train->shape();
-  if (shape.height != spec.image_size() || shape.width != spec.image_size() ||
-      shape.channels != spec.channels()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot use data set: its images have another shape than the task says; path=", spec.path(),
-        " height=", shape.height, " width=", shape.width, " channels=", shape.channels,
-        " wanted=", spec.image_size(), "x", spec.image_size(), "x", spec.channels()));
+absl::StatusOr<data::DatasetFormat> FormatOf(v1::DatasetFormat format) {
+  switch (format) {
+    case v1::DATASET_FORMAT_IDX:
+      return data::DatasetFormat::kIdx;
+    case v1::DATASET_FORMAT_CIFAR10:
+      return data::DatasetFormat::kCifar10;
+    case v1::DATASET_FORMAT_CIFAR100:
+      return data::DatasetFormat::kCifar100;
+    case v1::DATASET_FORMAT_IMAGE_FOLDER:
+      return data::DatasetFormat::kImageFolder;
+    case v1::DATASET_FORMAT_TINY_IMAGENET:
+      return data::DatasetFormat::kTinyImageNet;
+    case v1::DATASET_FORMAT_CUB:
+      return data::DatasetFormat::kCub;
+    case v1::DATASET_FORMAT_TAR_SHARDS:
+      return data::DatasetFormat::kTarShards;
+    case v1::DATASET_FORMAT_IMAGE_FOLDER_TEST:
+      return data::DatasetFormat::kImageFolderTest;
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot read data set: unknown format; format=", static_cast<int>(format)));
   }
+}
+
+absl::Status CheckShape(const data::Dataset& images, const v1::DatasetSpec& spec) {
+  const data::ImageShape& shape = images.shape();
+  const bool fits = !images.has_one_shape() || !spec.has_image_size() ||
+                    (shape.height == spec.image_size() && shape.width == spec.image_size());
+  if (fits && shape.channels == spec.channels()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "cannot use data set: its images have another shape than the task says; path=", spec.path(),
+      " height=", shape.height, " width=", shape.width, " channels=", shape.channels,
+      " wanted=", spec.image_size(), "x", spec.image_size(), "x", spec.channels()));
+}
+
+absl::Status CheckContent(const ImageSets& sets, const v1::DatasetSpec& spec) {
+  DISTILL_RETURN_IF_ERROR(CheckShape(*sets.test, spec));
   if (spec.digest().empty()) return absl::OkStatus();
-  DISTILL_ASSIGN_OR_RETURN(const Digest train, data::ContentDigest(*sets.train));
+  Digest train;
+  if (sets.train != nullptr) {
+    DISTILL_ASSIGN_OR_RETURN(train, data::ContentDigest(*sets.train));
+  }
   DISTILL_ASSIGN_OR_RETURN(const Digest test, data::ContentDigest(*sets.test));
   const Digest digest = data::PairDigest(train, test);
   if (digest.str() == spec.digest()) return absl::OkStatus();
@@ -36,6 +69,25 @@ absl::Status CheckContent(const ImageSets& sets, const v1::DatasetSpec& spec) {
       "cannot use data set: this worker's files are not the job's; give every worker the same "
       "files; path=",
       spec.path(), " digest=", digest.str(), " wanted=", spec.digest()));
+}
+
+absl::StatusOr<data::ChannelStatistics> StatisticsOf(const ImageSets& sets,
+                                                     const v1::DatasetSpec& spec) {
+  if (spec.mean_size() > 0) {
+    if (spec.mean_size() != spec.channels() || spec.deviation_size() != spec.channels()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot use data set: mean and deviation must have one entry per channel; mean=",
+          spec.mean_size(), " deviation=", spec.deviation_size(), " channels=", spec.channels()));
+    }
+    return data::ChannelStatistics{{spec.mean().begin(), spec.mean().end()},
+                                   {spec.deviation().begin(), spec.deviation().end()}};
+  }
+  const data::Dataset& images = sets.train != nullptr ? *sets.train : *sets.test;
+  if (images.has_one_shape()) return data::ComputeStatistics(images);
+  data::ScanOptions options;
+  options.corrupt_images = CorruptImagesOf(spec);
+  DISTILL_ASSIGN_OR_RETURN(const data::SplitFacts facts, data::ScanImages(images, options));
+  return facts.statistics;
 }
 
 }  // namespace
@@ -46,20 +98,17 @@ absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::
     return held_;
   }
   held_ = nullptr;  // Frees its memory before the next one is read.
-  if (spec.format() != v1::DATASET_FORMAT_IDX) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot read data set: unknown format; format=",
-                                                   static_cast<int>(spec.format())));
-  }
-  data::IdxSource files;
-  files.directory = spec.path();
-  files.classes = spec.classes();
+  data::DatasetOptions options;
+  options.path = spec.path();
+  options.classes = spec.classes();
+  DISTILL_ASSIGN_OR_RETURN(options.format, FormatOf(spec.format()));
+  DISTILL_ASSIGN_OR_RETURN(data::DatasetPair files, data::OpenDataset(options));
   auto sets = std::make_shared<ImageSets>();
-  files.split = data::Split::kTrain;
-  DISTILL_ASSIGN_OR_RETURN(sets->train, data::ReadIdxDataset(files));
-  files.split = data::Split::kTest;
-  DISTILL_ASSIGN_OR_RETURN(sets->test, data::ReadIdxDataset(files));
+  sets->train = std::move(files.train);
+  sets->test = std::move(files.test);
+  sets->class_names = std::move(files.class_names);
   DISTILL_RETURN_IF_ERROR(CheckContent(*sets, spec));
-  DISTILL_ASSIGN_OR_RETURN(sets->statistics, data::ComputeStatistics(*sets->train));
+  DISTILL_ASSIGN_OR_RETURN(sets->statistics, StatisticsOf(*sets, spec));
   held_spec_ = source;
   held_ = std::move(sets);
   return held_;
@@ -67,6 +116,10 @@ absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::
 
 absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(
     const ImageSets& sets, const v1::DatasetSpec& spec) {
+  if (sets.train == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot train: the data set has test images only; path=", spec.path()));
+  }
   if (spec.train_images() == 0) return sets.train;
   data::SubsetSpec subset;
   subset.rule = data::SubsetRule::kStratified;
@@ -75,6 +128,19 @@ absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(
   DISTILL_ASSIGN_OR_RETURN(std::shared_ptr<const data::Dataset> chosen,
                            data::SubsetDataset::Create(sets.train, subset));
   return chosen;
+}
+
+data::TransformConfig Normalization(const ImageSets& sets, const v1::DatasetSpec& spec) {
+  data::TransformConfig transform;
+  transform.input_size = spec.input_size();
+  transform.mean = sets.statistics.mean;
+  transform.deviation = sets.statistics.deviation;
+  return transform;
+}
+
+data::CorruptImagePolicy CorruptImagesOf(const v1::DatasetSpec& spec) {
+  return spec.corrupt_images() == v1::CORRUPT_IMAGE_POLICY_SKIP ? data::CorruptImagePolicy::kSkip
+                                                                : data::CorruptImagePolicy::kFail;
 }
 
 }  // namespace distill::training

@@ -1,19 +1,24 @@
-// The images of a task: read once per process, checked against the digest that the task names, kept
-// as bytes, and shared by all tasks that follow.
+// The images of a task: opened once per process, checked against the digest that the task names,
+// and shared by all tasks that follow.
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "distill/v1/job.pb.h"
 #include "worker/data/dataset.h"
+#include "worker/data/dataset_factory.h"
+#include "worker/data/transform.h"
 
 namespace distill::training {
 
 struct ImageSets {
-  std::shared_ptr<const data::Dataset> train;
+  std::shared_ptr<const data::Dataset> train;  // Null where there are test images only.
   std::shared_ptr<const data::Dataset> test;
-  // Of all training images; what every split is normalised by.
+  std::vector<std::string> class_names;  // By label; may be empty.
+  // What every split is normalised by: as the spec says, else of all training images.
   data::ChannelStatistics statistics;
 };
 
@@ -29,8 +34,14 @@ class ImageSetsCache {
   std::shared_ptr<const ImageSets> held_;
 };
 
-// The training images that the spec chooses: all, or `train_images` of them.
+// The training images that the spec chooses: all, or `train_images` of them. kInvalidArgument where
+// there are test images only.
 absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(
     const ImageSets& sets, const v1::DatasetSpec& spec);
+
+// How images are brought to the size that `spec` says, and normalised, for every model of a job.
+data::TransformConfig Normalization(const ImageSets& sets, const v1::DatasetSpec& spec);
+
+data::CorruptImagePolicy CorruptImagesOf(const v1::DatasetSpec& spec);
 
 }  // namespace distill::training

@@ -6,11 +6,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/file.h"
 #include "base/status_macros.h"
 #include "worker/training/assembly.h"
 #include "worker/training/evaluator.h"
 #include "worker/training/member_end.h"
+#include "worker/training/module_choice.h"
+#include "worker/training/prior_fit.h"
 #include "worker/training/resource_usage.h"
 #include "worker/training/torch_guard.h"
 #include "worker/training/trainee.h"
@@ -34,10 +35,7 @@ absl::Status CheckNumericClass(const v1::TaskSpec& spec, const std::string& nume
 absl::StatusOr<std::vector<v1::ProducedFile>> RunEvaluation(
     const v1::MemberAssignment& assignment, const TrainingEnvironment& environment) {
   DISTILL_ASSIGN_OR_RETURN(const v1::EvaluationResult result, Evaluate(assignment, environment));
-  v1::ProducedFile produced;
-  produced.set_name("metrics");
-  produced.set_path(JoinPath(assignment.output_directory(), "metrics.json"));
-  DISTILL_RETURN_IF_ERROR(WriteFileAtomically(produced.path(), CanonicalJson(result)));
+  DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile produced, WriteMetrics(assignment, result));
   return std::vector<v1::ProducedFile>{produced};
 }
 
@@ -51,9 +49,29 @@ absl::StatusOr<std::vector<v1::ProducedFile>> RunWithoutTraining(
       return Split(assignment);
     case v1::TASK_KIND_EVALUATE:
       return RunEvaluation(assignment, environment);
+    case v1::TASK_KIND_FIT_PRIOR:
+      return FitPrior(assignment, environment);
+    case v1::TASK_KIND_SELECT_MODULE:
+      return SelectModule(assignment);
+    case v1::TASK_KIND_DISTILL_MODULE:
+      return HandOnModule(assignment);
     default:
       return absl::InvalidArgumentError(absl::StrCat("cannot start task: unknown kind; kind=",
                                                      static_cast<int>(assignment.spec().kind())));
+  }
+}
+
+const char* FirstPhase(v1::TaskKind kind) {
+  switch (kind) {
+    case v1::TASK_KIND_EVALUATE:
+      return "loading data";
+    case v1::TASK_KIND_FIT_PRIOR:
+      return "fitting";
+    case v1::TASK_KIND_SELECT_MODULE:
+    case v1::TASK_KIND_DISTILL_MODULE:
+      return "selecting";
+    default:
+      return "assembling";
   }
 }
 
@@ -63,8 +81,7 @@ void RunSingle(const v1::MemberAssignment& assignment, const TrainingEnvironment
   v1::MemberProgress begun;
   begun.set_member(assignment.member());
   begun.set_started(true);
-  begun.mutable_progress()->set_phase(
-      assignment.spec().kind() == v1::TASK_KIND_EVALUATE ? "loading data" : "assembling");
+  begun.mutable_progress()->set_phase(FirstPhase(assignment.spec().kind()));
   environment.observer.OnProgress(begun);
 
   const absl::StatusOr<std::vector<v1::ProducedFile>> results =
@@ -139,7 +156,12 @@ void RunLeaseSet(const v1::StartLeaseSet& set, const std::string& numeric_class,
       environment.observer.OnEnded(FailedEnd(assignment.member(), fits));
       continue;
     }
-    if (!IsTraining(assignment.spec().kind())) {
+    const absl::StatusOr<bool> is_done = IsPreviousAccepted(assignment);
+    if (!is_done.ok()) {
+      environment.observer.OnEnded(FailedEnd(assignment.member(), is_done.status()));
+      continue;
+    }
+    if (*is_done || !IsTraining(assignment.spec().kind())) {
       RunSingle(assignment, environment);
       continue;
     }

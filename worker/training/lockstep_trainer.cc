@@ -7,13 +7,17 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "worker/data/sampler.h"
 #include "worker/models/hybrid.h"
+#include "worker/training/autocast.h"
 #include "worker/training/batch_source.h"
 #include "worker/training/checkpoint_writer.h"
+#include "worker/training/evaluator.h"
 #include "worker/training/member_end.h"
 #include "worker/training/member_run.h"
 #include "worker/training/model_builder.h"
 #include "worker/training/resource_usage.h"
+#include "worker/training/task_images.h"
 #include "worker/training/torch_guard.h"
 #include "worker/training/trainee.h"
 #include "worker/training/training_plan.h"
@@ -31,6 +35,9 @@ std::string PhaseEssence(v1::TaskSpec spec) {
   }
   *spec.mutable_inputs() = inputs;
   spec.clear_module_index();
+  // Of a student, a task names only what its own module is made of.
+  spec.clear_student();
+  spec.clear_quality_gate();
   spec.clear_outputs();
   return spec.SerializeAsString();
 }
@@ -40,8 +47,8 @@ class LockstepRun {
  public:
   LockstepRun(const std::vector<LockstepMember>& members, const TrainingEnvironment& environment)
       : members_(members),
+        environment_(environment),
         clock_(environment.clock),
-        images_(environment.images),
         observer_(environment.observer),
         start_(clock_.Now()),
         charged_cpu_seconds_(ProcessCpuSeconds()),
@@ -92,11 +99,14 @@ class LockstepRun {
   }
 
   absl::Status Prepare() {
-    DISTILL_ASSIGN_OR_RETURN(sets_, images_.Open(spec().dataset()));
-    DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<const data::Dataset> chosen,
-                             ChooseTrainingImages(*sets_, spec().dataset()));
-    DISTILL_ASSIGN_OR_RETURN(TrainingPlan plan,
-                             TrainingPlan::Create(spec().recipe(), chosen->size()));
+    DISTILL_RETURN_IF_ERROR(CheckPrecision(spec().recipe().precision()));
+    DISTILL_ASSIGN_OR_RETURN(task_images_, OpenTrainingImages(spec(), environment_.images));
+    const data::SamplerConfig sampler = SamplerOf(spec());
+    DISTILL_RETURN_IF_ERROR(data::ValidateSampler(sampler));
+    DISTILL_ASSIGN_OR_RETURN(
+        TrainingPlan plan,
+        TrainingPlan::Create(spec().recipe(),
+                             data::EpochSize(sampler, task_images_.train->size())));
     plan_ = std::make_unique<TrainingPlan>(std::move(plan));
     if (!IsHybrid(spec().kind())) return absl::OkStatus();
 
@@ -118,8 +128,8 @@ class LockstepRun {
   absl::Status Train(int64_t first_step) {
     std::unique_ptr<BatchSource> batches;
     if (first_step < plan_->total_steps()) {
-      DISTILL_ASSIGN_OR_RETURN(batches,
-                               BatchSource::Create(spec(), *sets_, *plan_, first_step, clock_));
+      DISTILL_ASSIGN_OR_RETURN(
+          batches, BatchSource::Create(spec(), task_images_, *plan_, first_step, clock_));
     }
     for (int64_t step = first_step; step < plan_->total_steps(); ++step) {
       ObeyObserver();
@@ -158,6 +168,7 @@ class LockstepRun {
     int64_t longest = 0;
     for (const auto& member : live_) longest = std::max(longest, member->prefix_stages());
     std::vector<torch::Tensor> outputs = {images};
+    const AutocastScope autocast(spec().recipe().precision());
     for (int64_t s = 0; s < longest; ++s) {
       outputs.push_back(
           models::ExtendPrefix(*meta_, s, s + 1, outputs.back(), models::ForwardContext()));
@@ -222,15 +233,37 @@ class LockstepRun {
       EndWithoutResult(i, v1::MemberEnded::ENDED_FAILED, status);
       return;
     }
-    const absl::StatusOr<v1::ProducedFile> result =
-        GuardTorch("write the result", [&] { return live_[i]->WriteResult(); });
-    if (!result.ok()) {
-      EndWithoutResult(i, v1::MemberEnded::ENDED_FAILED, result.status());
+    const absl::StatusOr<std::vector<v1::ProducedFile>> results =
+        GuardTorch("write the result", [&] { return WriteResults(*live_[i]); });
+    if (absl::IsCancelled(results.status())) {
+      EndWithoutResult(i,
+                       observer_.IsCancelled(live_[i]->name()) ? v1::MemberEnded::ENDED_CANCELLED
+                                                               : v1::MemberEnded::ENDED_RELEASED,
+                       absl::OkStatus());
+      return;
+    }
+    if (!results.ok()) {
+      EndWithoutResult(i, v1::MemberEnded::ENDED_FAILED, results.status());
       return;
     }
     v1::MemberEnded ended = EndWithOutcome(live_[i]->name(), v1::MemberEnded::ENDED_SUCCEEDED);
-    *ended.add_results() = *result;
+    for (const v1::ProducedFile& result : *results) *ended.add_results() = result;
     FinishEnd(i, std::move(ended));
+  }
+
+  // Few-shot training is for its accuracy, so that comes along.
+  absl::StatusOr<std::vector<v1::ProducedFile>> WriteResults(MemberRun& member) const {
+    member.TakeAverage();
+    DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile model, member.WriteResult());
+    std::vector<v1::ProducedFile> results = {model};
+    if (spec().kind() != v1::TASK_KIND_FEW_SHOT) return results;
+    DISTILL_ASSIGN_OR_RETURN(
+        const v1::EvaluationResult result,
+        EvaluateTrained(member.assignment(), member.network(), task_images_, environment_));
+    DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile metrics,
+                             WriteMetrics(member.assignment(), result));
+    results.push_back(metrics);
+    return results;
   }
 
   void EndWithoutResult(size_t i, v1::MemberEnded::Outcome outcome, const absl::Status& status) {
@@ -253,8 +286,8 @@ class LockstepRun {
   }
 
   const std::vector<LockstepMember>& members_;
+  const TrainingEnvironment environment_;
   const Clock& clock_;
-  ImageSetsCache& images_;
   TrainingObserver& observer_;
   const MonotonicTime start_;
 
@@ -262,7 +295,7 @@ class LockstepRun {
   double charged_cpu_seconds_;
   double charged_to_live_ = 0;
 
-  std::shared_ptr<const ImageSets> sets_;
+  TaskImages task_images_;
   std::unique_ptr<TrainingPlan> plan_;
   std::shared_ptr<const models::StagedModel> meta_;  // Shared by the members.
   CheckpointWriter writer_;

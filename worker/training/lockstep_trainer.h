@@ -6,20 +6,11 @@
 #include <optional>
 #include <vector>
 
-#include "base/clock.h"
 #include "distill/v1/trainer.pb.h"
 #include "worker/training/checkpoint.h"
-#include "worker/training/image_sets.h"
-#include "worker/training/training_observer.h"
+#include "worker/training/training_environment.h"
 
 namespace distill::training {
-
-// What lease sets run with; all of it outlives them.
-struct TrainingEnvironment {
-  const Clock& clock;
-  ImageSetsCache& images;
-  TrainingObserver& observer;
-};
 
 struct LockstepMember {
   const v1::MemberAssignment* assignment = nullptr;

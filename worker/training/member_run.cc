@@ -10,19 +10,33 @@
 #include "base/file.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "worker/optimization/adamw.h"
+#include "worker/optimization/sgd.h"
 #include "worker/training/resource_usage.h"
 #include "worker/training/tensor_file.h"
 
 namespace distill::training {
 namespace {
 
-optimization::AdamWConfig OptimizerConfig(const v1::TrainingRecipe& recipe) {
+void SetDecay(const v1::TrainingRecipe& recipe, optimization::DecayConfig* config) {
+  config->weight_decay = recipe.weight_decay();
+  if (recipe.decay_all_parameters()) config->rule = optimization::DecayRule::kAll;
+}
+
+std::unique_ptr<optimization::Optimizer> MakeOptimizer(
+    const v1::TrainingRecipe& recipe, std::vector<models::NamedTensor> parameters) {
+  if (recipe.optimizer() == v1::OPTIMIZER_KIND_SGD) {
+    optimization::SgdConfig config;
+    SetDecay(recipe, &config);
+    config.momentum = recipe.momentum();
+    return std::make_unique<optimization::Sgd>(std::move(parameters), config);
+  }
   optimization::AdamWConfig config;
+  SetDecay(recipe, &config);
   config.beta1 = recipe.beta1();
   config.beta2 = recipe.beta2();
   config.epsilon = recipe.epsilon();
-  config.weight_decay = recipe.weight_decay();
-  return config;
+  return std::make_unique<optimization::AdamW>(std::move(parameters), config);
 }
 
 double ValueOf(const torch::Tensor& scalar) {
@@ -50,11 +64,15 @@ MemberRun::MemberRun(const v1::MemberAssignment& assignment, Trainee trainee,
       writer_(writer),
       fingerprint_(FingerprintOf(assignment.spec())),
       trainee_(std::move(trainee)),
-      optimizer_(trainee_.TrainedParameters(), OptimizerConfig(assignment.spec().recipe())),
+      optimizer_(MakeOptimizer(assignment.spec().recipe(), trainee_.TrainedParameters())),
       series_(plan.total_steps()),
       checkpoint_policy_(absl::Seconds(assignment.spec().checkpoint_interval_seconds()),
                          clock.Now()),
-      last_progress_(clock.Now()) {}
+      last_progress_(clock.Now()) {
+  const v1::TrainingRecipe& recipe = assignment.spec().recipe();
+  if (recipe.precision() == v1::PRECISION_FLOAT16) loss_scaler_.emplace();
+  if (recipe.ema_decay() > 0) average_.emplace(trainee_.TrainedParameters(), recipe.ema_decay());
+}
 
 absl::Status MemberRun::Resume(const Checkpoint& checkpoint) {
   if (checkpoint.step > plan_.total_steps()) {
@@ -62,8 +80,12 @@ absl::Status MemberRun::Resume(const Checkpoint& checkpoint) {
                                             "step=", checkpoint.step,
                                             " steps=", plan_.total_steps()));
   }
-  absl::Status status = trainee_.Restore(checkpoint.parameters);
-  if (status.ok()) status = optimizer_.ImportState(checkpoint.optimizer);
+  absl::Status status = trainee_.Restore(checkpoint.parameters, checkpoint.network_run);
+  if (status.ok()) status = optimizer_->ImportState(checkpoint.optimizer);
+  if (status.ok() && average_.has_value()) status = average_->ImportState(checkpoint.average);
+  if (status.ok() && loss_scaler_.has_value()) {
+    status = loss_scaler_->ImportState(checkpoint.loss_scaler);
+  }
   if (!status.ok()) {
     return absl::DataLossError(absl::StrCat("cannot resume: ", status.message()));
   }
@@ -84,7 +106,7 @@ absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tens
           .Stream("dropout")
           .Stream(static_cast<uint64_t>(spec.module_index()))
           .Stream(static_cast<uint64_t>(plan_.FirstMicroBatch(steps_done_) + micro_batches_));
-  const LossTerms terms = trainee_.Loss(input, targets, context);
+  const LossTerms terms = trainee_.Loss(input, targets, context, steps_done_);
   const double share = 1.0 / static_cast<double>(plan_.micro_batches_per_step());
   step_.loss += share * ValueOf(terms.total);
   step_.cross_entropy += share * ValueOf(terms.cross_entropy);
@@ -92,7 +114,8 @@ absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tens
   step_.images += targets.size(0);
   ++micro_batches_;
   DISTILL_RETURN_IF_ERROR(CheckFinite(step_.loss));
-  (plan_.micro_batches_per_step() == 1 ? terms.total : terms.total * share).backward();
+  const double factor = loss_scaler_.has_value() ? share * loss_scaler_->scale() : share;
+  (factor == 1.0 ? terms.total : terms.total * factor).backward();
   cpu_seconds_ += ThreadCpuSeconds() - cpu_before;
   return absl::OkStatus();
 }
@@ -107,11 +130,8 @@ absl::Status MemberRun::CheckFinite(double loss) {
 
 absl::Status MemberRun::FinishStep() {
   const double cpu_before = ThreadCpuSeconds();
-  const double clip = assignment_.spec().recipe().clip_grad_norm();
-  if (clip > 0) optimizer_.ClipGradients(clip);
   step_.learning_rate = plan_.LearningRate(steps_done_);
-  optimizer_.Step(step_.learning_rate);
-  optimizer_.ZeroGradients();
+  UpdateParameters();
   step_.step = ++steps_done_;
   last_finite_loss_ = step_.loss;
 
@@ -125,6 +145,25 @@ absl::Status MemberRun::FinishStep() {
   micro_batches_ = 0;
   cpu_seconds_ += ThreadCpuSeconds() - cpu_before;
   return absl::OkStatus();
+}
+
+void MemberRun::UpdateParameters() {
+  bool is_good = true;
+  if (loss_scaler_.has_value()) {
+    is_good = optimizer_->ScaleGradients(1.0 / loss_scaler_->scale());
+    loss_scaler_->Update(is_good);
+  }
+  if (is_good) {
+    const double clip = assignment_.spec().recipe().clip_grad_norm();
+    if (clip > 0) optimizer_->ClipGradients(clip);
+    optimizer_->Step(step_.learning_rate);
+    if (average_.has_value()) average_->Update();
+  }
+  optimizer_->ZeroGradients();
+}
+
+void MemberRun::TakeAverage() {
+  if (average_.has_value()) average_->Exchange();
 }
 
 void MemberRun::MaybeCheckpoint() {
@@ -142,8 +181,13 @@ void MemberRun::CheckpointNow() {
   checkpoint.step = steps_done_;
   checkpoint.cpu_seconds = earlier_cpu_seconds_ + cpu_seconds_;
   checkpoint.images_seen = earlier_images_ + (steps_done_ - first_step_) * plan_.images_per_step();
-  checkpoint.parameters = trainee_.Export().tensors;
-  checkpoint.optimizer = models::ToMap(optimizer_.ExportState());
+  checkpoint.parameters = trainee_.State();
+  checkpoint.network_run = trainee_.RunState();
+  checkpoint.optimizer = models::ToMap(optimizer_->ExportState());
+  if (average_.has_value()) checkpoint.average = models::ToMap(average_->ExportState());
+  if (loss_scaler_.has_value()) {
+    checkpoint.loss_scaler = models::ToMap(loss_scaler_->ExportState());
+  }
   checkpoint.series = series_.series();
   writer_.Submit(name(), assignment_.output_directory(), std::move(checkpoint));
   last_checkpoint_step_ = steps_done_;

@@ -14,7 +14,9 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "distill/v1/trainer.pb.h"
-#include "worker/optimization/adamw.h"
+#include "worker/optimization/loss_scaler.h"
+#include "worker/optimization/optimizer.h"
+#include "worker/optimization/weight_average.h"
 #include "worker/training/checkpoint.h"
 #include "worker/training/checkpoint_policy.h"
 #include "worker/training/checkpoint_writer.h"
@@ -53,8 +55,13 @@ class MemberRun {
   std::optional<v1::MemberProgress> TakeProgress(absl::Duration time_waited,
                                                  absl::Duration interval);
 
+  // Makes the average of the weights, if one is kept, the weights of the network: after the last
+  // step, before the result.
+  void TakeAverage();
   // Writes the result. kInvalidArgument when the trained weights are not finite.
   absl::StatusOr<v1::ProducedFile> WriteResult() const;
+  const v1::MemberAssignment& assignment() const { return assignment_; }
+  const models::Network& network() const { return trainee_.network(); }
   // Writes the training curve; no file when there is none.
   absl::StatusOr<std::optional<v1::ProducedFile>> WriteSeries() const;
 
@@ -68,6 +75,8 @@ class MemberRun {
             const Clock& clock, CheckpointWriter& writer);
   absl::Status Resume(const Checkpoint& checkpoint);
   absl::Status CheckFinite(double loss);
+  // Updates the parameters from the gradients of the step at hand.
+  void UpdateParameters();
 
   const v1::MemberAssignment& assignment_;
   const TrainingPlan& plan_;
@@ -75,7 +84,9 @@ class MemberRun {
   CheckpointWriter& writer_;
   const Digest fingerprint_;
   Trainee trainee_;
-  optimization::AdamW optimizer_;
+  const std::unique_ptr<optimization::Optimizer> optimizer_;
+  std::optional<optimization::LossScaler> loss_scaler_;  // With float16.
+  std::optional<optimization::WeightAverage> average_;   // Where the recipe wants one.
   SeriesRecorder series_;
   CheckpointPolicy checkpoint_policy_;
 

@@ -1,14 +1,13 @@
 #include "worker/training/model_builder.h"
 
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "worker/models/hybrid.h"
+#include "worker/training/nac_builder.h"
 #include "worker/training/router_options.h"
 
 namespace distill::training {
@@ -32,11 +31,11 @@ absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1
                  absl::StrCat("must have one entry per module; got=", vit.stage_depths_size(),
                               " modules=", spec.modules()));
   }
-  if (spec.dataset().image_size() <= 0 || spec.dataset().channels() <= 0) {
+  if (ImageSide(spec.dataset()) <= 0 || spec.dataset().channels() <= 0) {
     return Wrong("dataset", "image_size or channels is not set");
   }
   models::VitConfig config;
-  config.image_size = spec.dataset().image_size();
+  config.image_size = ImageSide(spec.dataset());
   config.channels = spec.dataset().channels();
   config.patch_size = spec.patch_size();
   config.embed_dim = vit.embed_dim();
@@ -73,48 +72,13 @@ absl::Status CheckModuleIndex(const v1::TaskSpec& spec) {
                                             " modules=", spec.modules()));
 }
 
-// What all stages of a network have in common.
-nlohmann::json Describe(const std::vector<models::VitStage>& stages) {
-  const models::StageConfig& first = stages.front()->config();
-  const models::VitConfig& vit = first.vit;
-  nlohmann::json json = {
-      {"channels", vit.channels},     {"classes", vit.classes},
-      {"embed_dim", vit.embed_dim},   {"heads", vit.heads},
-      {"image_size", vit.image_size}, {"layer_norm_epsilon", vit.layer_norm_epsilon},
-      {"mlp_ratio", vit.mlp_ratio},   {"patch_size", vit.patch_size},
-      {"qkv_bias", vit.qkv_bias}};
-  for (const models::VitStage& stage : stages) {
-    for (const models::BlockConfig& block : stage->config().blocks) {
-      if (block.mixture_of_experts) {
-        json["experts"] = first.experts;
-        json["top_k"] = first.top_k;
-      }
-      if (block.pre_stitch || block.post_stitch) json["stitch_width"] = first.stitch_width;
-    }
-  }
-  return json;
-}
-
-// What each block of a stage holds besides what every block holds.
-nlohmann::json DescribeBlocks(const models::StageConfig& stage) {
-  nlohmann::json blocks = nlohmann::json::array();
-  for (const models::BlockConfig& block : stage.blocks) {
-    nlohmann::json json = nlohmann::json::object();
-    if (block.mixture_of_experts) json["experts"] = true;
-    if (block.pre_stitch) json["pre_stitch"] = true;
-    if (block.post_stitch) json["post_stitch"] = true;
-    blocks.push_back(std::move(json));
-  }
-  return blocks;
-}
-
 NamedTensors Copy(const std::vector<models::NamedTensor>& state) {
   NamedTensors copy;
   for (const models::NamedTensor& entry : state) copy.emplace(entry.name, entry.tensor.clone());
   return copy;
 }
 
-// Whether the names are timm's: blocks.<b>... without stages.
+// Whether the names are timm's, which do not tell stages apart.
 bool HasFlatNames(const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     if (absl::StartsWith(name, "stages.")) return false;
@@ -122,19 +86,29 @@ bool HasFlatNames(const NamedTensors& tensors) {
   return true;
 }
 
-// Renames flat names to whole-model ones by the layout of `model`.
-NamedTensors FromFlatNames(const models::StagedModel& model, NamedTensors flat) {
-  const std::vector<models::NamedTensor> flat_names = models::ExportFlatState(model);
-  const std::vector<models::NamedTensor> whole_names = models::ExportState(model);
-  NamedTensors whole;
-  for (size_t i = 0; i < flat_names.size(); ++i) {
-    const auto found = flat.find(flat_names[i].name);
-    if (found == flat.end()) continue;
-    whole.emplace(whole_names[i].name, found->second);
-    flat.erase(found);
-  }
-  whole.merge(flat);  // What is left is unexpected, and is reported as such.
-  return whole;
+models::ExpertInitialization ExpertInitializationOf(const v1::StudentSpec& student) {
+  return student.vmoe().expert_init() == v1::EXPERT_INIT_REFERENCE
+             ? models::ExpertInitialization::kReference
+             : models::ExpertInitialization::kPerMatrix;
+}
+
+std::unique_ptr<models::Network> Whole(const std::vector<models::StageConfig>& stages,
+                                       const v1::StudentSpec& student) {
+  return std::make_unique<models::StagedNetwork>(BuildModel(stages),
+                                                 ExpertInitializationOf(student));
+}
+
+std::unique_ptr<models::Network> Module(const models::StageConfig& stage,
+                                        const v1::StudentSpec& student) {
+  return std::make_unique<models::StageNetwork>(models::VitStage(stage),
+                                                ExpertInitializationOf(student));
+}
+
+TensorFile Export(const models::Network& network) {
+  TensorFile file;
+  file.tensors = Copy(network.State());
+  file.metadata = {{kFormatKey, kFormat}, {kArchitectureKey, network.Architecture()}};
+  return file;
 }
 
 }  // namespace
@@ -225,16 +199,47 @@ absl::StatusOr<models::StageConfig> StudentModule(const v1::TaskSpec& spec, doub
   return std::move(stages.front());
 }
 
+absl::StatusOr<std::unique_ptr<models::Network>> BuildMeta(const v1::TaskSpec& spec,
+                                                           double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(const auto stages, MetaStages(spec, drop_path));
+  return Whole(stages, spec.student());
+}
+
+absl::StatusOr<std::unique_ptr<models::Network>> BuildTeacher(const v1::TaskSpec& spec,
+                                                              double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(const auto stages, TeacherStages(spec, drop_path));
+  return Whole(stages, spec.student());
+}
+
+absl::StatusOr<std::unique_ptr<models::Network>> BuildStudent(const v1::TaskSpec& spec,
+                                                              double drop_path) {
+  if (spec.student().has_nac()) return BuildNac(spec, drop_path);
+  DISTILL_ASSIGN_OR_RETURN(const auto stages, StudentStages(spec, drop_path));
+  return Whole(stages, spec.student());
+}
+
+absl::StatusOr<std::unique_ptr<models::Network>> BuildTeacherStage(const v1::TaskSpec& spec,
+                                                                   double drop_path) {
+  DISTILL_ASSIGN_OR_RETURN(const models::StageConfig stage, IncubatedStage(spec, drop_path));
+  return Module(stage, spec.student());
+}
+
+absl::StatusOr<std::unique_ptr<models::Network>> BuildStudentModule(const v1::TaskSpec& spec,
+                                                                    double drop_path) {
+  DISTILL_RETURN_IF_ERROR(CheckModuleIndex(spec));
+  if (spec.student().has_nac()) return BuildNacModule(spec, drop_path);
+  DISTILL_ASSIGN_OR_RETURN(const models::StageConfig stage, StudentModule(spec, drop_path));
+  return Module(stage, spec.student());
+}
+
+int64_t ImageSide(const v1::DatasetSpec& dataset) {
+  return dataset.input_size() > 0 ? dataset.input_size() : dataset.image_size();
+}
+
 models::StagedModel BuildModel(const std::vector<models::StageConfig>& stages) {
   std::vector<models::VitStage> built;
   for (const models::StageConfig& stage : stages) built.push_back(models::VitStage(stage));
   return models::StagedModel(std::move(built));
-}
-
-models::ExpertInitialization ExpertInitializationOf(const v1::StudentSpec& student) {
-  return student.vmoe().expert_init() == v1::EXPERT_INIT_REFERENCE
-             ? models::ExpertInitialization::kReference
-             : models::ExpertInitialization::kPerMatrix;
 }
 
 absl::StatusOr<models::StagedModel> LoadFrozenStages(const std::vector<models::StageConfig>& stages,
@@ -250,10 +255,10 @@ absl::StatusOr<models::StagedModel> LoadFrozenStages(const std::vector<models::S
   DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path, prefixes));
   if (HasFlatNames(file.tensors)) {
     // Flat names do not tell stages apart, so the file is read whole.
-    const models::StagedModel whole = BuildModel(stages);
+    models::StagedNetwork whole(BuildModel(stages), models::ExpertInitialization::kPerMatrix);
     DISTILL_RETURN_IF_ERROR(LoadModel(path, whole));
     models::Freeze(whole);
-    return whole;
+    return whole.model();
   }
   for (size_t s = 0; s < stages.size(); ++s) {
     if (!wanted[s]) continue;
@@ -266,47 +271,40 @@ absl::StatusOr<models::StagedModel> LoadFrozenStages(const std::vector<models::S
   return models::StagedModel(std::move(built));
 }
 
-absl::Status LoadModel(const std::string& path, const models::StagedModel& model) {
-  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path));
-  if (HasFlatNames(file.tensors)) file.tensors = FromFlatNames(model, std::move(file.tensors));
-  return Annotate(models::ImportState(model, file.tensors), absl::StrCat("cannot load ", path));
+absl::Status LoadModel(const std::string& path, models::Network& model) {
+  DISTILL_ASSIGN_OR_RETURN(const TensorFile file, ReadTensorFile(path));
+  return Annotate(model.Import(file.tensors, {}), absl::StrCat("cannot load ", path));
 }
 
-absl::Status LoadStage(const std::string& path, int64_t index, const models::VitStage& stage,
-                       const models::ImportOptions& options) {
-  DISTILL_ASSIGN_OR_RETURN(const TensorFile file, ReadTensorFile(path));
+absl::StatusOr<NamedTensors> ReadModule(const std::string& path, int64_t index) {
+  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path));
   const auto said = file.metadata.find(kStageKey);
   if (said != file.metadata.end() && said->second != absl::StrCat(index)) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot load ", path, ": file holds another stage; stage=", said->second,
                      " wanted=", index));
   }
-  return Annotate(models::ImportState(stage, file.tensors, options),
-                  absl::StrCat("cannot load ", path));
+  return std::move(file.tensors);
 }
 
-TensorFile ExportModel(const models::StagedModel& model) {
-  TensorFile file;
-  file.tensors = Copy(models::ExportState(model));
-  nlohmann::json architecture = Describe(model.stages());
-  for (const models::VitStage& stage : model.stages()) {
-    architecture["stages"].push_back(DescribeBlocks(stage->config()));
-  }
-  file.metadata = {{kFormatKey, kFormat}, {kArchitectureKey, architecture.dump()}};
+absl::Status LoadModule(const std::string& path, int64_t index, models::Network& module,
+                        const models::ImportOptions& options) {
+  DISTILL_ASSIGN_OR_RETURN(const NamedTensors tensors, ReadModule(path, index));
+  return Annotate(module.Import(tensors, options), absl::StrCat("cannot load ", path));
+}
+
+TensorFile ExportModel(const models::Network& model) { return Export(model); }
+
+TensorFile ExportModule(const models::Network& module, int64_t index) {
+  TensorFile file = Export(module);
+  file.metadata[kStageKey] = absl::StrCat(index);
   return file;
 }
 
-TensorFile ExportStage(const models::VitStage& stage, int64_t index) {
-  TensorFile file;
-  file.tensors = Copy(models::ExportState(stage));
-  nlohmann::json architecture = Describe({stage});
-  architecture["blocks"] = DescribeBlocks(stage->config());
-  architecture["has_embedding"] = stage->config().has_embedding;
-  architecture["has_head"] = stage->config().has_head;
-  file.metadata = {{kFormatKey, kFormat},
-                   {kArchitectureKey, architecture.dump()},
-                   {kStageKey, absl::StrCat(index)}};
-  return file;
+CounterRandom InitializationRandom(const v1::TaskSpec& spec) {
+  return CounterRandom(spec.seed())
+      .Stream("init")
+      .Stream(static_cast<uint64_t>(spec.module_index()));
 }
 
 }  // namespace distill::training

@@ -1,52 +1,101 @@
 #include "worker/training/trainee.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "base/counter_random.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
+#include "worker/training/autocast.h"
 #include "worker/training/model_builder.h"
+#include "worker/training/nac_builder.h"
 
 namespace distill::training {
 namespace {
 
-// First weights of a whole model are those of module 0's stream: a whole model is one module.
-CounterRandom InitializationRandom(const v1::TaskSpec& spec) {
-  return CounterRandom(spec.seed())
-      .Stream("init")
-      .Stream(static_cast<uint64_t>(spec.module_index()));
+// The task with the episode's classes in place of those that the model was trained on.
+v1::TaskSpec EpisodeSpec(v1::TaskSpec spec) {
+  spec.mutable_dataset()->set_classes(spec.few_shot().ways());
+  return spec;
 }
 
-absl::StatusOr<models::StagedModel> BuildWholeModel(const v1::TaskSpec& spec) {
+absl::StatusOr<std::unique_ptr<models::Network>> BuildNetwork(const v1::TaskSpec& spec) {
   const double drop_path = spec.recipe().drop_path();
   switch (spec.kind()) {
-    case v1::TASK_KIND_PRETRAIN_META: {
-      DISTILL_ASSIGN_OR_RETURN(const auto stages, MetaStages(spec, drop_path));
-      return BuildModel(stages);
-    }
-    case v1::TASK_KIND_FINETUNE_TEACHER: {
-      DISTILL_ASSIGN_OR_RETURN(const auto stages, TeacherStages(spec, drop_path));
-      return BuildModel(stages);
-    }
-    default: {
-      DISTILL_ASSIGN_OR_RETURN(const auto stages, StudentStages(spec, drop_path));
-      return BuildModel(stages);
-    }
+    case v1::TASK_KIND_PRETRAIN_META:
+      return BuildMeta(spec, drop_path);
+    case v1::TASK_KIND_FINETUNE_TEACHER:
+      return BuildTeacher(spec, drop_path);
+    case v1::TASK_KIND_INCUBATE_TEACHER:
+      return BuildTeacherStage(spec, drop_path);
+    case v1::TASK_KIND_DISTILL_MODULE:
+      return BuildStudentModule(spec, drop_path);
+    case v1::TASK_KIND_FEW_SHOT:
+      return BuildStudent(EpisodeSpec(spec), drop_path);
+    default:
+      return BuildStudent(spec, drop_path);
   }
 }
 
-bool StartsFromModel(v1::TaskKind kind) {
-  return kind == v1::TASK_KIND_FINETUNE_TEACHER || kind == v1::TASK_KIND_FINETUNE_STUDENT;
+// Everything but the classifier comes from the model, and only the classifier is trained.
+absl::Status PrepareFewShot(const v1::MemberAssignment& assignment, models::Network& network) {
+  DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "model"));
+  DISTILL_ASSIGN_OR_RETURN(TensorFile file, ReadTensorFile(path));
+  for (auto entry = file.tensors.begin(); entry != file.tensors.end();) {
+    entry = network.IsClassifier(entry->first) ? file.tensors.erase(entry) : std::next(entry);
+  }
+  models::ImportOptions options;
+  options.keep_head = true;
+  DISTILL_RETURN_IF_ERROR(
+      Annotate(network.Import(file.tensors, options), absl::StrCat("cannot load ", path)));
+  for (models::NamedTensor& parameter : network.Parameters()) {
+    parameter.tensor.set_requires_grad(network.IsClassifier(parameter.name));
+  }
+  return absl::OkStatus();
 }
 
-absl::StatusOr<models::VitStage> LoadTeacher(const v1::MemberAssignment& assignment) {
+// Gives a whole network or a module its first weights.
+absl::Status PrepareWeights(const v1::MemberAssignment& assignment, models::Network& network) {
   const v1::TaskSpec& spec = assignment.spec();
-  DISTILL_ASSIGN_OR_RETURN(const models::StageConfig config, IncubatedStage(spec, 0));
-  models::VitStage teacher(config);
-  DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "teacher_stage"));
-  DISTILL_RETURN_IF_ERROR(LoadStage(path, spec.module_index(), teacher));
-  models::Freeze(teacher);
+  switch (spec.kind()) {
+    case v1::TASK_KIND_FINETUNE_TEACHER:
+    case v1::TASK_KIND_FINETUNE_STUDENT: {
+      DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "model"));
+      return LoadModel(path, network);
+    }
+    case v1::TASK_KIND_FEW_SHOT:
+      network.Initialize(InitializationRandom(spec));
+      return PrepareFewShot(assignment, network);
+    default:
+      network.Initialize(InitializationRandom(spec));
+      if (spec.kind() != v1::TASK_KIND_TRAIN_BASELINE || !spec.student().has_nac()) {
+        return absl::OkStatus();
+      }
+      DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "signatures"));
+      return LoadSignatures(path, network);
+  }
+}
+
+bool HasWholeTeacher(const v1::TaskSpec& spec) {
+  return spec.kind() == v1::TASK_KIND_TRAIN_BASELINE &&
+         spec.baseline() == v1::BASELINE_KIND_WHOLE_MODEL_DISTILLATION;
+}
+
+absl::StatusOr<std::unique_ptr<models::Network>> LoadTeacher(
+    const v1::MemberAssignment& assignment) {
+  const v1::TaskSpec& spec = assignment.spec();
+  std::unique_ptr<models::Network> teacher;
+  if (HasWholeTeacher(spec)) {
+    DISTILL_ASSIGN_OR_RETURN(teacher, BuildTeacher(spec, 0));
+    DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "teacher"));
+    DISTILL_RETURN_IF_ERROR(LoadModel(path, *teacher));
+  } else {
+    DISTILL_ASSIGN_OR_RETURN(teacher, BuildTeacherStage(spec, 0));
+    DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "teacher_stage"));
+    DISTILL_RETURN_IF_ERROR(LoadModule(path, spec.module_index(), *teacher));
+  }
+  models::Freeze(*teacher);
   return teacher;
 }
 
@@ -64,9 +113,14 @@ optimization::DistillationConfig DistillationOf(const v1::DistillationSpec& spec
 
 int64_t CountElements(const models::VitStage& stage) {
   int64_t count = 0;
-  if (stage.is_empty()) return count;
   for (const torch::Tensor& parameter : stage->parameters()) count += parameter.numel();
   return count;
+}
+
+NamedTensors Copied(const std::vector<models::NamedTensor>& tensors) {
+  NamedTensors copies;
+  for (const models::NamedTensor& entry : tensors) copies[entry.name] = entry.tensor.clone();
+  return copies;
 }
 
 }  // namespace
@@ -74,7 +128,7 @@ int64_t CountElements(const models::VitStage& stage) {
 bool IsTraining(v1::TaskKind kind) {
   return kind == v1::TASK_KIND_PRETRAIN_META || kind == v1::TASK_KIND_FINETUNE_TEACHER ||
          kind == v1::TASK_KIND_FINETUNE_STUDENT || kind == v1::TASK_KIND_TRAIN_BASELINE ||
-         IsHybrid(kind);
+         kind == v1::TASK_KIND_FEW_SHOT || IsHybrid(kind);
 }
 
 bool IsHybrid(v1::TaskKind kind) {
@@ -95,79 +149,82 @@ absl::StatusOr<Trainee> Trainee::Create(const v1::MemberAssignment& assignment,
   const v1::TaskSpec& spec = assignment.spec();
   Trainee trainee;
   trainee.kind_ = spec.kind();
-  const models::ExpertInitialization experts = ExpertInitializationOf(spec.student());
-  if (!IsHybrid(spec.kind())) {
-    DISTILL_ASSIGN_OR_RETURN(trainee.model_, BuildWholeModel(spec));
-    if (StartsFromModel(spec.kind())) {
-      DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "model"));
-      DISTILL_RETURN_IF_ERROR(LoadModel(path, trainee.model_));
-    } else {
-      models::Initialize(trainee.model_, InitializationRandom(spec), experts);
-    }
-    return trainee;
+  trainee.precision_ = spec.recipe().precision();
+  if (IsHybrid(spec.kind())) {
+    DISTILL_CHECK(meta != nullptr, "a hybrid has a meta model");
+    trainee.meta_ = std::move(meta);
+    trainee.module_index_ = spec.module_index();
   }
-  DISTILL_CHECK(meta != nullptr, "a hybrid has a meta model");
-  trainee.meta_ = std::move(meta);
-  trainee.module_index_ = spec.module_index();
-  const bool is_incubation = spec.kind() == v1::TASK_KIND_INCUBATE_TEACHER;
-  DISTILL_ASSIGN_OR_RETURN(const models::StageConfig config,
-                           is_incubation ? IncubatedStage(spec, spec.recipe().drop_path())
-                                         : StudentModule(spec, spec.recipe().drop_path()));
-  models::VitStage module(config);
-  models::Initialize(module, InitializationRandom(spec), experts);
-  trainee.model_ = models::StagedModel({module});
-  if (!is_incubation) {
+  DISTILL_ASSIGN_OR_RETURN(trainee.network_, BuildNetwork(spec));
+  DISTILL_RETURN_IF_ERROR(PrepareWeights(assignment, *trainee.network_));
+  if (spec.kind() == v1::TASK_KIND_DISTILL_MODULE || HasWholeTeacher(spec)) {
     DISTILL_ASSIGN_OR_RETURN(trainee.teacher_, LoadTeacher(assignment));
     trainee.distillation_ = DistillationOf(spec.distillation());
   }
   return trainee;
 }
 
+torch::Tensor Trainee::Logits(const torch::Tensor& input,
+                              const models::ForwardContext& context) const {
+  if (meta_ == nullptr) return network_->Forward(input, context);
+  return models::HybridLogits(*meta_, module_index_, *network_, input, context);
+}
+
+torch::Tensor Trainee::TeacherLogits(const torch::Tensor& input) const {
+  if (teacher_ == nullptr) return torch::Tensor();
+  const torch::NoGradGuard no_gradient;
+  if (meta_ == nullptr) return teacher_->Forward(input, models::ForwardContext());
+  return models::HybridLogits(*meta_, module_index_, *teacher_, input, models::ForwardContext());
+}
+
 LossTerms Trainee::Loss(const torch::Tensor& input, const torch::Tensor& targets,
-                        const models::ForwardContext& context) const {
+                        const models::ForwardContext& context, int64_t step) const {
+  std::vector<models::AuxiliaryLoss> auxiliary_losses;
+  models::ForwardContext collecting = context;
+  collecting.auxiliary_losses = &auxiliary_losses;
+  torch::Tensor logits, teacher_logits;
+  {
+    const AutocastScope autocast(precision_);
+    logits = Logits(input, collecting);
+    teacher_logits = TeacherLogits(input);
+  }
+  logits = Widened(logits);
   LossTerms terms;
-  if (meta_ == nullptr) {
-    terms.total = optimization::SoftTargetCrossEntropy(model_.Forward(input, context), targets);
-    return terms;
+  terms.total = optimization::SoftTargetCrossEntropy(logits, targets);
+  if (teacher_logits.defined()) {
+    const optimization::DistillationLoss loss = optimization::CombineDistillation(
+        terms.total, logits, Widened(teacher_logits), distillation_);
+    terms = {loss.total, loss.cross_entropy, loss.distillation};
   }
-  const torch::Tensor logits =
-      models::HybridLogits(*meta_, module_index_, model_.stages().front(), input, context);
-  const torch::Tensor cross_entropy = optimization::SoftTargetCrossEntropy(logits, targets);
-  if (teacher_.is_empty()) {
-    terms.total = cross_entropy;
-    return terms;
-  }
-  const torch::Tensor teacher_logits =
-      models::TeacherLogits(*meta_, module_index_, teacher_, input);
-  const optimization::DistillationLoss loss =
-      optimization::CombineDistillation(cross_entropy, logits, teacher_logits, distillation_);
-  terms.total = loss.total;
-  terms.cross_entropy = loss.cross_entropy;
-  terms.distillation = loss.distillation;
+  const torch::Tensor auxiliary = models::WeightedSum(auxiliary_losses);
+  if (auxiliary.defined()) terms.total = terms.total + auxiliary;
+  // Modules have no regulariser, whole networks may have one; a classifier does not move it.
+  const torch::Tensor penalty =
+      kind_ == v1::TASK_KIND_FEW_SHOT ? torch::Tensor() : network_->Regulariser(step);
+  if (penalty.defined()) terms.total = terms.total + penalty;
   return terms;
 }
 
 std::vector<models::NamedTensor> Trainee::TrainedParameters() const {
-  // The registered parameters themselves: their gradients are what the optimiser reads.
-  std::vector<models::NamedTensor> parameters;
-  for (size_t s = 0; s < model_.stages().size(); ++s) {
-    for (const auto& entry : model_.stages()[s]->named_parameters()) {
-      const std::string name =
-          meta_ == nullptr ? models::WholeName(static_cast<int64_t>(s), entry.key()) : entry.key();
-      parameters.push_back({name, entry.value()});
-    }
+  std::vector<models::NamedTensor> trained;
+  for (models::NamedTensor& parameter : network_->Parameters()) {
+    if (parameter.tensor.requires_grad()) trained.push_back(std::move(parameter));
   }
-  return parameters;
+  return trained;
 }
 
-absl::Status Trainee::Restore(const NamedTensors& parameters) {
-  if (meta_ == nullptr) return models::ImportState(model_, parameters);
-  return models::ImportState(model_.stages().front(), parameters);
+NamedTensors Trainee::State() const { return Copied(network_->State()); }
+
+NamedTensors Trainee::RunState() const { return Copied(network_->RunState()); }
+
+absl::Status Trainee::Restore(const NamedTensors& state, const NamedTensors& run_state) {
+  DISTILL_RETURN_IF_ERROR(network_->Import(state, {}));
+  return network_->ImportRunState(run_state);
 }
 
 TensorFile Trainee::Export() const {
-  if (meta_ == nullptr) return ExportModel(model_);
-  return ExportStage(model_.stages().front(), module_index_);
+  if (meta_ == nullptr) return ExportModel(*network_);
+  return ExportModule(*network_, module_index_);
 }
 
 std::string Trainee::output_name() const {
@@ -177,12 +234,15 @@ std::string Trainee::output_name() const {
 
 int64_t Trainee::trained_parameter_count() const {
   int64_t count = 0;
-  for (const models::VitStage& stage : model_.stages()) count += CountElements(stage);
+  for (const models::NamedTensor& parameter : TrainedParameters()) {
+    count += parameter.tensor.numel();
+  }
   return count;
 }
 
 int64_t Trainee::parameter_count() const {
-  int64_t count = trained_parameter_count() + CountElements(teacher_);
+  int64_t count = models::CountParameters(*network_);
+  if (teacher_ != nullptr) count += models::CountParameters(*teacher_);
   if (meta_ == nullptr) return count;
   for (int64_t s = 0; s < meta_->stage_count(); ++s) {
     if (s != module_index_) count += CountElements(meta_->stages()[static_cast<size_t>(s)]);

@@ -8,13 +8,14 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "distill/v1/task.pb.h"
 #include "distill/v1/trainer.pb.h"
 #include "worker/models/hybrid.h"
+#include "worker/models/network.h"
 #include "worker/models/staged_model.h"
 #include "worker/optimization/losses.h"
 #include "worker/training/tensor_file.h"
@@ -23,6 +24,7 @@ namespace distill::training {
 
 // Scalars. Only `total` carries a gradient that anyone uses.
 struct LossTerms {
+  // Of all that follows, and of what layers and regularisers of the network add.
   torch::Tensor total;
   // Undefined unless there is a teacher.
   torch::Tensor cross_entropy;
@@ -41,34 +43,44 @@ class Trainee {
   // How many meta stages run on the images before this network does.
   int64_t prefix_stages() const { return meta_ == nullptr ? 0 : module_index_; }
 
-  // The loss on a batch. `input`: output of the prefix, tokens [B, T, D] or pixels [B, C, H, W];
-  // `targets` [B, K].
+  // The loss on a batch of optimiser step `step`, counted from 0. `input`: output of the prefix,
+  // tokens [B, T, D] or pixels [B, C, H, W]; `targets` [B, K]. Forward passes run under autocast as
+  // the task's recipe says, losses in float32 or wider.
   LossTerms Loss(const torch::Tensor& input, const torch::Tensor& targets,
-                 const models::ForwardContext& context) const;
+                 const models::ForwardContext& context, int64_t step) const;
 
-  // What is trained, by the names of the file it is written to; shares memory with the network.
+  // What is trained; shares memory with the network.
   std::vector<models::NamedTensor> TrainedParameters() const;
-  // All-or-nothing; names and shapes as TrainedParameters.
-  absl::Status Restore(const NamedTensors& parameters);
+  // The network's part of a checkpoint: its weights, and what only a run needs; copies.
+  NamedTensors State() const;
+  NamedTensors RunState() const;
+  // All-or-nothing for the weights; names and shapes as State and RunState give them.
+  absl::Status Restore(const NamedTensors& state, const NamedTensors& run_state);
 
   // The result artifact, and the name of its output.
   TensorFile Export() const;
   std::string output_name() const;
 
+  const models::Network& network() const { return *network_; }
   int64_t trained_parameter_count() const;
   // Frozen ones included.
   int64_t parameter_count() const;
 
  private:
-  Trainee() : model_(std::vector<models::VitStage>()) {}
+  Trainee() = default;
+  torch::Tensor Logits(const torch::Tensor& input, const models::ForwardContext& context) const;
+  // Undefined without teacher.
+  torch::Tensor TeacherLogits(const torch::Tensor& input) const;
 
   v1::TaskKind kind_ = v1::TASK_KIND_UNSPECIFIED;
+  v1::Precision precision_ = v1::PRECISION_FLOAT32;
   int64_t module_index_ = 0;
-  // The whole model, or a chain of one: the module.
-  models::StagedModel model_;
+  // The whole model, or the module.
+  std::unique_ptr<models::Network> network_;
   // Shared by the members of a lease set; null for whole models.
   std::shared_ptr<const models::StagedModel> meta_;
-  models::VitStage teacher_{nullptr};
+  // A stage, of a module's hybrid, or a whole model. Frozen; null without teacher.
+  std::unique_ptr<models::Network> teacher_;
   optimization::DistillationConfig distillation_;
 };
 

@@ -47,15 +47,18 @@ double TrainingPlan::steps_per_epoch() const {
 }
 
 double TrainingPlan::LearningRate(int64_t step) const {
-  double base = recipe_.learning_rate();
+  double scale = 1.0;
   if (recipe_.learning_rate_reference_batch() > 0) {
-    base *= static_cast<double>(images_per_step()) / recipe_.learning_rate_reference_batch();
+    scale = static_cast<double>(images_per_step()) / recipe_.learning_rate_reference_batch();
   }
-  if (recipe_.schedule_unit() == v1::SCHEDULE_UNIT_EPOCH) {
+  const double base = recipe_.learning_rate() * scale;
+  const bool is_nac = recipe_.schedule_unit() == v1::SCHEDULE_UNIT_EPOCH_NAC;
+  if (is_nac || recipe_.schedule_unit() == v1::SCHEDULE_UNIT_EPOCH) {
     optimization::EpochCosine schedule;
+    schedule.is_exact = is_nac;
     schedule.base = base;
     schedule.warmup_start = recipe_.warmup_learning_rate();
-    schedule.minimum = recipe_.min_learning_rate();
+    schedule.minimum = recipe_.min_learning_rate() * (is_nac ? scale : 1.0);
     schedule.epochs = std::max<int64_t>(1, end_epoch());
     schedule.warmup_epochs = std::llround(recipe_.warmup_epochs());
     return optimization::LearningRateOfEpoch(schedule, EpochOf(FirstMicroBatch(step)));

@@ -1,0 +1,16 @@
+// What lease sets run with; all of it outlives them.
+#pragma once
+
+#include "base/clock.h"
+#include "worker/training/image_sets.h"
+#include "worker/training/training_observer.h"
+
+namespace distill::training {
+
+struct TrainingEnvironment {
+  const Clock& clock;
+  ImageSetsCache& images;
+  TrainingObserver& observer;
+};
+
+}  // namespace distill::training
