@@ -1,5 +1,6 @@
 #include "worker/training/image_sets.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,8 @@
 
 namespace distill::training {
 namespace {
+
+constexpr size_t kMostHeldSets = 3;
 
 // What decides which images are read, and no more.
 v1::DatasetSpec SourceOf(v1::DatasetSpec spec) {
@@ -93,11 +96,14 @@ absl::StatusOr<data::ChannelStatistics> StatisticsOf(const ImageSets& sets,
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::DatasetSpec& spec) {
-  const v1::DatasetSpec source = SourceOf(spec);
-  if (held_ != nullptr && held_spec_.SerializeAsString() == source.SerializeAsString()) {
-    return held_;
+  const std::string source = SourceOf(spec).SerializeAsString();
+  for (auto held = held_.begin(); held != held_.end(); ++held) {
+    if (held->source != source) continue;
+    std::rotate(held_.begin(), held, held + 1);
+    return held_.front().sets;
   }
-  held_ = nullptr;  // Frees its memory before the next one is read.
+  // Frees its memory before the next one is read.
+  if (held_.size() == kMostHeldSets) held_.pop_back();
   data::DatasetOptions options;
   options.path = spec.path();
   options.classes = spec.classes();
@@ -109,9 +115,8 @@ absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::
   sets->class_names = std::move(files.class_names);
   DISTILL_RETURN_IF_ERROR(CheckContent(*sets, spec));
   DISTILL_ASSIGN_OR_RETURN(sets->statistics, StatisticsOf(*sets, spec));
-  held_spec_ = source;
-  held_ = std::move(sets);
-  return held_;
+  held_.push_front({source, std::move(sets)});
+  return held_.front().sets;
 }
 
 absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(

@@ -2,6 +2,7 @@
 // and shared by all tasks that follow.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,7 +23,8 @@ struct ImageSets {
   data::ChannelStatistics statistics;
 };
 
-// Holds the data set that was asked for last. One thread.
+// Holds the data sets that were asked for last: as many as one job usually has, so that its tests
+// on other sets do not make its own be read again. One thread.
 class ImageSetsCache {
  public:
   // Reads both splits unless they are held already. Errors: those of the reader;
@@ -30,8 +32,11 @@ class ImageSetsCache {
   absl::StatusOr<std::shared_ptr<const ImageSets>> Open(const v1::DatasetSpec& spec);
 
  private:
-  v1::DatasetSpec held_spec_;  // Of held_, without what only chooses a subset.
-  std::shared_ptr<const ImageSets> held_;
+  struct Held {
+    std::string source;  // What decides which images are read, serialised.
+    std::shared_ptr<const ImageSets> sets;
+  };
+  std::deque<Held> held_;  // The one asked for last is in front.
 };
 
 // The training images that the spec chooses: all, or `train_images` of them. kInvalidArgument where
