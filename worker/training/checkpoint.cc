@@ -46,6 +46,7 @@ Digest FingerprintOf(const v1::TaskSpec& spec) {
   v1::TaskSpec essence = spec;
   essence.clear_checkpoint_interval_seconds();
   essence.mutable_dataset()->clear_path();
+  if (essence.has_few_shot()) essence.mutable_few_shot()->mutable_dataset()->clear_path();
   return Digest::OfBytes(essence.SerializeAsString());
 }
 
