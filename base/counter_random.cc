@@ -2,6 +2,7 @@
 // without contraction, so the same seed gives the same bits with every compiler, libm and CPU.
 #include "base/counter_random.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -45,6 +46,30 @@ double Polynomial(const double (&c)[N], double x) {
   for (size_t i = N - 1; i > 0; --i) sum = sum * x + c[i - 1];
   return sum;
 }
+
+// Numerator and denominator of the inverse normal CDF in the middle (AS 241).
+constexpr double kMiddle = 0.425;
+constexpr double kA[] = {3.3871328727963666080e0,  1.3314166789178437745e+2,
+                         1.9715909503065514427e+3, 1.3731693765509461125e+4,
+                         4.5921953931549871457e+4, 6.7265770927008700853e+4,
+                         3.3430575583588128105e+4, 2.5090809287301226727e+3};
+constexpr double kB[] = {1.0,
+                         4.2313330701600911252e+1,
+                         6.8718700749205790830e+2,
+                         5.3941960214247511077e+3,
+                         2.1213794301586595867e+4,
+                         3.9307895800092710610e+4,
+                         2.8729085735721942674e+4,
+                         5.2264952788528545610e+3};
+
+// The inverse of the normal CDF at q + 1/2, for |q| <= kMiddle.
+double MiddleOfInverseCdf(double q) {
+  const double r = 0.180625 - q * q;
+  return q * Polynomial(kA, r) / Polynomial(kB, r);
+}
+
+// Strictly inside (0, 1): the midpoint, which is exact, of one of 2^52 cells.
+double OpenUniform(uint64_t bits) { return (static_cast<double>(bits >> 12) + 0.5) * 0x1p-52; }
 
 constexpr double kLn2High = 6.93147180369123816490e-01;  // The leading 32 bits of ln 2,
 constexpr double kLn2Low = 1.90821492927058770002e-10;   // and the rest.
@@ -142,16 +167,13 @@ double CounterRandom::Uniform(double low, double high) {
   return value < high ? value : low;  // Rounding may reach `high`, which is excluded.
 }
 
-double CounterRandom::Normal() {
-  // 52 bits, so that the midpoint of each cell is exact and strictly inside (0, 1).
-  return InverseNormalCdf((static_cast<double>(NextUint64() >> 12) + 0.5) * 0x1p-52);
-}
+double CounterRandom::Normal() { return InverseNormalCdf(OpenUniform(NextUint64())); }
 
 double CounterRandom::Gamma(double shape) {
   DISTILL_CHECK(shape > 0.0, "the gamma distribution needs a positive shape");
   if (shape < 1.0) {
     const double above = Gamma(shape + 1.0);
-    const double u = (static_cast<double>(NextUint64() >> 12) + 0.5) * 0x1p-52;
+    const double u = OpenUniform(NextUint64());
     return above * PortableExp(PortableLog(u) / shape);
   }
   const double d = shape - 1.0 / 3.0;
@@ -161,7 +183,7 @@ double CounterRandom::Gamma(double shape) {
     const double t = 1.0 + c * x;
     if (t <= 0.0) continue;
     const double v = t * t * t;
-    const double u = (static_cast<double>(NextUint64() >> 12) + 0.5) * 0x1p-52;
+    const double u = OpenUniform(NextUint64());
     if (PortableLog(u) < 0.5 * x * x + d - d * v + d * PortableLog(v)) return d * v;
   }
 }
@@ -185,24 +207,28 @@ void CounterRandom::FillUniform(float* out, size_t count) {
 }
 
 void CounterRandom::FillNormal(float* out, size_t count) {
-  for (size_t i = 0; i < count; ++i) out[i] = static_cast<float>(Normal());
+  // In blocks, so that the formula of the middle, where most numbers fall, is computed for several
+  // at a time; the others are computed again.
+  constexpr size_t kBlock = 32;
+  double uniforms[kBlock];
+  for (size_t start = 0; start < count; start += kBlock) {
+    const size_t size = std::min(kBlock, count - start);
+    for (size_t i = 0; i < size; ++i) uniforms[i] = OpenUniform(NextUint64());
+    for (size_t i = size; i < kBlock; ++i) uniforms[i] = 0.5;
+    float normals[kBlock];
+    for (size_t i = 0; i < kBlock; ++i) {
+      normals[i] = static_cast<float>(MiddleOfInverseCdf(uniforms[i] - 0.5));
+    }
+    for (size_t i = 0; i < size; ++i) {
+      const bool is_middle = std::fabs(uniforms[i] - 0.5) <= kMiddle;
+      out[start + i] = is_middle ? normals[i] : static_cast<float>(InverseNormalCdf(uniforms[i]));
+    }
+  }
 }
 
 // Wichura 1988, algorithm AS 241, PPND16.
 double InverseNormalCdf(double p) {
   DISTILL_CHECK(p > 0.0 && p < 1.0, "the inverse of the normal CDF is finite inside (0, 1) only");
-  static constexpr double kA[] = {3.3871328727963666080e0,  1.3314166789178437745e+2,
-                                  1.9715909503065514427e+3, 1.3731693765509461125e+4,
-                                  4.5921953931549871457e+4, 6.7265770927008700853e+4,
-                                  3.3430575583588128105e+4, 2.5090809287301226727e+3};
-  static constexpr double kB[] = {1.0,
-                                  4.2313330701600911252e+1,
-                                  6.8718700749205790830e+2,
-                                  5.3941960214247511077e+3,
-                                  2.1213794301586595867e+4,
-                                  3.9307895800092710610e+4,
-                                  2.8729085735721942674e+4,
-                                  5.2264952788528545610e+3};
   static constexpr double kC[] = {1.42343711074968357734e0,  4.63033784615654529590e0,
                                   5.76949722146069140550e0,  3.64784832476320460504e0,
                                   1.27045825245236838258e0,  2.41780725177450611770e-1,
@@ -228,10 +254,7 @@ double InverseNormalCdf(double p) {
                                   1.42151175831644588870e-7,
                                   2.04426310338993978564e-15};
   const double q = p - 0.5;
-  if (std::fabs(q) <= 0.425) {
-    const double r = 0.180625 - q * q;
-    return q * Polynomial(kA, r) / Polynomial(kB, r);
-  }
+  if (std::fabs(q) <= kMiddle) return MiddleOfInverseCdf(q);
   const double tail = q < 0.0 ? p : 1.0 - p;
   const double r = std::sqrt(-PortableLog(tail));
   const double magnitude = r <= 5.0 ? Polynomial(kC, r - 1.6) / Polynomial(kD, r - 1.6)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares our loader with torchvision's: the paper's augmentation of JPEG files, one thread each.
 
-The images are made here: noise whose spectrum falls off as that of photographs does, 500 by 375 pixels for 224 (about 70 kB
+The images are made here: noise whose spectrum falls off as that of photographs does, 500 by 375 pixels for 224 (about 115 kB
 each, as in ImageNet) and 64 by 64 for 64. Runs alternate; ratio = our images per second / the peer's, median and quartiles.
 
   loader_bench.py build/release --pairs 10

@@ -1,6 +1,6 @@
 #include "worker/data/bitmap.h"
 
-#include <algorithm>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -41,10 +41,13 @@ void SplitPlanes(const BitmapView& bitmap, int channels, absl::Span<uint8_t> pla
 
 void Mirror(Bitmap* bitmap) {
   for (int y = 0; y < bitmap->height(); ++y) {
-    uint8_t* row = bitmap->Row(y);
-    for (int left = 0, right = bitmap->width() - 1; left < right; ++left, --right) {
-      uint8_t* a = row + kBitmapBytesPerPixel * left;
-      std::swap_ranges(a, a + kBitmapBytesPerPixel, row + kBitmapBytesPerPixel * right);
+    uint8_t* left = bitmap->Row(y);
+    uint8_t* right = left + bitmap->row_bytes() - kBitmapBytesPerPixel;
+    for (; left < right; left += kBitmapBytesPerPixel, right -= kBitmapBytesPerPixel) {
+      uint32_t pixel = 0;
+      std::memcpy(&pixel, left, sizeof(pixel));
+      std::memcpy(left, right, sizeof(pixel));
+      std::memcpy(right, &pixel, sizeof(pixel));
     }
   }
 }

@@ -136,6 +136,75 @@ DISTILL_VECTORISED(
       }
     })
 
+// sums[i] <- the four rows at byte i, weighted.
+DISTILL_VECTORISED(void, AddFourRows,
+                   (const uint8_t* const* rows, const float* weights, size_t bytes, float* sums),
+                   (rows, weights, bytes, sums), {
+                     const uint8_t* const a = rows[0];
+                     const uint8_t* const b = rows[1];
+                     const uint8_t* const c = rows[2];
+                     const uint8_t* const d = rows[3];
+                     for (size_t i = 0; i < bytes; ++i) {
+                       sums[i] = static_cast<float>(a[i]) * weights[0] +
+                                 static_cast<float>(b[i]) * weights[1] +
+                                 static_cast<float>(c[i]) * weights[2] +
+                                 static_cast<float>(d[i]) * weights[3];
+                     }
+                   })
+
+// out[i] <- the values at i and one to three pixels further on, weighted.
+DISTILL_VECTORISED(void, AddFourPixels,
+                   (const float* line, const float* weights, size_t bytes, uint8_t* out),
+                   (line, weights, bytes, out), {
+                     for (size_t i = 0; i < bytes; ++i) {
+                       const float sum = line[i] * weights[0] + line[i + 4] * weights[1] +
+                                         line[i + 8] * weights[2] + line[i + 12] * weights[3];
+                       out[i] = static_cast<uint8_t>(
+                           static_cast<int>(std::min(std::max(sum, 0.0F), 255.0F)));
+                     }
+                   })
+
+void Fill(uint8_t* pixels, int count) {
+  for (int i = 0; i < count; ++i) {
+    std::memcpy(pixels + kBitmapBytesPerPixel * i, kFillColor.data(), kFillColor.size());
+  }
+}
+
+// As TransformRow with a step of (1, 0): all pixels of the row lie alike between those of the
+// source, so it is made by two sums of four. `line` is memory to use.
+void ShiftRow(const BitmapView& from, double x, double y, int width, std::vector<float>* line,
+              uint8_t* out) {
+  // The pixels [first, end) come from inside the source.
+  const int first = std::clamp(static_cast<int>(std::ceil(-x)), 0, width);
+  const int end = std::clamp(static_cast<int>(std::ceil(from.width - x)), first, width);
+  if (!(y >= 0.0 && y < from.height) || first == end) return Fill(out, width);
+  const double left = std::floor(x - 0.5);
+  const double top = std::floor(y - 0.5);
+  const std::array<float, 4> across = CubicWeights(static_cast<float>(x - 0.5 - left));
+  const std::array<float, 4> down = CubicWeights(static_cast<float>(y - 0.5 - top));
+  const uint8_t* rows[4];
+  for (int r = 0; r < 4; ++r) {
+    rows[r] = from.Row(std::clamp(static_cast<int>(top) - 1 + r, 0, from.height - 1));
+  }
+  // Two pixels before the source's first and after its last repeat them.
+  constexpr size_t kPixel = kBitmapBytesPerPixel;
+  constexpr size_t kBefore = 2;
+  const size_t bytes = static_cast<size_t>(from.width) * kPixel;
+  line->resize(bytes + 2 * kBefore * kPixel);
+  float* const values = line->data() + kBefore * kPixel;
+  AddFourRows(rows, down.data(), bytes, values);
+  for (size_t i = 0; i < kBefore; ++i) {
+    std::copy_n(values, kPixel, line->data() + i * kPixel);
+    std::copy_n(values + bytes - kPixel, kPixel, values + bytes + i * kPixel);
+  }
+  Fill(out, first);
+  const int source = static_cast<int>(left) - 1 + first;  // Of the first tap; at least -2.
+  AddFourPixels(line->data() + static_cast<size_t>(source + static_cast<int>(kBefore)) * kPixel,
+                across.data(), static_cast<size_t>(end - first) * kPixel,
+                out + static_cast<size_t>(first) * kPixel);
+  Fill(out + static_cast<size_t>(end) * kPixel, width - end);
+}
+
 }  // namespace
 
 void AutoContrast(Bitmap* image) {
@@ -249,10 +318,16 @@ void ChangeSharpness(float factor, Bitmap* image, Bitmap* scratch) {
 void Transform(const AffineMap& map, Bitmap* image, Bitmap* scratch) {
   scratch->Reshape(image->height(), image->width());
   const BitmapView from = image->View();
+  const bool is_shift = map.a == 1.0 && map.d == 0.0;  // Of each row as a whole.
+  std::vector<float> line;
   for (int y = 0; y < image->height(); ++y) {
     // Pillow's affine_transform of the pixel's centre.
     const double source_x = map.a * 0.5 + map.b * (y + 0.5) + map.c;
     const double source_y = map.d * 0.5 + map.e * (y + 0.5) + map.f;
+    if (is_shift) {
+      ShiftRow(from, source_x, source_y, image->width(), &line, scratch->Row(y));
+      continue;
+    }
     TransformRow(from, source_x, source_y, map.a, map.d, image->width(), scratch->Row(y));
   }
   image->Swap(*scratch);

@@ -168,31 +168,4 @@ absl::StatusOr<std::unique_ptr<Dataset>> ReadIdxDataset(const IdxSource& source)
   return MemoryDataset::Create(images.shape, classes, std::move(images.pixels), std::move(labels));
 }
 
-absl::StatusOr<DatasetFacts> InspectIdxDataset(const std::string& directory, int classes,
-                                               uint64_t max_bytes) {
-  DatasetFacts facts;
-  Digest train_digest;
-  {
-    DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> train,
-                             ReadIdxDataset({directory, Split::kTrain, classes, max_bytes}));
-    facts.shape = train->shape();
-    facts.classes = train->classes();
-    facts.train_images = train->size();
-    DISTILL_ASSIGN_OR_RETURN(train_digest, ContentDigest(*train));
-  }  // Frees the training images before the test images are read.
-  DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<Dataset> test,
-                           ReadIdxDataset({directory, Split::kTest, classes, max_bytes}));
-  if (!(test->shape() == facts.shape) || test->classes() != facts.classes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "cannot read data set: training and test images do not fit together; directory=", directory,
-        " train=", facts.shape.height, "x", facts.shape.width, " of ", facts.classes,
-        " classes test=", test->height(), "x", test->width(), " of ", test->classes(), " classes",
-        kRemedy));
-  }
-  facts.test_images = test->size();
-  DISTILL_ASSIGN_OR_RETURN(const Digest test_digest, ContentDigest(*test));
-  facts.digest = PairDigest(train_digest, test_digest);
-  return facts;
-}
-
 }  // namespace distill::data

@@ -7,9 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "base/digest.h"
 #include "worker/data/dataset.h"
-#include "worker/data/scan.h"
 
 namespace distill::data {
 
@@ -33,11 +31,5 @@ struct IdxSource {
 //                     short, damaged or too long, counts that differ, a label out of range, an
 //                     empty class
 absl::StatusOr<std::unique_ptr<Dataset>> ReadIdxDataset(const IdxSource& source);
-
-// Reads both splits, one after the other, and checks that they fit together. `classes` as in
-// IdxSource. Takes about 0.3 s for Fashion-MNIST, and memory for the larger split. Errors as above,
-// and kInvalidArgument when the splits differ in shape or number of classes.
-absl::StatusOr<DatasetFacts> InspectIdxDataset(const std::string& directory, int classes = 0,
-                                               uint64_t max_bytes = uint64_t{2} << 30);
 
 }  // namespace distill::data

@@ -21,7 +21,7 @@ constexpr int kMostThreads = 256;
 // Images between two calls of the progress function.
 constexpr int64_t kProgressEvery = 256;
 // Images that threads may be ahead of the slowest one; bounds the memory of those that wait for it.
-constexpr int64_t kMostAhead = 64;
+constexpr int64_t kMostAhead = 16;
 
 // What decoding one image tells.
 struct Reading {

@@ -315,12 +315,18 @@ void TransformPipeline::FinishBitmap(const CounterRandom& random, Workspace* wor
     CounterRandom stream = random.Stream(transform->name());
     transform->Apply(stream, &workspace->image, &workspace->other);
   }
-  const uint8_t* pixels = workspace->image.data();
+  const uint8_t* pixel = workspace->image.data();
   const size_t plane = static_cast<size_t>(shape_.height) * static_cast<size_t>(shape_.width);
-  for (size_t c = 0; c < static_cast<size_t>(shape_.channels); ++c) {
-    const float* table = normalised_.data() + 256 * c;
-    float* out = values.data() + c * plane;
-    for (size_t i = 0; i < plane; ++i) out[i] = table[pixels[kBitmapBytesPerPixel * i + c]];
+  const float* const table = normalised_.data();
+  float* const out = values.data();
+  if (shape_.channels == 1) {
+    for (size_t i = 0; i < plane; ++i) out[i] = table[pixel[kBitmapBytesPerPixel * i]];
+  } else {
+    for (size_t i = 0; i < plane; ++i, pixel += kBitmapBytesPerPixel) {
+      out[i] = table[pixel[0]];
+      out[plane + i] = table[256 + pixel[1]];
+      out[2 * plane + i] = table[512 + pixel[2]];
+    }
   }
   ChangeValues(random, values);
 }

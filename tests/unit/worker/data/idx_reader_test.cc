@@ -8,6 +8,7 @@
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/worker/data/test_images.h"
+#include "worker/data/scan.h"
 
 namespace distill::data {
 namespace {
@@ -188,7 +189,7 @@ TEST(FashionMnistTest, HasItsKnownContent) {
 }
 
 TEST(FashionMnistTest, InspectionTellsItsFacts) {
-  const auto facts = InspectIdxDataset(IdxSource().directory);
+  const auto facts = InspectDataset({IdxSource().directory, DatasetFormat::kIdx, 0, 1U << 30});
   ASSERT_THAT(facts, IsOk());
   EXPECT_EQ(facts->digest.str(),
             "sha256:26339b065015aa74c3553ca301f8b13e8493464bc9aef5919c4875585d4d27cf");
@@ -202,7 +203,7 @@ TEST_F(IdxReaderTest, InspectionRefusesSplitsThatDoNotFit) {
   WriteTrain(Images(), Labels());
   Write("t10k-images-idx3-ubyte", IdxBytes({8, 3, 2}, pixels_));
   Write("t10k-labels-idx1-ubyte", Labels());
-  EXPECT_THAT(InspectIdxDataset(directory_.path()).status(),
+  EXPECT_THAT(InspectDataset({directory_.path(), DatasetFormat::kIdx, 0, 1U << 30}).status(),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("do not fit together"),
                              HasSubstr("train=2x3 of 4 classes test=3x2 of 4 classes"))));
