@@ -20,6 +20,8 @@ torch::Tensor Logit(const torch::Tensor& p) { return p.log() - (-p).log1p(); }
 }  // namespace
 
 torch::Tensor CosineDistances(const torch::Tensor& receivers, const torch::Tensor& senders) {
+  // Not under autocast: what follows looks at probabilities as near to 0 and 1 as float32 has.
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   return 1.0 - torch::mm(UnitRows(receivers), UnitRows(senders).t());
 }
 
