@@ -24,7 +24,7 @@ absl::StatusOr<std::shared_ptr<const Dataset>> SquareDataset::Create(
         absl::StrCat("input_size must be 1 to ", kLargestSide, "; got=", side));
   }
   const ImageShape& shape = base->shape();
-  if (shape.height == side && shape.width == side && side <= kLargestUncroppedSide) return base;
+  if (shape.height == side && shape.width == side) return base;
   if (shape.channels != 1 && shape.channels != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot resize images: they need 1 or 3 channels; channels=", shape.channels));

@@ -21,8 +21,9 @@ constexpr int kLargestUncroppedSide = 32;
 
 class SquareDataset : public Dataset {
  public:
-  // Shares `base` with the other views of it. Returns `base` itself when it has that shape already
-  // and the side is at most kLargestUncroppedSide. kInvalidArgument when `side` is not 1 to 4096,
+  // Shares `base` with the other views of it. Returns `base` itself when all its images have that
+  // shape already, so a view of squares, corrupted or not, can be asked for again. kInvalidArgument
+  // when `side` is not 1 to 4096,
   // or `base` has neither 1 nor 3 channels.
   static absl::StatusOr<std::shared_ptr<const Dataset>> Create(std::shared_ptr<const Dataset> base,
                                                                int side);

@@ -157,6 +157,18 @@ TEST_F(StoredImagesTest, CorruptionsAndSubsetsApplyToSquares) {
   EXPECT_THAT((*subset)->NameOf(0), HasSubstr(directory_.path()));
 }
 
+// Evaluation corrupts squares and loads them with the same input_size.
+TEST_F(StoredImagesTest, SquaresAreNotCutOutTwice) {
+  const std::shared_ptr<const Dataset> square = SquareDataset::Create(dataset_, 40).value();
+  EXPECT_EQ(SquareDataset::Create(square, 40).value(), square);
+  const auto want = Drain(Evaluation());
+  ASSERT_THAT(want, IsOk());
+  dataset_ = SubsetDataset::Create(square, SubsetSpec()).value();
+  const auto got = Drain(Evaluation());
+  ASSERT_THAT(got, IsOk());
+  ExpectSame(*got, *want);
+}
+
 TEST_F(StoredImagesTest, SmallPixelImagesAreEnlargedWhenAskedTo) {
   dataset_ = MakeDataset(12, 3, {1, 14, 14});
   LoaderConfig config = Evaluation();
