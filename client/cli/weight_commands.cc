@@ -1,5 +1,5 @@
 // artifact import, export, inspect: weights of other projects in, ours out, and a look at either.
-#include <cstring>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +40,7 @@ struct ExportArguments {
   std::string to;
   std::string naming = "staged";
   std::string architecture_file;
+  std::string meta;  // Of a hybrid.
 };
 
 // What a role takes: the key of `given` that it is for, and whether it is one module.
@@ -147,19 +148,18 @@ absl::StatusOr<std::string> Fetch(Session& session, const std::string& source,
 
 // What network `source` is of: as said, as its file says, or as the task that made it says.
 absl::StatusOr<v1::ArchitectureDescription> FindArchitecture(Session& session,
-                                                             const ExportArguments& arguments,
+                                                             const std::string& source,
+                                                             const std::string& architecture_file,
                                                              const storage::SafetensorsFile& file) {
-  if (!arguments.architecture_file.empty()) {
-    return storage::ReadArchitecture(arguments.architecture_file);
-  }
+  if (!architecture_file.empty()) return storage::ReadArchitecture(architecture_file);
   const auto described = file.metadata().find("architecture");
   if (described != file.metadata().end() &&
       absl::StrContains(described->second, storage::kArchitectureFormat)) {
     return storage::ParseArchitecture(described->second, file.label());
   }
-  if (IsDigest(arguments.source)) {
+  if (IsDigest(source)) {
     DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-    DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(arguments.source));
+    DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(source));
     if (!artifact.lineage().empty()) {
       const v1::Lineage& lineage = artifact.lineage(0);
       DISTILL_ASSIGN_OR_RETURN(const v1::Task task, client->GetTask(lineage.job(), lineage.task()));
@@ -169,21 +169,59 @@ absl::StatusOr<v1::ArchitectureDescription> FindArchitecture(Session& session,
   return Invalid("--arch", "is required: neither the file nor a task says what network it is of");
 }
 
+storage::WeightNaming NamingOf(absl::string_view name) {
+  if (name == "flat") return storage::WeightNaming::kFlat;
+  if (name == "reference") return storage::WeightNaming::kReference;
+  if (name == "modules") return storage::WeightNaming::kModules;
+  return storage::WeightNaming::kStaged;
+}
+
+// Writes the meta model of a hybrid beside its module, and into its architecture.
+absl::Status AddMeta(Session& session, const ExportArguments& arguments,
+                     v1::ArchitectureDescription* architecture) {
+  if (!architecture->has_module_index()) {
+    return Invalid("--meta", "only a module makes a hybrid with a meta model");
+  }
+  DISTILL_ASSIGN_OR_RETURN(const ScratchDirectory scratch,
+                           ScratchDirectory::Create(ScratchParent(session)));
+  DISTILL_ASSIGN_OR_RETURN(const std::string path, Fetch(session, arguments.meta, scratch));
+  DISTILL_ASSIGN_OR_RETURN(const storage::SafetensorsFile file,
+                           storage::SafetensorsFile::Open(path));
+  if (!architecture->has_meta()) {
+    DISTILL_ASSIGN_OR_RETURN(const v1::ArchitectureDescription meta,
+                             FindArchitecture(session, arguments.meta, "", file));
+    *architecture->mutable_meta() = meta.vit();
+    if (architecture->patch_size() == 0) architecture->set_patch_size(meta.patch_size());
+    DISTILL_RETURN_IF_ERROR(Annotate(storage::ResolveArchitecture(architecture), "--meta"));
+  }
+  std::map<std::string, storage::TensorView> tensors;
+  for (const std::string& name : file.names()) {
+    DISTILL_ASSIGN_OR_RETURN(tensors[name], file.Find(name));
+  }
+  const v1::ArchitectureDescription meta = storage::MetaOf(*architecture);
+  DISTILL_RETURN_IF_ERROR(storage::CheckFits(tensors, meta, arguments.meta));
+  DISTILL_RETURN_IF_ERROR(CreateDirectories(arguments.to));
+  const std::string to = JoinPath(arguments.to, "meta.safetensors");
+  DISTILL_RETURN_IF_ERROR(storage::WriteWeights(tensors, meta, to));
+  session.out() << to << "\n";
+  return absl::OkStatus();
+}
+
 absl::StatusOr<ExitCode> Export(Session& session, const ExportArguments& arguments) {
   DISTILL_ASSIGN_OR_RETURN(const ScratchDirectory scratch,
                            ScratchDirectory::Create(ScratchParent(session)));
   DISTILL_ASSIGN_OR_RETURN(const std::string path, Fetch(session, arguments.source, scratch));
   DISTILL_ASSIGN_OR_RETURN(const storage::SafetensorsFile file,
                            storage::SafetensorsFile::Open(path));
-  DISTILL_ASSIGN_OR_RETURN(const v1::ArchitectureDescription architecture,
-                           FindArchitecture(session, arguments, file));
-  const storage::WeightNaming naming =
-      arguments.naming == "flat"        ? storage::WeightNaming::kFlat
-      : arguments.naming == "reference" ? storage::WeightNaming::kReference
-      : arguments.naming == "modules"   ? storage::WeightNaming::kModules
-                                        : storage::WeightNaming::kStaged;
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<std::string> paths,
-                           storage::ExportWeights(file, architecture, naming, arguments.to));
+  DISTILL_ASSIGN_OR_RETURN(
+      v1::ArchitectureDescription architecture,
+      FindArchitecture(session, arguments.source, arguments.architecture_file, file));
+  if (!arguments.meta.empty()) {
+    DISTILL_RETURN_IF_ERROR(AddMeta(session, arguments, &architecture));
+  }
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<std::string> paths,
+      storage::ExportWeights(file, architecture, NamingOf(arguments.naming), arguments.to));
   for (const std::string& written : paths) session.out() << written << "\n";
   return ExitCode::kOk;
 }
@@ -351,6 +389,8 @@ void AddExport(CLI::App& artifact, Command& chosen) {
       ->type_name("");
   exporting->add_option("--arch", arguments->architecture_file,
                         "Architecture file; default: as the artifact or its task says");
+  exporting->add_option("--meta", arguments->meta,
+                        "Meta model, sha256:... or a file: makes a module a hybrid");
   exporting->footer(
       "Example:\n  distill artifact export sha256:9f86d0... --to teacher --names flat\n");
   exporting->callback([arguments, &chosen] {

@@ -131,6 +131,26 @@ TEST_F(WeightCommandsTest, ExportFindsTheArchitectureInTheTaskThatMadeTheArtifac
   EXPECT_EQ(module->module_index(), 1);
 }
 
+TEST_F(WeightCommandsTest, ExportMakesHybrids) {
+  const std::string meta = directory_.Join("meta.safetensors");
+  const std::string module = directory_.Join("module.safetensors");
+  ASSERT_EQ(Run({"artifact", "import", full_, "--as", "meta", "--arch", arch_, "--to", meta}).code,
+            0);
+  ASSERT_EQ(Run({"artifact", "import", full_, "--as", "teacher-stage", "--arch", arch_, "--module",
+                 "1", "--to", module})
+                .code,
+            0);
+  const std::string out = directory_.Join("out");
+  const CommandResult exported = Run({"artifact", "export", module, "--to", out, "--meta", meta});
+  ASSERT_EQ(exported.code, 0) << exported.err;
+  const auto hybrid = storage::ReadArchitecture(JoinPath(out, "architecture.json"));
+  ASSERT_THAT(hybrid, IsOk());
+  EXPECT_EQ(hybrid->meta().embed_dim(), 4);
+  EXPECT_THAT(storage::SafetensorsFile::Open(JoinPath(out, "meta.safetensors")), IsOk());
+  EXPECT_THAT(Run({"artifact", "export", meta, "--to", out, "--meta", meta}).err,
+              HasSubstr("--meta: only a module makes a hybrid"));
+}
+
 TEST_F(WeightCommandsTest, InspectListsPlaces) {
   const CommandResult places = Run({"artifact", "inspect", full_, "--key", ""});
   EXPECT_THAT(places.out, AllOf(HasSubstr("model_stages  list  2 entries"),

@@ -99,6 +99,12 @@ TEST(PthFileTest, ReadsProtocolFour) {
   EXPECT_THAT(file->Keys({}), ElementsAre("weight", "bias"));
 }
 
+TEST(PthFileTest, ReadsTheFormOfVeryLargeArchives) {
+  const absl::StatusOr<PthFile> file = PthFile::Open(Fixture("zip64.pth"));
+  ASSERT_THAT(file, IsOk());
+  EXPECT_THAT(Values<float>(*file, {}, "weight"), ElementsAre(0, 1, 2));
+}
+
 struct Refusal {
   std::string fixture;
   std::string reason;
