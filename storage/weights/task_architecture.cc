@@ -68,7 +68,10 @@ absl::StatusOr<v1::ArchitectureDescription> ArchitectureOfOutput(const v1::TaskS
                                                                  const std::string& output) {
   v1::ArchitectureDescription architecture;
   architecture.set_format(kArchitectureFormat);
-  architecture.set_image_size(spec.dataset().image_size());
+  // Images are brought to their input size; specs of old jobs have none.
+  const v1::DatasetSpec& dataset = spec.dataset();
+  architecture.set_image_size(dataset.input_size() > 0 ? dataset.input_size()
+                                                       : dataset.image_size());
   architecture.set_channels(spec.dataset().channels());
   architecture.set_patch_size(spec.patch_size());
   architecture.set_classes(spec.dataset().classes());

@@ -142,6 +142,9 @@ TEST(ArchitectureOfOutputTest, SaysWhatATaskMade) {
   ASSERT_THAT(student, IsOk());
   EXPECT_EQ(student->stitch_width(), 0);
   EXPECT_FALSE(student->has_module_index());
+  EXPECT_EQ(student->image_size(), 28);
+  spec.mutable_dataset()->set_input_size(35);
+  EXPECT_EQ(ArchitectureOfOutput(spec, "model")->image_size(), 35);
   EXPECT_THAT(ArchitectureOfOutput(spec, "metrics"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("holds no network")));
 }
