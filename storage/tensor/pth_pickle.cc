@@ -105,7 +105,9 @@ class Machine {
         return absl::Status(status.code(), absl::StrCat(status.message(), "; pickle_byte=", start));
       }
     }
-    if (stack_.size() != 1) return Refuse("pickle leaves more than one value");
+    if (stack_.size() != 1 || stack_.front() == kMark) {
+      return Refuse("pickle does not end with one value");
+    }
     pickle_.root = stack_.front();
     DISTILL_RETURN_IF_ERROR(CheckNoParts());
     return std::move(pickle_);

@@ -153,19 +153,29 @@ absl::Status AddMeta(const v1::ArchitectureDescription& architecture,
   return absl::OkStatus();
 }
 
+// Moves `other` to `name`, where the same tensor may stand already.
+void Rename(const std::string& other, const std::string& name, NamedTensors* tensors,
+            std::vector<std::string>* faults) {
+  const auto from = tensors->find(other);
+  if (other == name || from == tensors->end()) return;
+  const auto to = tensors->find(name);
+  if (to == tensors->end()) {
+    tensors->emplace(name, from->second);
+  } else if (!to->second.equal(from->second)) {
+    faults->push_back(absl::StrCat(name, " and ", other, " differ"));
+  }
+  tensors->erase(other);
+}
+
 // Gives the tensors of a whole staged network their whole-model names.
 void FromOtherNames(const v1::ArchitectureDescription& architecture, NamedTensors* tensors,
                     std::vector<std::string>* faults) {
   for (const auto& [name, flat] : storage::FlatNames(architecture)) {
-    const auto other = tensors->find(flat);
-    if (flat == name || other == tensors->end()) continue;
-    const auto own = tensors->find(name);
-    if (own == tensors->end()) {
-      tensors->emplace(name, other->second);
-    } else if (!own->second.equal(other->second)) {
-      faults->push_back(absl::StrCat(name, " and ", flat, " differ"));
-    }
-    tensors->erase(flat);
+    Rename(flat, name, tensors, faults);
+  }
+  // The reference lists these beside the stages, and within the first as well.
+  for (const char* const name : {"cls_token", "pos_embed"}) {
+    Rename(absl::StrCat("stages.0.", name), name, tensors, faults);
   }
 }
 

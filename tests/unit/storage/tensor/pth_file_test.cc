@@ -184,6 +184,9 @@ TEST(PickleTest, BoundsWhatItBuilds) {
               IsOk());
   EXPECT_THAT(ReadPickle("\x80\x09."),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("unknown pickle protocol 9")));
+  // A mark is no value.
+  EXPECT_THAT(ReadPickle("(."), StatusIs(absl::StatusCode::kInvalidArgument,
+                                         HasSubstr("does not end with one value")));
   EXPECT_THAT(ReadPickle("\x80\x02"),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("truncated")));
 }
