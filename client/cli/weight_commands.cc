@@ -53,7 +53,7 @@ struct Role {
 constexpr Role kRoles[] = {
     {"meta", "given.meta", false, true},
     {"teacher", "given.teacher", false, true},
-    {"student", "", false, false},
+    {"student", "given.student", false, false},
     {"teacher-stage", "given.teacher_stages", true, true},
     {"student-module", "given.student_modules", true, false},
 };
