@@ -56,6 +56,17 @@ InstructionSet ActiveInstructionSet() {
   return set;
 }
 
+int64_t MaskedAttentionWorkspace(const MaskedAttentionShape& shape) {
+  constexpr int64_t kWidest = 16;  // lanes of the widest vector
+  const int64_t sender_pad = shape.senders + kWidest - 1;
+  const int64_t element_pad = shape.head_elements + kWidest - 1;
+  const int64_t most = std::max(shape.receivers, shape.senders);
+  // Both passes hold a packed matrix or two, a block or all of the scores, and a result.
+  return 2 * (most + kWidest) * (element_pad + kWidest) +
+         std::max(shape.receivers, kReceiverBlock) * sender_pad +
+         std::max(most, kReceiverBlock) * element_pad;
+}
+
 template <typename Scalar>
 const KernelTable<Scalar>& Kernels([[maybe_unused]] InstructionSet set) {
 #if defined(__x86_64__)

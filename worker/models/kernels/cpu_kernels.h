@@ -32,6 +32,28 @@ struct AttentionShape {
   int64_t queries;        // 1 .. tokens: only the first so many tokens look at the others
 };
 
+// Receivers that attention with a mask takes at a time.
+constexpr int64_t kReceiverBlock = 16;
+
+struct MaskedAttentionShape {
+  int64_t batch;
+  int64_t receivers;
+  int64_t senders;
+  int64_t heads;
+  int64_t head_elements;
+  bool mask_per_item;  // mask [N, U, V] instead of [U, V]
+  double scale;        // of the products of queries and keys
+};
+
+// Elements that the workspace of attention with a mask needs, forward and backward.
+int64_t MaskedAttentionWorkspace(const MaskedAttentionShape& shape);
+
+struct DepthwiseShape {
+  int64_t batch;
+  int64_t side;
+  int64_t channels;
+};
+
 template <typename Scalar>
 struct KernelTable {
   // out [N, Q, H*E] = softmax(q k^T / sqrt(E)) v of qkv [N, T, 3, H, E]. Stores the softmax into
@@ -54,6 +76,43 @@ struct KernelTable {
                               const Scalar* statistics, const Scalar* weight,
                               const Scalar* grad_out, Scalar* grad_in, Scalar* grad_weight,
                               Scalar* grad_bias);
+
+  // U receivers, V senders: out [N, U, H*E] = softmax(scale q k^T + mask) v of q [N, U, H*E], k and
+  // v [N, V, H*E] and mask [U, V] or [N, U, V], the same for all heads, none if null. A receiver
+  // whose mask is -inf throughout gets zeros. Stores the softmax into probabilities [N, H, U, V]
+  // unless that is null.
+  void (*masked_attention_forward)(const MaskedAttentionShape& shape, const Scalar* q,
+                                   const Scalar* k, const Scalar* v, const Scalar* mask,
+                                   Scalar* out, Scalar* probabilities, Scalar* workspace);
+  // grad_q, grad_k and grad_v; adds into grad_mask, of the mask's shape, unless it is null.
+  void (*masked_attention_backward)(const MaskedAttentionShape& shape, const Scalar* q,
+                                    const Scalar* k, const Scalar* v, const Scalar* probabilities,
+                                    const Scalar* grad_out, Scalar* grad_q, Scalar* grad_k,
+                                    Scalar* grad_v, Scalar* grad_mask, Scalar* workspace);
+  // out [N, P] = log sigmoid((logit(u) + logits [P]) / temperature), u uniform in [0, 1) of 24
+  // bits, clamped to [1.2e-7, 1 - 1.2e-7]: a function of key and place in out. -inf stays -inf.
+  void (*sample_links)(uint64_t key, int64_t batch, int64_t pairs, double temperature,
+                       const Scalar* logits, Scalar* out);
+  // Adds into grad_logits [P] from what sample_links gave and its gradient, both [N, P].
+  void (*sample_links_backward)(int64_t batch, int64_t pairs, double temperature,
+                                const Scalar* log_links, const Scalar* grad, Scalar* grad_logits);
+  // out [R, C] = a gelu(g) of in [R, 2 C], whose rows are (a, g).
+  void (*geglu)(int64_t rows, int64_t half, const Scalar* in, Scalar* out);
+  void (*geglu_backward)(int64_t rows, int64_t half, const Scalar* in, const Scalar* grad_out,
+                         Scalar* grad_in);
+  // Of out [N, P] = in [N, P] * scale [P]: adds into grad_scale [P] and turns grad [N, P], that of
+  // out, into that of in.
+  void (*scale_backward)(int64_t batch, int64_t count, const Scalar* in, const Scalar* scale,
+                         Scalar* grad, Scalar* grad_scale);
+  // Convolution of maps [N, S, S, C] with a kernel per channel, weight [7, 7, C], zeros around the
+  // map; bias [C], none if null.
+  void (*depthwise)(const DepthwiseShape& shape, const Scalar* in, const Scalar* weight,
+                    const Scalar* bias, Scalar* out);
+  // Adds into grad_weight [7, 7, C].
+  void (*depthwise_backward_weight)(const DepthwiseShape& shape, const Scalar* in,
+                                    const Scalar* grad_out, Scalar* grad_weight);
+  // Standard normal numbers of float precision, a function of key and place.
+  void (*random_normals)(uint64_t key, int64_t count, float* out);
 };
 
 // The table of `set` for float or double. Requires that the processor has `set`.

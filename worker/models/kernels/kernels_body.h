@@ -438,10 +438,24 @@ void LayerNormBackward(int64_t rows, int64_t columns, const Scalar* in, const Sc
   }
 }
 
+#include "worker/models/kernels/latent_kernels_body.h"
+
 template <typename Scalar>
-constexpr KernelTable<Scalar> kTable = {AttentionForward<Scalar>, AttentionBackward<Scalar>,
-                                        BiasGelu<Scalar>, LayerNorm<Scalar>,
-                                        LayerNormBackward<Scalar>};
+constexpr KernelTable<Scalar> kTable = {AttentionForward<Scalar>,
+                                        AttentionBackward<Scalar>,
+                                        BiasGelu<Scalar>,
+                                        LayerNorm<Scalar>,
+                                        LayerNormBackward<Scalar>,
+                                        MaskedAttentionForward<Scalar>,
+                                        MaskedAttentionBackward<Scalar>,
+                                        SampleLinks<Scalar>,
+                                        SampleLinksBackward<Scalar>,
+                                        Geglu<Scalar>,
+                                        GegluBackward<Scalar>,
+                                        ScaleBackward<Scalar>,
+                                        Depthwise<Scalar>,
+                                        DepthwiseBackwardWeight<Scalar>,
+                                        RandomNormals};
 
 }  // namespace
 

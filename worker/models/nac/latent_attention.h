@@ -11,6 +11,8 @@
 
 #include <torch/torch.h>
 
+#include <optional>
+
 #include "worker/models/forward_context.h"
 #include "worker/models/layers.h"
 #include "worker/models/nac/mod_fc.h"
@@ -19,16 +21,18 @@
 
 namespace distill::models {
 
-// softmax(q k^T / sqrt(E) + mask) v per head, heads concatenated: [B, U, H*E] from q [B, U, H*E], k
-// and v [B, V, H*E] and mask [U, V], [B, U, V] or undefined, the same for all heads. A receiver
-// whose mask is -inf throughout gets zeros.
+// softmax(scale q k^T + mask) v per head, heads concatenated: [B, U, H*E] from q [B, U, H*E], k and
+// v [B, V, H*E] and mask [U, V], [B, U, V] or undefined, the same for all heads. Without `scale` it
+// is 1 / sqrt(E). A receiver whose mask is -inf throughout gets zeros. Uses our kernel on the CPU
+// and MaskedAttentionPlain elsewhere. Differentiable once.
 torch::Tensor MaskedAttention(const torch::Tensor& q, const torch::Tensor& k,
-                              const torch::Tensor& v, const torch::Tensor& mask, int64_t heads);
+                              const torch::Tensor& v, const torch::Tensor& mask, int64_t heads,
+                              std::optional<double> scale = std::nullopt);
 
 // The same from LibTorch's operators.
 torch::Tensor MaskedAttentionPlain(const torch::Tensor& q, const torch::Tensor& k,
-                                   const torch::Tensor& v, const torch::Tensor& mask,
-                                   int64_t heads);
+                                   const torch::Tensor& v, const torch::Tensor& mask, int64_t heads,
+                                   std::optional<double> scale = std::nullopt);
 
 // The states of some latents and what conditions them.
 struct LatentStates {

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "worker/models/kernels/cpu_kernels.h"
 #include "worker/models/nac/mod_fc.h"
 
 namespace distill::models {
@@ -15,7 +16,8 @@ enum Place : int64_t { kCodes, kStates };
 
 torch::Tensor Normals(torch::IntArrayRef shape, CounterRandom random) {
   torch::Tensor values = torch::empty(shape, torch::kFloat);
-  random.FillNormal(values.data_ptr<float>(), static_cast<size_t>(values.numel()));
+  kernels::ActiveKernels<float>().random_normals(random.NextUint64(), values.numel(),
+                                                 values.data_ptr<float>());
   return values;
 }
 

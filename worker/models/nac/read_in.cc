@@ -3,6 +3,8 @@
 
 #include <cmath>
 
+#include "worker/models/nac/latent_attention.h"
+
 namespace distill::models {
 namespace {
 
@@ -41,15 +43,16 @@ torch::Tensor ReadInAttentionImpl::forward(const torch::Tensor& states, const to
                                     .reshape({batch * count, heads_, head_dim_})
                                     .transpose(0, 1);
   const torch::Tensor key_weight = key_compiler_->native_weight.view({heads_, head_dim_, width});
-  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim_));
   const torch::Tensor probes =
       (torch::bmm(queries, key_weight).view({heads_, batch, count, width}) *
-       (key_compiler_->Scale(codes) * scale))
+       key_compiler_->Scale(codes))
           .transpose(0, 1)
           .reshape({batch, heads_ * count, width});
-  const torch::Tensor weights = torch::softmax(torch::bmm(probes, sent.transpose(1, 2)), -1);
-  const torch::Tensor gathered =
-      torch::bmm(weights, sent).view({batch, heads_, count, width}) * value_compiler_->Scale(codes);
+  // Heads and latents are receivers alike: all of them attend to the tokens themselves.
+  const torch::Tensor gathered = MaskedAttention(probes, sent, sent, torch::Tensor(), /*heads=*/1,
+                                                 1.0 / std::sqrt(static_cast<double>(head_dim_)))
+                                     .view({batch, heads_, count, width}) *
+                                 value_compiler_->Scale(codes);
   const torch::Tensor value_weight =
       value_compiler_->native_weight.view({heads_, head_dim_, width});
   torch::Tensor messages =

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "worker/models/feed_forward.h"
+#include "worker/models/kernels/cpu_kernels.h"
 
 namespace distill::models {
 namespace {
@@ -25,6 +26,65 @@ torch::Tensor CellConvolution(const torch::Tensor& x, const Convolution& convolu
   return torch::linear(cells, convolution->weight.flatten(1), convolution->bias);
 }
 
+// [C, 1, 7, 7] to [7, 7, C] and back.
+torch::Tensor ChannelsLast(const torch::Tensor& weight) {
+  return weight.flatten(1).t().contiguous();
+}
+
+template <typename Scalar>
+torch::Tensor Depthwise(const torch::Tensor& x, const torch::Tensor& weight,
+                        const torch::Tensor& bias) {
+  torch::Tensor out = torch::empty_like(x);
+  kernels::ActiveKernels<Scalar>().depthwise(
+      {x.size(0), x.size(1), x.size(3)}, x.data_ptr<Scalar>(), weight.data_ptr<Scalar>(),
+      bias.defined() ? bias.data_ptr<Scalar>() : nullptr, out.data_ptr<Scalar>());
+  return out;
+}
+
+torch::Tensor Depthwise(const torch::Tensor& x, const torch::Tensor& weight,
+                        const torch::Tensor& bias) {
+  return x.scalar_type() == torch::kFloat ? Depthwise<float>(x, weight, bias)
+                                          : Depthwise<double>(x, weight, bias);
+}
+
+template <typename Scalar>
+void DepthwiseBackwardWeight(const torch::Tensor& x, const torch::Tensor& grad,
+                             torch::Tensor* grad_weight) {
+  kernels::ActiveKernels<Scalar>().depthwise_backward_weight(
+      {x.size(0), x.size(1), x.size(3)}, x.data_ptr<Scalar>(), grad.data_ptr<Scalar>(),
+      grad_weight->data_ptr<Scalar>());
+}
+
+struct DepthwiseFunction : torch::autograd::Function<DepthwiseFunction> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& weight, const torch::Tensor& bias) {
+    context->save_for_backward({x, weight});
+    return Depthwise(x, ChannelsLast(weight), bias);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list grads) {
+    CheckFirstOrder();
+    const auto saved = context->get_saved_variables();
+    const torch::Tensor &x = saved[0], &weight = saved[1];
+    const torch::Tensor grad = grads[0].contiguous();
+    torch::Tensor grad_x, grad_weight, grad_bias;
+    // The gradient of the input is a convolution with the kernel turned by half a circle.
+    if (context->needs_input_grad(0)) grad_x = Depthwise(grad, ChannelsLast(weight).flip(0), {});
+    if (context->needs_input_grad(1)) {
+      grad_weight = torch::zeros({kKernel * kKernel, x.size(3)}, x.options());
+      if (x.scalar_type() == torch::kFloat) {
+        DepthwiseBackwardWeight<float>(x, grad, &grad_weight);
+      } else {
+        DepthwiseBackwardWeight<double>(x, grad, &grad_weight);
+      }
+      grad_weight = grad_weight.t().reshape(weight.sizes());
+    }
+    if (context->needs_input_grad(2)) grad_bias = grad.sum({0, 1, 2});
+    return {grad_x, grad_weight, grad_bias};
+  }
+};
+
 }  // namespace
 
 torch::Tensor DepthwiseConvolutionPlain(const torch::Tensor& x, const torch::Tensor& weight,
@@ -36,7 +96,10 @@ torch::Tensor DepthwiseConvolutionPlain(const torch::Tensor& x, const torch::Ten
 
 torch::Tensor DepthwiseConvolution(const torch::Tensor& x, const torch::Tensor& weight,
                                    const torch::Tensor& bias) {
-  return DepthwiseConvolutionPlain(x, weight, bias);
+  if (!KernelsApply(x)) return DepthwiseConvolutionPlain(x, weight, bias);
+  const torch::Tensor packed = x.contiguous();
+  if (!NeedsGradient({x, weight, bias})) return Depthwise(packed, ChannelsLast(weight), bias);
+  return DepthwiseFunction::apply(packed, weight, bias);
 }
 
 ConvNextBlockImpl::ConvNextBlockImpl(int64_t width)
