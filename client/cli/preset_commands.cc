@@ -25,7 +25,7 @@ std::string TitleOf(absl::string_view text) {
     const size_t end = title.find(". ");
     if (end != std::string::npos) return title.substr(0, end);
   }
-  return std::string(absl::StripSuffix(title, "."));
+  return std::string(absl::StripSuffix(absl::StripSuffix(title, "."), ":"));
 }
 
 absl::StatusOr<ExitCode> ShowPresets(Session& session, const std::string& name) {

@@ -133,10 +133,17 @@ absl::Status CheckWeights(const std::string& field, const std::string& digest,
   return CheckFinite(field, weights);
 }
 
+// For students, whose tensors the trainer compares with the network that it builds.
+absl::Status CheckReadable(const std::string& field, const std::string& digest,
+                           const storage::BlobStore& blobs) {
+  DISTILL_ASSIGN_OR_RETURN(const OpenWeights weights, OpenHeader(field, digest, blobs));
+  return CheckFinite(field, weights);
+}
+
 }  // namespace
 
 absl::Status CheckGivenArtifacts(const v1::JobSpec& spec, const storage::BlobStore& blobs) {
-  const ImageGeometry geometry = {spec.dataset().image_size(), spec.patch_size(),
+  const ImageGeometry geometry = {spec.dataset().input_size(), spec.patch_size(),
                                   spec.dataset().channels(), spec.dataset().classes()};
   const v1::GivenArtifacts& given = spec.given();
   if (given.has_meta()) {
@@ -155,6 +162,13 @@ absl::Status CheckGivenArtifacts(const v1::JobSpec& spec, const storage::BlobSto
     DISTILL_RETURN_IF_ERROR(CheckWeights(absl::StrCat("given.teacher_stages[", i, "]"),
                                          given.teacher_stages(i),
                                          {StageTensorShapes(spec.teacher(), geometry, i)}, blobs));
+  }
+  if (given.has_student()) {
+    DISTILL_RETURN_IF_ERROR(CheckReadable("given.student", given.student(), blobs));
+  }
+  for (int i = 0; i < given.student_modules_size(); ++i) {
+    DISTILL_RETURN_IF_ERROR(CheckReadable(absl::StrCat("given.student_modules[", i, "]"),
+                                          given.student_modules(i), blobs));
   }
   return absl::OkStatus();
 }
