@@ -86,17 +86,21 @@ TensorFile SignatureFile(const priors::FittedPrior& fitted) {
 double Rounded(double value) { return std::round(value * 1e8) / 1e8; }
 
 // PriorConnectivity in protobuf's JSON names, keys sorted.
-std::string ConnectivityJson(const priors::Connectivity& found, double fit_loss) {
-  const nlohmann::json json = {{"mediators", found.nodes},
-                               {"edges", found.edges},
-                               {"graphDensity", Rounded(found.density)},
-                               {"edgesWithinThreshold", Rounded(found.edges_within_threshold)},
-                               {"edgesKept", Rounded(found.edges_kept)},
-                               {"otherPairsConnected", Rounded(found.non_edges_within_truncation)},
-                               {"density", Rounded(found.links)},
-                               {"graphDegrees", found.graph_degrees},
-                               {"degrees", found.link_degrees},
-                               {"fitLoss", Rounded(fit_loss)}};
+std::string ConnectivityJson(const priors::Connectivity& found) {
+  const nlohmann::json json = {
+      {"nodes", found.nodes},
+      {"edges", found.edges},
+      {"density", Rounded(found.density)},
+      {"threshold", Rounded(found.threshold)},
+      {"truncation", Rounded(found.truncation)},
+      {"edgesWithinThreshold", Rounded(found.edges_within_threshold)},
+      {"nonEdgesBelowThreshold", Rounded(found.non_edges_below_threshold)},
+      {"nearestNonEdge", Rounded(found.nearest_non_edge)},
+      {"edgesKept", Rounded(found.edges_kept)},
+      {"nonEdgesWithinTruncation", Rounded(found.non_edges_within_truncation)},
+      {"links", Rounded(found.links)},
+      {"graphDegrees", found.graph_degrees},
+      {"linkDegrees", found.link_degrees}};
   return json.dump() + "\n";
 }
 
@@ -134,9 +138,8 @@ absl::StatusOr<std::vector<v1::ProducedFile>> FitPrior(const v1::MemberAssignmen
   DISTILL_ASSIGN_OR_RETURN(
       const v1::ProducedFile connectivity,
       WriteBytes(assignment, "connectivity", "connectivity.json",
-                 ConnectivityJson(priors::MeasureConnectivity(fitted.graph, signatures,
-                                                              config.threshold, nac.truncation()),
-                                  fitted.fit.last_loss)));
+                 ConnectivityJson(priors::MeasureConnectivity(
+                     fitted.graph, signatures, config.threshold, nac.truncation()))));
   DISTILL_ASSIGN_OR_RETURN(
       const std::string picture,
       priors::MatrixPicture(priors::Affinities(signatures, kBandwidth, nac.truncation()),

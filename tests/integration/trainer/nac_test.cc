@@ -120,7 +120,7 @@ TEST_F(NacTest, PriorIsFittedMeasuredAndPictured) {
   EXPECT_EQ(file->tensors.at("signatures").sizes(), torch::IntArrayRef({8, 16}));
   EXPECT_EQ(file->tensors.at("graph").sizes(), torch::IntArrayRef({8, 8}));
   const auto json = nlohmann::json::parse(ReadFile(prior.at("connectivity")).value());
-  EXPECT_EQ(json["mediators"], 8);
+  EXPECT_EQ(json["nodes"], 8);
   EXPECT_EQ(json["edges"], file->tensors.at("graph").sum().item<int64_t>() / 2);
   EXPECT_TRUE(absl::StartsWith(ReadFile(prior.at("affinity")).value(), "\x89PNG"));
 }
