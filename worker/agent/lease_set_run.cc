@@ -140,6 +140,9 @@ absl::Status LeaseSetRun::FetchInputs(Member& member) {
 
 absl::Status LeaseSetRun::FetchDatasets(Member& member) {
   std::vector<v1::DatasetSpec*> datasets = {member.spec.mutable_dataset()};
+  if (member.spec.has_few_shot()) {
+    datasets.push_back(member.spec.mutable_few_shot()->mutable_dataset());
+  }
   if (member.spec.has_evaluation()) {
     for (v1::OutOfDistributionSet& set :
          *member.spec.mutable_evaluation()->mutable_out_of_distribution()) {
