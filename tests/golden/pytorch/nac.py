@@ -96,12 +96,13 @@ class ReadInAttention(nn.Module):
 
 
 class Kernel(nn.Module):
-    """The prior weight of a link, by the distance of two signatures."""
+    """The prior weight of a link, by the distance of two signatures. `positive`: the bandwidth is softplus of its
+    parameter, sharpened twentyfold, rather than the parameter itself."""
 
-    def __init__(self, truncation):
+    def __init__(self, truncation, positive=False):
         super().__init__()
         self.bandwidth = nn.Parameter(torch.tensor(1.0))
-        self.truncation = truncation
+        self.truncation, self.positive = truncation, positive
 
     @staticmethod
     def distances(receivers, senders):
@@ -111,7 +112,7 @@ class Kernel(nn.Module):
     def forward(self, receivers, senders):
         """The log-mask, normalised along the rows: [U, V]."""
         d = self.distances(receivers, senders)
-        log_p = -d / self.bandwidth
+        log_p = -d / (torch.log1p(torch.exp(20 * self.bandwidth)) / 20 if self.positive else self.bandwidth)
         if self.truncation is not None:
             log_p = log_p.masked_fill(d > self.truncation, float("-inf"))
         return torch.log_softmax(log_p, dim=1)
@@ -120,11 +121,12 @@ class Kernel(nn.Module):
 class LatentAttention(nn.Module):
     """kernel: "truncated", "plain" (reaches everywhere), or None."""
 
-    def __init__(self, state, code, heads, head_dim, kernel, shared_norm, residual, truncation=0.9):
+    def __init__(self, state, code, heads, head_dim, kernel, shared_norm, residual, truncation=0.9,
+                 positive=False):
         super().__init__()
         self.heads, self.residual = heads, residual
         if kernel:
-            self.kernel = Kernel(truncation if kernel == "truncated" else None)
+            self.kernel = Kernel(truncation if kernel == "truncated" else None, positive)
         self.receiver_layernorm = nn.LayerNorm(state, eps=1e-5)
         if not shared_norm:
             self.sender_layernorm = nn.LayerNorm(state, eps=1e-5)
@@ -161,7 +163,7 @@ class Layer(nn.Module):
         super().__init__()
         self.latent_attention = LatentAttention(c["state"], c["code"], c["heads"], c["head_dim"], kernel,
                                                 shared_norm=not read_out, residual=not read_out,
-                                                truncation=c.get("truncation", 0.9))
+                                                truncation=c.get("truncation", 0.9), positive=c.get("positive", False))
         self.ffn = ModFFN(c["state"], c["code"], c["capacity"])
 
     def forward(self, x, x_codes, *others):
@@ -264,7 +266,8 @@ class LatentGraph(nn.Module):
             self.add_module(name + "_latents", Latents(c[name + "_latents"], c["signature"], c["code"]))
         self.latent_seeder = Seeder(c["state"], c["code"], c.get("state_noise", True))
         self.read_in = ReadIn(c, token)
-        self.propagators = nn.ModuleList(Layer(c, "truncated", False) for _ in range(c["layers"]))
+        self.layers, shared = c["layers"], c.get("shared", False)
+        self.propagators = nn.ModuleList(Layer(c, "truncated", False) for _ in range(1 if shared else self.layers))
         self.read_out = Layer(c, "plain", True)
 
     def forward(self, tokens):
@@ -275,7 +278,8 @@ class LatentGraph(nn.Module):
         x_out = self.latent_seeder(outputs.codes_, batch)
         codes = torch.cat([inputs.codes_, mediators.codes_])
         signatures = torch.cat([inputs.signatures_, mediators.signatures_])
-        for layer in self.propagators:
+        for i in range(self.layers):
+            layer = self.propagators[i % len(self.propagators)]
             senders = torch.cat([x_in, x_med], dim=1)
             x_med = layer(x_med, mediators.codes_, senders, codes, mediators.signatures_, signatures)
         senders = torch.cat([x_in, x_med], dim=1)
@@ -285,7 +289,8 @@ class LatentGraph(nn.Module):
 
 class Nac(nn.Module):
     """c: state, code, signature, input_latents, mediator_latents, output_latents, heads, head_dim, capacity, layers,
-    image, grid, classes, and optionally channels, depths, stem, truncation, state_noise."""
+    image, grid, classes, and optionally channels, depths, stem, truncation, state_noise, positive (bandwidths),
+    shared (layers)."""
 
     def __init__(self, c):
         super().__init__()
@@ -303,37 +308,58 @@ class Nac(nn.Module):
                 "logits": self.output_tokenizer(x_out)}
 
 
-class ReadInStudent(nn.Module):
+class Student(nn.Module):
+    """What all module students have: one code [1, code], trained or not, and a constant state [1, C] if it starts a
+    latent from one."""
+
+    def __init__(self, c, starts_latent):
+        super().__init__()
+        if c.get("learned_codes", False):
+            self.codes = nn.Parameter(torch.zeros(1, c["code"]))
+        else:
+            self.register_buffer("codes", torch.zeros(1, c["code"]))
+        if starts_latent:
+            self.register_buffer("states", torch.zeros(1, c["state"]))
+
+    def state(self, batch):
+        return self.states.expand(batch, 1, -1)
+
+
+class ReadInStudent(Student):
     """Pixels to one token of the meta model's width."""
 
     def __init__(self, c, stitch):
-        super().__init__()
+        super().__init__(c, True)
         self.tokenizer = Tokenizer(c)
         self.read_in = ReadIn(c, self.tokenizer.width)
         self.post_stitch = nn.Linear(c["state"], stitch)
 
-    def forward(self, image, code, state):
-        """code [1, code], state [1 or B, 1, C]."""
-        return self.post_stitch(self.read_in(state.expand(image.shape[0], -1, -1), code, self.tokenizer(image)))
+    def forward(self, image):
+        return self.post_stitch(self.read_in(self.state(image.shape[0]), self.codes, self.tokenizer(image)))
 
 
-class MediatorStudent(Layer):
+class MediatorStudent(Student):
     def __init__(self, c, stitch):
-        super().__init__(c, None, False)
+        super().__init__(c, False)
+        layer = Layer(c, None, False)
+        self.latent_attention, self.ffn = layer.latent_attention, layer.ffn
         self.pre_stitch = nn.Linear(stitch, c["state"])
         self.post_stitch = nn.Linear(c["state"], stitch)
 
-    def forward(self, tokens, code):
-        y = self.pre_stitch(tokens)
-        return self.post_stitch(super().forward(y, code, y, code))
+    def forward(self, tokens):
+        y, code = self.pre_stitch(tokens), self.codes
+        return self.post_stitch(self.ffn(self.latent_attention(y, code, y, code), code))
 
 
-class ReadOutStudent(Layer):
+class ReadOutStudent(Student):
     def __init__(self, c, stitch):
-        super().__init__(c, None, True)
+        super().__init__(c, True)
+        layer = Layer(c, None, True)
+        self.latent_attention, self.ffn = layer.latent_attention, layer.ffn
         self.pre_stitch = nn.Linear(stitch, c["state"])
         self.tokenizer = OutputTokenizer(c["state"], c["classes"])
 
-    def forward(self, tokens, code, state):
-        senders = self.pre_stitch(tokens)
-        return self.tokenizer(super().forward(state.expand(tokens.shape[0], -1, -1), code, senders, code))
+    def forward(self, tokens):
+        senders, code = self.pre_stitch(tokens), self.codes
+        x = self.latent_attention(self.state(tokens.shape[0]), code, senders, code)
+        return self.tokenizer(self.ffn(x, code))

@@ -34,6 +34,10 @@ def random(seed, *shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def program(name):
+    return os.path.join(_BIN, name)
+
+
 def predict(architecture, weights, batch, options=(), meta=None):
     """Returns the tensors that the trainer writes. Raises RuntimeError with its message if it fails."""
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +50,7 @@ def predict(architecture, weights, batch, options=(), meta=None):
         if meta is not None:
             safetensors_file.write(paths["meta"], meta)
             given.append("meta")
-        command = [os.path.join(_BIN, "distill-trainer"), "predict", *options]
+        command = [program("distill-trainer"), "predict", *options]
         for name in given:
             command += ["--" + name, paths[name]]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -65,13 +69,15 @@ class TrainerTest(unittest.TestCase):
         excess = (error - relative * want.detach().abs() - absolute).max()
         self.assertLessEqual(float(excess), 0.0, f"{label}: off by up to {float(error.max())}")
 
-    def assert_agrees(self, architecture, forward, named, batch, options=(), meta=None, outputs=None, loss=None):
+    def assert_agrees(self, architecture, forward, named, batch, options=(), meta=None, outputs=None, loss=None,
+                      constants=()):
         """In both types: runs `forward`, a function of the input, and the trainer; compares the output, the loss and
         the gradient of every parameter.
 
         named    (name in the file, parameter) pairs of the trained network, in float64
         batch    float64 "input", and what the loss needs
         outputs  a function of nothing that gives named intermediate tensors of the last forward pass
+        constants names and tensors of the file that are not trained
         loss     of the output, a scalar; by default its product with batch["output_gradient"]
         """
         named = list(named)
@@ -82,7 +88,9 @@ class TrainerTest(unittest.TestCase):
                 module.to(dtype)
                 module.zero_grad()
             data = {k: v.to(dtype) if v.is_floating_point() else v for k, v in batch.items()}
-            got = predict(architecture, {name: p for name, p in named}, data,
+            weights = {name: p for name, p in named}
+            weights.update({name: p.to(dtype) for name, p in constants})
+            got = predict(architecture, weights, data,
                           ["--dtype", str(dtype)[6:], "--gradients", "--intermediate", "all", *options],
                           meta and {name: p.to(dtype) for name, p in meta})
             x = data["input"].clone().requires_grad_()
