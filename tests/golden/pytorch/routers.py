@@ -105,6 +105,10 @@ def vmoe_capacity(tokens, experts, k, factor):
     return (capacity + 3) // 4 * 4
 
 
+def switch_capacity(tokens, experts, factor):
+    return math.ceil(factor * tokens / experts)
+
+
 def expert_choice(logits, capacity):
     """Each expert takes the tokens whose gates for it are largest."""
     gates = torch.softmax(logits, dim=1)

@@ -62,23 +62,32 @@ class Expert(nn.Module):
 
 
 class Gate(nn.Module):
-    def __init__(self, dim, experts):
+    """form: "bias", "no_bias", or "noisy", whose second matrix only scales the noise of training."""
+
+    def __init__(self, dim, experts, form):
         super().__init__()
-        self.gate = nn.Linear(dim, experts)
+        if form == "noisy":
+            self.w_gate = nn.Parameter(torch.zeros(dim, experts))
+            self.w_noise = nn.Parameter(torch.zeros(dim, experts))
+        else:
+            self.gate = nn.Linear(dim, experts, bias=form == "bias")
+
+    def forward(self, x):
+        return x @ self.w_gate if hasattr(self, "w_gate") else self.gate(x)
 
 
 class MixtureOfExperts(nn.Module):
     """`route` takes logits [T, E] and gives combine weights [T, E], zero where a token does not go."""
 
-    def __init__(self, dim, hidden, experts, route):
+    def __init__(self, dim, hidden, experts, route, gate):
         super().__init__()
-        self.gate = Gate(dim, experts)
+        self.gate = Gate(dim, experts, gate)
         self.experts = nn.ModuleList(Expert(dim, hidden) for _ in range(experts))
         self.route = route
 
     def forward(self, x):
         tokens = x.reshape(-1, x.shape[-1])
-        weights = self.route(self.gate.gate(tokens))
+        weights = self.route(self.gate(tokens))
         out = torch.zeros_like(tokens)
         for e, expert in enumerate(self.experts):
             out = out + weights[:, e:e + 1] * expert(tokens)
@@ -105,7 +114,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=eps)
         if experts:
             route = config.get("route") or (lambda logits: routers.top_k(logits, config.get("top_k", 2)))
-            self.moe = MixtureOfExperts(dim, hidden, experts, route)
+            self.moe = MixtureOfExperts(dim, hidden, experts, route, config.get("gate", "bias"))
         else:
             self.mlp = Mlp(dim, hidden)
         if pre:

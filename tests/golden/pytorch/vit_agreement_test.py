@@ -5,6 +5,7 @@ import unittest
 import torch
 
 import losses
+import routers
 import vit
 from trainer import Hybrid, TrainerTest, distillation_loss, random, randomize
 
@@ -72,6 +73,52 @@ class WholeModelTest(TrainerTest):
         described = dict(backbone=dict(embed_dim=12, heads=3, mlp_ratio=2, stage_depths=[2, 1]), experts=3)
         self.assert_agrees(dict(_DESCRIBED, vmoe=described, stitch_width=16), model, model.names(),
                            {"input": _pixels(), "output_gradient": random(11, _BATCH, 5)})
+
+
+class RouterTest(TrainerTest):
+    """Evaluation: no noise, but capacities so tight that experts turn tokens away."""
+
+    tokens = _BATCH * _TOKENS
+    experts = 3
+
+    def _check(self, kind, route, top_k=2, gate="bias", **settings):
+        config = dict(_IMAGE, dim=12, heads=3, mlp_ratio=2, route=route, gate=gate)
+        model = _double(vit.Chain(config, [1, 1], moe=[0, 1], experts=self.experts), 18)
+        described = dict(backbone=dict(embed_dim=12, heads=3, mlp_ratio=2, stage_depths=[1, 1]), experts=self.experts,
+                         top_k=top_k, router=dict(kind="ROUTER_KIND_" + kind, **settings))
+        self.assert_agrees(dict(_DESCRIBED, vmoe=described), model, model.names(),
+                           {"input": _pixels(), "output_gradient": random(19, _BATCH, 5)})
+
+    def _grouped(self, route, images):
+        """`route` over the tokens of so many images at a time."""
+        return lambda logits: torch.cat([route(group) for group in logits.split(images * _TOKENS)])
+
+    def test_gshard(self):
+        capacity = routers.gshard_capacity(self.tokens, self.experts, 0.7)
+        self._check("GSHARD", lambda logits: routers.gshard(logits, capacity)[0], evaluation_capacity_factor=0.7)
+
+    def test_switch(self):
+        capacity = routers.switch_capacity(self.tokens, self.experts, 0.8)
+        self._check("SWITCH", lambda logits: routers.switch(logits, capacity)[0], top_k=1,
+                    evaluation_capacity_factor=0.8)
+
+    def test_noisy_top_k(self):
+        self._check("NOISY_TOP_K", lambda logits: routers.top_k(logits, 2), gate="noisy")
+
+    def test_vmoe(self):
+        for priority in (False, True):
+            with self.subTest(priority=priority):
+                def route(logits, priority=priority):
+                    capacity = routers.vmoe_capacity(logits.shape[0], self.experts, 2, 0.6)
+                    return routers.vmoe(logits, 2, capacity, priority=priority)[0]
+                self._check("VMOE", self._grouped(route, 2), gate="no_bias", evaluation_capacity_factor=0.6,
+                            batch_priority=priority, group_images=2)
+
+    def test_expert_choice(self):
+        def route(logits):
+            capacity = routers.vmoe_capacity(logits.shape[0], self.experts, 2, 0.6)
+            return routers.expert_choice(logits, capacity)
+        self._check("EXPERT_CHOICE", route, gate="no_bias", evaluation_capacity_factor=0.6)
 
 
 class HybridTest(TrainerTest):
