@@ -12,7 +12,7 @@
 namespace distill::priors {
 
 // Returns a permutation p for which sum_ij (A[p_i][p_j] - B_ij)^2 is small and cannot be lowered by
-// exchanging two nodes. A and B are float64, contiguous, on the CPU.
+// exchanging two nodes. A and B are float64, finite, contiguous, on the CPU.
 //
 // Without `start`, tries the identity and the relaxation of Vogelstein et al. ("Fast approximate
 // quadratic programming for graph matching", 2015), each refined by exchanges, and returns the

@@ -140,6 +140,10 @@ absl::StatusOr<torch::Tensor> SignatureRegulariser::Loss(const RegularisedSignat
 torch::Tensor SignatureRegulariser::GraphonLoss(const RegularisedSignatures& signatures,
                                                 int64_t step) {
   const torch::Tensor distances = CosineDistances(signatures.mediators);
+  if (!torch::isfinite(distances.detach()).all().item<bool>()) {
+    // Nothing to match; the caller sees that the loss is not finite.
+    return distances.sum();
+  }
   const bool due = step % config_.match_every == 0 && step != matched_at_;
   if (due || matchings_.size() != signatures.bandwidths.size()) {
     Match(distances, signatures.bandwidths);

@@ -72,7 +72,8 @@ class SignatureRegulariser {
 
   // weight * R, a scalar that is to be added to the loss of optimiser step `step` (from 0). R is
   // HingeRepulsion of all signatures, or the sum over layers of GraphonDistance after matching.
-  // Micro-batches of one step pass the same `step`.
+  // Micro-batches of one step pass the same `step`. Signatures that are not finite give a loss that
+  // is not, and leave the matchings as they are.
   // Errors: kInvalidArgument if the shapes do not fit the configuration.
   absl::StatusOr<torch::Tensor> Loss(const RegularisedSignatures& signatures, int64_t step);
 

@@ -164,6 +164,18 @@ TEST(SignatureRegulariserTest, MatchesEverySoManySteps) {
   EXPECT_NEAR(LossOf(*regulariser, signatures, 10), 0.0282, 1e-6);
 }
 
+// A training that diverged must be told, not hang in a matching of what is no number.
+TEST(SignatureRegulariserTest, SignaturesThatAreNotFiniteGiveNoFiniteLoss) {
+  std::unique_ptr<SignatureRegulariser> regulariser = Make(BlockModel());
+  RegularisedSignatures signatures = FourMediators();
+  signatures.mediators[1][2] = std::nan("");
+  EXPECT_FALSE(std::isfinite(LossOf(*regulariser, signatures)));
+  EXPECT_EQ(regulariser->State().numel(), 0);
+  EXPECT_NEAR(LossOf(*regulariser, FourMediators()), 0.0282, 1e-6);
+  RegulariserConfig config;
+  EXPECT_TRUE(std::isfinite(LossOf(config, FourMediators())));
+}
+
 TEST(SignatureRegulariserTest, LayersWithOtherBandwidthsAreMatchedOnTheirOwn) {
   RegularisedSignatures signatures = FourMediators(2);
   signatures.bandwidths[1] = torch::tensor(0.5f);
