@@ -19,7 +19,7 @@ from lease_sets import Job, PreparedJob, Trainer, write_idx  # noqa: E402
 
 
 def dataset(path, images):
-    return {"path": str(path), "format": "DATASET_FORMAT_IDX", "classes": 10, "image_size": 28, "channels": 1,
+    return {"path": str(path), "format": "DATASET_FORMAT_IDX", "classes": 10, "image_size": 28, "channels": 1, "input_size": 28,
             "train_size": images}
 
 
