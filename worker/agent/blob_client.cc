@@ -33,7 +33,11 @@ std::string UploadId(const std::string& worker_id, const Digest& digest) {
 v1::ArtifactType ArtifactTypeOf(absl::string_view name) {
   if (name == "model") return v1::ARTIFACT_TYPE_MODEL;
   if (name == "module" || absl::StartsWith(name, "stage")) return v1::ARTIFACT_TYPE_MODULE;
-  if (name == "metrics") return v1::ARTIFACT_TYPE_METRICS;
+  if (name == "signatures") return v1::ARTIFACT_TYPE_MODULE;
+  if (name == "metrics" || name == "connectivity" || name == "verdict") {
+    return v1::ARTIFACT_TYPE_METRICS;
+  }
+  if (name == "affinity") return v1::ARTIFACT_TYPE_REPORT;  // A picture for the report.
   if (name == "checkpoint") return v1::ARTIFACT_TYPE_CHECKPOINT;
   if (name == "series") return v1::ARTIFACT_TYPE_SERIES;
   if (name == "log") return v1::ARTIFACT_TYPE_LOG;
