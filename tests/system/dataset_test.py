@@ -89,7 +89,7 @@ class DatasetTest(ProductTest):
         self.assertIn("dog/2.png", shown)
         self.assertEqual(self.product.json("dataset", "get", "pets")["facts"]["class_names"], ["cat", "dog"])
         job = self.product.write("job.yaml", NAMED_JOB % "pets, corrupt_images: fail")
-        self.assert_refused(self.distill("job", "submit", job), INVALID, "corrupt_images", "skip")
+        self.assert_refused(self.distill("job", "submit", job), INVALID, "corrupt_images", "want SKIP")
 
     def test_a_worker_without_the_files_fetches_them(self):
         path = write_idx_dataset(self.product.path("data"))
@@ -124,7 +124,9 @@ class DatasetTest(ProductTest):
         self.add("small", path)
         write_idx_dataset(path, train_labels=[9 - i % 10 for i in range(40)])
         self.product.start_worker()
-        job = self.product.submit(self.product.write("job.yaml", NAMED_JOB % "small"))
+        # One such worker is tried again later, since another may have the right files.
+        limits = "execution: {max_user_failures: 1, max_infrastructure_failures: 1}\n"
+        job = self.product.submit(self.product.write("job.yaml", NAMED_JOB % "small" + limits))
         self.assertEqual(self.wait(job), FAILED)
         self.assertIn("this worker's files are not the job's", self.product.json("job", "get", job)["failure_message"])
 

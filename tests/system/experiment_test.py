@@ -71,7 +71,7 @@ class ExperimentTest(ProductTest):
         self.assertEqual(self.read("report.md"), before)
 
     def test_bad_files(self):
-        self.product.write("experiment.yaml", EXPERIMENT.replace("distillation.alpha: [", "distillation.alfa: ["))
+        self.product.write("experiment.yaml", EXPERIMENT.replace("distillation.alpha", "distillation.alfa"))
         self.assert_refused(self.run_it(), INVALID, "alfa")
         self.product.write("experiment.yaml", EXPERIMENT.replace("seeds: [0, 1]", "seeds: zero"))
         self.assert_refused(self.run_it(), INVALID, "experiment.yaml:4:", "seeds")
