@@ -14,7 +14,6 @@
 namespace distill::server {
 
 using storage::AttemptState;
-using storage::JobState;
 using storage::TaskState;
 
 namespace {
