@@ -11,17 +11,24 @@ namespace {
 
 constexpr double kBytesPerFloat = 4.0;
 // A trainer with LibTorch loaded, idle.
-constexpr double kProgramBytes = 260.0 * (1 << 20);
+constexpr double kProgramBytes = 170.0 * (1 << 20);
 // Gradient and two moments.
 constexpr double kFloatsPerTrained = 3.0;
-// Without a backward pass only about one block's activations are alive at a time.
+// Without a backward pass only about one layer's activations are alive at a time.
 constexpr double kAliveInEvaluation = 0.25;
+// Of all tokens, how many times their width a pass of a transformer takes for a moment: back, and
+// forward alone. These and the widths of BlockFloats are fitted to tests/system/memory_prediction.
+constexpr double kWidthsOfBackward = 6.5;
+constexpr double kWidthsOfForward = 8.0;
+// Assembling and splitting hold a network and the file that they write.
+constexpr double kCopiesOfAssembled = 2.0;
 
 // What a trainer holds while it works on a task.
 struct Footprint {
   double parameters = 0.0;
   double trained = 0.0;            // Of them.
   double activation_floats = 0.0;  // Of one image, kept for the backward pass.
+  double token_floats = 0.0;       // Of one image, in all its tokens.
   // Of one image, not kept: the largest that a layer holds for a moment.
   double transient_floats = 0.0;
 };
@@ -40,23 +47,46 @@ int DepthAt(const v1::VitSpec& vit, int index) {
   return index < vit.stage_depths_size() ? vit.stage_depths(index) : 0;
 }
 
-// One transformer block: inputs of both norms, norms, qkv, attention output, attention weights
-// before and after softmax, and the MLP's two hidden activations, times the experts that each token
-// visits.
-double BlockFloats(const v1::VitSpec& vit, int64_t tokens, int experts_per_token) {
-  const double width = vit.embed_dim();
-  const double hidden = width * vit.mlp_ratio();
-  const double n = static_cast<double>(tokens);
-  return n * (8.0 * width + (2.0 * hidden + width) * experts_per_token) + 2.0 * vit.heads() * n * n;
+double TokenFloats(const v1::VitSpec& vit, int64_t tokens) {
+  return static_cast<double>(tokens) * vit.embed_dim();
 }
 
-double StackFloats(const v1::VitSpec& vit, int blocks, int64_t tokens, int experts_per_token) {
-  return blocks * BlockFloats(vit, tokens, experts_per_token);
+// The experts that a token visits, and whether the last mixture has to look at all tokens.
+struct Mixture {
+  int experts_per_token = 0;  // 0: an MLP instead.
+  bool routes_together = false;
+};
+
+Mixture MixtureOf(const v1::StudentSpec& student) {
+  if (!student.has_vmoe()) return {};
+  const v1::RouterKind router = student.vmoe().router().kind();
+  return {student.vmoe().top_k(),
+          router != v1::ROUTER_KIND_UNSPECIFIED && router != v1::ROUTER_KIND_TOP_K};
+}
+
+// One transformer block: inputs of both norms, norms, qkv, attention weights and output; the MLP's
+// two hidden activations, times the experts that each token visits, whose inputs and outputs are
+// copies.
+double BlockFloats(const v1::VitSpec& vit, int64_t tokens, const Mixture& mixture) {
+  const double width = vit.embed_dim();
+  const double visits = mixture.experts_per_token;
+  const double n = static_cast<double>(tokens);
+  return n * width * (10.5 + 2.0 * vit.mlp_ratio() * std::max(1.0, visits) + 2.0 * visits) +
+         vit.heads() * n * n;
+}
+
+// The last block before a classifier computes one token, from keys and values of all.
+double StackFloats(const v1::VitSpec& vit, int blocks, int64_t tokens, const Mixture& mixture,
+                   bool is_last) {
+  if (blocks == 0) return 0.0;
+  if (!is_last || mixture.routes_together) return blocks * BlockFloats(vit, tokens, mixture);
+  return (blocks - 1) * BlockFloats(vit, tokens, mixture) + 5.0 * TokenFloats(vit, tokens);
 }
 
 Footprint OfWholeVit(const v1::VitSpec& vit, const ImageGeometry& geometry) {
   const double total = static_cast<double>(CountParameters(vit, geometry).total);
-  return {total, total, StackFloats(vit, vit.depth(), geometry.tokens(), 1), 0.0};
+  return {total, total, StackFloats(vit, vit.depth(), geometry.tokens(), {}, /*is_last=*/true),
+          TokenFloats(vit, geometry.tokens()), 0.0};
 }
 
 // Activations of the parts of a NAC. C state width, U receivers, V senders.
@@ -131,8 +161,8 @@ double StudentFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
     return NacActivations(task.student().nac(), geometry).Whole(task.modules());
   }
   const v1::VitSpec& backbone = BackboneOf(task.student());
-  const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
-  return StackFloats(backbone, backbone.depth(), geometry.tokens(), top_k);
+  return StackFloats(backbone, backbone.depth(), geometry.tokens(), MixtureOf(task.student()),
+                     /*is_last=*/true);
 }
 
 double ModuleFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
@@ -145,14 +175,16 @@ double ModuleFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
     return nac.Attention(tokens, tokens);
   }
   const v1::VitSpec& backbone = BackboneOf(task.student());
-  const int top_k = task.student().has_vit() ? 1 : task.student().vmoe().top_k();
-  return StackFloats(backbone, DepthAt(backbone, index), geometry.tokens(), top_k);
+  return StackFloats(backbone, DepthAt(backbone, index), geometry.tokens(),
+                     MixtureOf(task.student()), index + 1 == task.modules());
 }
 
 Footprint OfWholeStudent(const v1::TaskSpec& task, const ImageGeometry& geometry) {
   const double total = static_cast<double>(
       CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()).total);
-  return {total, total, StudentFloats(task, geometry), 0.0};
+  const double tokens =
+      task.student().has_nac() ? 0.0 : TokenFloats(BackboneOf(task.student()), geometry.tokens());
+  return {total, total, StudentFloats(task, geometry), tokens, 0.0};
 }
 
 // A module within the meta model. Only what comes after it is kept for the backward pass.
@@ -164,15 +196,17 @@ Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool
   footprint.activation_floats = 0.0;
   for (int stage = index + 1; stage < task.meta().stage_depths_size(); ++stage) {
     footprint.activation_floats +=
-        StackFloats(task.meta(), DepthAt(task.meta(), stage), geometry.tokens(), 1);
+        StackFloats(task.meta(), DepthAt(task.meta(), stage), geometry.tokens(), {},
+                    stage + 1 == task.meta().stage_depths_size());
   }
   if (teacher) {
     const double stage = ElementAt(CountParameters(task.teacher(), geometry).modules, index);
     footprint.parameters += stage;
-    const double floats =
-        StackFloats(task.teacher(), DepthAt(task.teacher(), index), geometry.tokens(), 1);
+    const double floats = StackFloats(task.teacher(), DepthAt(task.teacher(), index),
+                                      geometry.tokens(), {}, index + 1 == task.modules());
     if (student) {
-      footprint.transient_floats = BlockFloats(task.teacher(), geometry.tokens(), 1);
+      footprint.transient_floats =
+          kWidthsOfForward * TokenFloats(task.teacher(), geometry.tokens());
     } else {
       footprint.activation_floats += floats;
       footprint.trained = stage;
@@ -239,7 +273,7 @@ Footprint FootprintOf(const v1::TaskSpec& task) {
   Footprint footprint = OfWholeStudent(task, geometry);
   if (task.has_teacher()) {  // Distillation from the whole teacher.
     footprint.parameters += static_cast<double>(CountParameters(task.teacher(), geometry).total);
-    footprint.transient_floats = BlockFloats(task.teacher(), geometry.tokens(), 1);
+    footprint.transient_floats = kWidthsOfForward * TokenFloats(task.teacher(), geometry.tokens());
   }
   return footprint;
 }
@@ -257,10 +291,17 @@ int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   double batch = 1.0;
   if (trains) batch = task.recipe().batch_size();
   if (evaluates) batch = task.evaluation().batch_size();
-  const double kept = footprint.activation_floats * (trains ? 1.0 : kAliveInEvaluation);
-  const double floats = footprint.parameters +
+  // A transformer's evaluation holds what one block computes, a NAC's a share of all.
+  double passing = 0.0;
+  if (trains) passing = footprint.activation_floats + kWidthsOfBackward * footprint.token_floats;
+  if (evaluates) {
+    passing = kWidthsOfForward * footprint.token_floats;
+    if (task.student().has_nac()) passing += kAliveInEvaluation * footprint.activation_floats;
+  }
+  const double copies = trains || evaluates ? 1.0 : kCopiesOfAssembled;
+  const double floats = copies * footprint.parameters +
                         (trains ? kFloatsPerTrained * footprint.trained : 0.0) +
-                        batch * (kept + footprint.transient_floats);
+                        batch * (passing + footprint.transient_floats);
   double images = 0.0;
   // Formats of one fixed size are held in memory, others are read as they are needed.
   if ((trains || evaluates) && task.dataset().has_image_size()) {

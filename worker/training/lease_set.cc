@@ -148,6 +148,7 @@ std::vector<LockstepMember> TakeGroup(std::vector<LockstepMember>* waiting) {
 
 void RunLeaseSet(const v1::StartLeaseSet& set, const std::string& numeric_class,
                  const TrainingEnvironment& environment) {
+  ForgetPeakResident();
   std::vector<LockstepMember> waiting;
   for (const v1::MemberAssignment& assignment : set.members()) {
     if (EndsBeforeItStarts(assignment, environment.observer)) continue;
