@@ -34,6 +34,10 @@ DatasetReader::DatasetReader(DatasetReaderConfig config, const Dependencies& dep
       dependencies_(dependencies),
       images_(dependencies.metrics->AddCounter("distill_dataset_images_read_total",
                                                "Images read to register or verify data sets.")),
+      read_(dependencies.metrics->AddCounter("distill_datasets_read_total",
+                                             "Data sets read or verified.", {{"outcome", "done"}})),
+      failed_(dependencies.metrics->AddCounter(
+          "distill_datasets_read_total", "Data sets read or verified.", {{"outcome", "failed"}})),
       thread_([this] { Run(); }) {}
 
 DatasetReader::~DatasetReader() { Stop(); }
@@ -258,10 +262,7 @@ void DatasetReader::Record(const Order& order, storage::DatasetStatus status) {
     return;
   }
   const bool failed = state == storage::DatasetState::kFailed;
-  dependencies_.metrics
-      ->AddCounter("distill_datasets_read_total", "Data sets read or verified.",
-                   {{"outcome", failed ? "failed" : "done"}})
-      .Increment();
+  (failed ? failed_ : read_).Increment();
   LogInfo(
       "data set read",
       {{"dataset", order.name.str()}, {"state", failed ? "FAILED" : "READY"}, {"cause", failure}});

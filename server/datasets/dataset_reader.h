@@ -103,6 +103,8 @@ class DatasetReader {
   const DatasetReaderConfig config_;
   const Dependencies dependencies_;
   Counter& images_;
+  Counter& read_;
+  Counter& failed_;
 
   mutable Mutex mu_;
   CondVar changed_;

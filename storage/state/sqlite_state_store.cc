@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_context.h"
@@ -41,7 +42,8 @@ absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
   if (version > 0) {
     const std::string backup = absl::StrCat(path, ".v", version, ".backup");
     DISTILL_RETURN_IF_ERROR(RemoveFile(backup));
-    DISTILL_RETURN_IF_ERROR(connection.Execute(absl::StrCat("VACUUM INTO '", backup, "'")));
+    DISTILL_RETURN_IF_ERROR(connection.Execute(
+        absl::StrCat("VACUUM INTO '", absl::StrReplaceAll(backup, {{"'", "''"}}), "'")));
     LogInfo("state database copied before migration",
             {{"backup", backup}, {"from", version}, {"to", newest}});
   }

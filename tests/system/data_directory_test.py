@@ -40,19 +40,19 @@ class DataDirectoryTest(ProductTest):
         # The lock of a server that was killed is no obstacle.
         self.product.start_server()
 
-    def set_schema(self, version):
-        """Makes a data directory, and says in its database that the schema is of `version`."""
+    def set_schema(self, change):
+        """Makes a data directory, and says in its database that the schema is of version `change(its own)`."""
         server = self.product.start_server()
         self.assertEqual(server.stop(), 0)
         path = os.path.join(server.data_dir, "state.db")
         with sqlite3.connect(path) as database:
             mine = database.execute("PRAGMA user_version").fetchone()[0]
-            database.execute(f"PRAGMA user_version = {mine + version}")
+            database.execute(f"PRAGMA user_version = {change(mine)}")
         database.close()
         return server.data_dir, path
 
     def test_a_newer_schema(self):
-        folder, path = self.set_schema(+1)
+        folder, path = self.set_schema(lambda version: version + 1)
         before = os.stat(path).st_size
         run = self.serve(folder)
         self.assert_refused(run, TAKEN, path, "schema", "newer")
@@ -60,7 +60,7 @@ class DataDirectoryTest(ProductTest):
 
     def test_a_schema_of_no_version(self):
         # Version 0 is what a database of another program has.
-        folder, path = self.set_schema(-1)
+        folder, path = self.set_schema(lambda version: 0)
         self.assert_refused(self.serve(folder), TAKEN, path, "not of this program", "choose another data directory")
 
     def test_no_database(self):

@@ -22,7 +22,7 @@ class ReuseTest : public ServerTest {
   v1::JobSpec NacSpec(v1::GraphPriorKind prior) const {
     v1::JobSpec spec = SmallSpec();
     spec.set_modules(3);
-    spec.mutable_student()->mutable_nac()->set_tokenizer_stem(2);
+    spec.mutable_student()->mutable_nac()->set_tokenizer_stem(7);
     spec.mutable_student()->mutable_nac()->mutable_prior()->set_kind(prior);
     return spec;
   }
