@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/planner/enum_checks.h"
-#include "server/planner/vit_presets.h"
+#include "storage/weights/vit_preset.h"
 
 namespace distill::server {
 namespace {
@@ -227,7 +227,7 @@ void CheckNac(const v1::NacSpec& nac, int modules, FieldChecks& checks) {
 void CheckVit(const v1::VitSpec& vit, int modules, absl::string_view path, FieldChecks& checks) {
   if (vit.has_preset()) {
     checks.Fail(Path(path, "preset"), absl::StrCat("\"", vit.preset().substr(0, 80), "\""),
-                absl::StrCat("one of ", absl::StrJoin(VitPresetNames(), ", ")));
+                absl::StrCat("one of ", absl::StrJoin(storage::VitPresetNames(), ", ")));
   }
   checks.InRange(Path(path, "embed_dim"), int64_t{vit.embed_dim()}, 8, 4096);
   checks.InRange(Path(path, "heads"), int64_t{vit.heads()}, 1, 64);
