@@ -47,6 +47,8 @@ models::NacConfig Config(const Options& options) {
   config.mediator_latents = options.mediators;
   config.layers = options.layers;
   config.bandwidth_form = models::BandwidthForm::kFree;
+  // Without noise the peer's states have no variance to learn, nor the names that the fill counts.
+  config.state_noise = options.noise != 0;
   return config;
 }
 
