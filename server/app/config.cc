@@ -33,6 +33,9 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--heartbeat-seconds", config.heartbeat_seconds,
                  "How often workers report; at most a third of the lease")
       ->capture_default_str();
+  app.add_option("--max-retry-backoff-seconds", config.max_retry_backoff_seconds,
+                 "The pause before a retry doubles with each failure up to this; 0.1 to 3600")
+      ->capture_default_str();
   app.add_option("--max-disk-bytes", config.max_disk_bytes, "Cap of all blobs; 0: none")
       ->capture_default_str();
   app.add_option("--min-free-disk-bytes", config.min_free_disk_bytes,
@@ -126,6 +129,8 @@ absl::Status ValidateConfig(const ServerConfig& config) {
   DISTILL_RETURN_IF_ERROR(
       InRange("--heartbeat-seconds", config.heartbeat_seconds, 0.1, config.lease_seconds / 3));
   DISTILL_RETURN_IF_ERROR(
+      InRange("--max-retry-backoff-seconds", config.max_retry_backoff_seconds, 0.1, 3600));
+  DISTILL_RETURN_IF_ERROR(
       InRange("--max-disk-bytes", static_cast<double>(config.max_disk_bytes), 0, 1e18));
   DISTILL_RETURN_IF_ERROR(
       InRange("--min-free-disk-bytes", static_cast<double>(config.min_free_disk_bytes), 0, 1e18));
@@ -150,6 +155,7 @@ std::string PrintConfig(const ServerConfig& config) {
       "\ninsecure-allow-plaintext = ", config.insecure_allow_plaintext ? "true" : "false",
       "\nlease-seconds = ", config.lease_seconds,
       "\nheartbeat-seconds = ", config.heartbeat_seconds,
+      "\nmax-retry-backoff-seconds = ", config.max_retry_backoff_seconds,
       "\nmax-disk-bytes = ", config.max_disk_bytes,
       "\nmin-free-disk-bytes = ", config.min_free_disk_bytes,
       "\njob-retention-hours = ", config.job_retention_hours,

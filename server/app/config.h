@@ -18,6 +18,7 @@ struct ServerConfig {
   bool insecure_allow_plaintext = false;
   double lease_seconds = 30;
   double heartbeat_seconds = 2;
+  double max_retry_backoff_seconds = 60;
   int64_t max_disk_bytes = int64_t{50} << 30;  // Of blobs; 0: no cap.
   int64_t min_free_disk_bytes = int64_t{1} << 30;
   double job_retention_hours = 30 * 24;

@@ -142,6 +142,7 @@ class ServerAppImpl : public ServerApp {
   absl::Status OpenEngine() {
     DriverConfig config;
     config.core.lease_duration = absl::Seconds(config_.lease_seconds);
+    config.core.max_retry_backoff = absl::Seconds(config_.max_retry_backoff_seconds);
     DriverDependencies dependencies;
     dependencies.store = store_.get();
     dependencies.clock = dependencies_.clock;

@@ -85,7 +85,9 @@ void Cluster::StartServer() {
                                absl::StrCat("--data-dir=", directory_.Join("server")),
                                absl::StrCat("--listen=", server_address_), "--http=127.0.0.1:0",
                                absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3",
-                               "--heartbeat-seconds=0.2"},
+                               "--heartbeat-seconds=0.2",
+                               // Many kills of one task would else be minutes of waiting.
+                               "--max-retry-backoff-seconds=0.5"},
       directory_.Join("server.log"));
   server_address_ = AwaitAddress(addresses, "grpc");
 }

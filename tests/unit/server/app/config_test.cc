@@ -47,6 +47,10 @@ TEST(ConfigTest, NumbersOutOfBoundsAreNamed) {
   config.heartbeat_seconds = 2;
   EXPECT_THAT(ValidateConfig(config), StatusIs(absl::StatusCode::kInvalidArgument,
                                                HasSubstr("--heartbeat-seconds: got 2")));
+  config.heartbeat_seconds = 1;
+  config.max_retry_backoff_seconds = 0;
+  EXPECT_THAT(ValidateConfig(config), StatusIs(absl::StatusCode::kInvalidArgument,
+                                               HasSubstr("--max-retry-backoff-seconds: got 0")));
 }
 
 TEST(ConfigTest, AddressesParse) {
