@@ -5,14 +5,13 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/strip.h"
+#include "server/planner/limits.h"
 #include "server/planner/set_default.h"
 #include "server/planner/vit_presets.h"
 
 namespace distill::server {
 namespace {
 
-constexpr int kMostModules = 1000;
-constexpr int kMostBlocks = 128;
 constexpr int kVmoeWidth = 48;
 
 void ResolveDepths(int modules, int blocks_per_module, v1::VitSpec& vit) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/planner/enum_checks.h"
+#include "server/planner/limits.h"
 #include "storage/weights/vit_preset.h"
 
 namespace distill::server {
@@ -22,8 +23,8 @@ std::string Path(absl::string_view parent, absl::string_view field) {
 
 void CheckDepths(const v1::VitSpec& vit, int modules, absl::string_view path, FieldChecks& checks) {
   const std::string depth_path = Path(path, "depth");
-  checks.InRange(depth_path, int64_t{vit.depth()}, 1, 128);
-  if (modules < 1 || modules > 1000) return;  // Reported where `modules` is checked.
+  checks.InRange(depth_path, int64_t{vit.depth()}, 1, kMostBlocks);
+  if (modules < 1 || modules > kMostModules) return;  // Reported where `modules` is checked.
   if (vit.depth() < modules) {
     checks.Fail(depth_path, vit.depth(), absl::StrCat("at least one block per module, ", modules),
                 "add blocks or lower modules");
@@ -42,7 +43,8 @@ void CheckDepths(const v1::VitSpec& vit, int modules, absl::string_view path, Fi
   }
   int64_t sum = 0;
   for (int i = 0; i < vit.stage_depths_size(); ++i) {
-    checks.InRange(absl::StrCat(stages_path, "[", i, "]"), int64_t{vit.stage_depths(i)}, 1, 128);
+    checks.InRange(absl::StrCat(stages_path, "[", i, "]"), int64_t{vit.stage_depths(i)}, 1,
+                   kMostBlocks);
     sum += vit.stage_depths(i);
   }
   if (sum != vit.depth()) {

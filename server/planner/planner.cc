@@ -538,10 +538,10 @@ absl::StatusOr<JobPlan> Plan(const v1::JobSpec& complete, absl::string_view job_
   builder.Build();
   plan.tasks = builder.TakeTasks();
   const bool shared = complete.execution().numeric_class() != kAnyNumericClass;
+  TaskKeyEncoder encoder(shared ? absl::string_view() : job_scope);
   ProducerKeys keys;
   for (PlannedTask& task : plan.tasks) {
-    DISTILL_ASSIGN_OR_RETURN(task.key,
-                             TaskKey(task.spec, keys, shared ? absl::string_view() : job_scope));
+    DISTILL_ASSIGN_OR_RETURN(task.key, encoder.Key(task.spec, keys));
     keys[task.name] = task.key;
     task.predicted_memory_bytes = PredictMemoryBytes(task.spec);
   }

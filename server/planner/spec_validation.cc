@@ -13,6 +13,7 @@
 #include "base/corruption_names.h"
 #include "server/planner/enum_checks.h"
 #include "server/planner/field_checks.h"
+#include "server/planner/limits.h"
 #include "server/planner/network_validation.h"
 #include "server/planner/presets.h"
 #include "server/planner/recipes.h"
@@ -330,7 +331,7 @@ absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
   CheckPreset(resolved, checks);
   CheckDatasetSpec(resolved.dataset(), "dataset", checks);
   const int modules = resolved.modules();
-  checks.InRange("modules", int64_t{modules}, 1, 1000);
+  checks.InRange("modules", int64_t{modules}, 1, kMostModules);
   checks.InRange("patch_size", int64_t{resolved.patch_size()}, 1, 4096);
   CheckVit(resolved.meta(), modules, "meta", checks);
   CheckVit(resolved.teacher(), modules, "teacher", checks);

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +17,7 @@ namespace distill::server {
 namespace {
 
 // Raised when the encoding itself changes: all keys change with it.
-constexpr absl::string_view kHeader = "distill-task-key-v1\n";
+constexpr absl::string_view kHeader = "distill-task-key-v2\n";
 
 // Gathers "path=type:value" lines; the map sorts them.
 class CanonicalText {
@@ -254,6 +255,37 @@ void EncodeFewShot(const std::string& path, const v1::FewShotSpec& few_shot, Can
   text.Integer(Child(path, "test_images"), few_shot.test_images());
 }
 
+// A message of a task that has a text of its own.
+struct Part {
+  std::string path;
+  const google::protobuf::Message* message;
+  std::function<void(CanonicalText&)> encode;
+};
+
+std::vector<Part> PartsOf(const v1::TaskSpec& spec) {
+  std::vector<Part> parts;
+  const auto add = [&parts](const std::string& path, const auto& message, auto encode) {
+    parts.push_back({path, &message, [path, &message, encode](CanonicalText& text) {
+                       encode(path, message, text);
+                     }});
+  };
+  add("dataset", spec.dataset(), EncodeDataset);
+  if (spec.has_meta()) add("meta", spec.meta(), EncodeVit);
+  if (spec.has_teacher()) add("teacher", spec.teacher(), EncodeVit);
+  if (spec.has_student()) add("student", spec.student(), EncodeStudent);
+  if (spec.has_recipe()) add("recipe", spec.recipe(), EncodeRecipe);
+  if (spec.has_distillation()) add("distillation", spec.distillation(), EncodeDistillation);
+  if (spec.has_evaluation()) add("evaluation", spec.evaluation(), EncodeEvaluation);
+  if (spec.has_few_shot()) add("few_shot", spec.few_shot(), EncodeFewShot);
+  return parts;
+}
+
+std::string TextOf(const Part& part) {
+  CanonicalText text;
+  part.encode(text);
+  return text.Finish();
+}
+
 absl::Status EncodeInputs(const v1::TaskSpec& spec, const ProducerKeys& producers,
                           CanonicalText& text) {
   for (const v1::TaskInput& input : spec.inputs()) {
@@ -296,24 +328,20 @@ int SemanticsVersion(v1::TaskKind kind) {
   }
 }
 
-absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
-                                              const ProducerKeys& producers,
-                                              absl::string_view scope) {
+absl::StatusOr<std::string> TaskKeyEncoder::Text(const v1::TaskSpec& spec,
+                                                 const ProducerKeys& producers) {
   CanonicalText text;
-  text.String("scope", scope);
+  text.String("scope", scope_);
   text.Integer("kind", spec.kind());
   text.Integer("module_index", spec.module_index());
   text.Integer("modules", spec.modules());
   text.Integer("patch_size", spec.patch_size());
   text.Unsigned("seed", spec.seed());
-  EncodeDataset("dataset", spec.dataset(), text);
-  if (spec.has_meta()) EncodeVit("meta", spec.meta(), text);
-  if (spec.has_teacher()) EncodeVit("teacher", spec.teacher(), text);
-  if (spec.has_student()) EncodeStudent("student", spec.student(), text);
-  if (spec.has_recipe()) EncodeRecipe("recipe", spec.recipe(), text);
-  if (spec.has_distillation()) EncodeDistillation("distillation", spec.distillation(), text);
-  if (spec.has_evaluation()) EncodeEvaluation("evaluation", spec.evaluation(), text);
-  if (spec.has_few_shot()) EncodeFewShot("few_shot", spec.few_shot(), text);
+  for (const Part& part : PartsOf(spec)) {
+    Digest& digest = parts_[absl::StrCat(part.path, "\n", part.message->SerializeAsString())];
+    if (digest.empty()) digest = Digest::OfBytes(TextOf(part));
+    text.Reference(part.path, digest);
+  }
   // How many candidates there are is in the inputs.
   if (spec.has_quality_gate()) {
     text.Real("quality_gate.largest_accuracy_gap", spec.quality_gate().largest_accuracy_gap());
@@ -327,10 +355,16 @@ absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
   return text.Finish();
 }
 
-absl::StatusOr<Digest> TaskKey(const v1::TaskSpec& spec, const ProducerKeys& producers,
-                               absl::string_view scope) {
-  DISTILL_ASSIGN_OR_RETURN(const std::string text, CanonicalTaskText(spec, producers, scope));
+absl::StatusOr<Digest> TaskKeyEncoder::Key(const v1::TaskSpec& spec,
+                                           const ProducerKeys& producers) {
+  DISTILL_ASSIGN_OR_RETURN(const std::string text, Text(spec, producers));
   return Digest::OfBytes(text);
+}
+
+std::map<std::string, std::string> TaskKeyEncoder::PartTexts(const v1::TaskSpec& spec) {
+  std::map<std::string, std::string> texts;
+  for (const Part& part : PartsOf(spec)) texts[part.path] = TextOf(part);
+  return texts;
 }
 
 }  // namespace distill::server

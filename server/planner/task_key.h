@@ -1,13 +1,15 @@
 // Names a task by all that decides the bits of its results, so that equal work is done once.
 //
 // The key is the SHA-256 of a canonical text, one "path=type:value" line per field, sorted by path:
-// every field explicit, floats by their bits, nothing of protobuf's own encoding. What cannot
-// change a result stays out: the folder of the data set, the checkpoint interval, the names of
-// producing tasks. Inputs enter by their producer's key, so keys are known before anything runs.
+// every field explicit, floats by their bits, nothing of protobuf's own encoding. A message such as
+// the teacher is a text of its own, which enters by its digest: thousands of modules share it. What
+// cannot change a result stays out: the folder of the data set, the checkpoint interval, the names
+// of producing tasks. Inputs enter by their producer's key, so keys are known before anything runs.
 #pragma once
 
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -25,15 +27,24 @@ int SemanticsVersion(v1::TaskKind kind);
 // Keys of the tasks already encoded, by name within the job.
 using ProducerKeys = std::map<std::string, Digest>;
 
-// Returns the canonical text of `spec`. `scope` keeps apart what may not be shared between jobs; it
-// is empty unless the numeric class is "any". kInvalidArgument when a producer is not in
-// `producers`.
-absl::StatusOr<std::string> CanonicalTaskText(const v1::TaskSpec& spec,
-                                              const ProducerKeys& producers,
-                                              absl::string_view scope);
+// Encodes the tasks of a job. One thread.
+class TaskKeyEncoder {
+ public:
+  // `scope` keeps apart what may not be shared between jobs; it is empty unless the numeric class
+  // is "any".
+  explicit TaskKeyEncoder(absl::string_view scope) : scope_(scope) {}
 
-// Returns the digest of CanonicalTaskText.
-absl::StatusOr<Digest> TaskKey(const v1::TaskSpec& spec, const ProducerKeys& producers,
-                               absl::string_view scope);
+  // kInvalidArgument when a producer of an input is not in `producers`.
+  absl::StatusOr<Digest> Key(const v1::TaskSpec& spec, const ProducerKeys& producers);
+  // What Key returns the digest of.
+  absl::StatusOr<std::string> Text(const v1::TaskSpec& spec, const ProducerKeys& producers);
+  // The texts that the task's own text names by their digests, by path.
+  static std::map<std::string, std::string> PartTexts(const v1::TaskSpec& spec);
+
+ private:
+  const std::string scope_;
+  // Of parts already encoded, by their path and protobuf's bytes.
+  std::unordered_map<std::string, Digest> parts_;
+};
 
 }  // namespace distill::server

@@ -67,7 +67,7 @@ def fill(product, job_file):
 def simulate(build, product):
     """Lets simulated workers empty the queue for a while; returns tasks per second."""
     run = subprocess.run([os.path.join(build, "test_bin", "fleet_simulator"), product.server.grpc,
-                          str(_SIMULATED_WORKERS), str(_SIMULATED_SECONDS)], stdout=subprocess.PIPE, text=True, check=True)
+                          "--workers", str(_SIMULATED_WORKERS), "--seconds", str(_SIMULATED_SECONDS)], stdout=subprocess.PIPE, text=True, check=True)
     counts = [int(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("completed ")]
     # The first second is for registering.
     return (counts[-1] - counts[0]) / (len(counts) - 1)

@@ -65,8 +65,11 @@ ProducerKeys Producers() {
 }
 
 TEST(TaskKeyGoldenTest, CanonicalTextIsStable) {
-  const absl::StatusOr<std::string> text = CanonicalTaskText(DistillTask(), Producers(), "");
+  absl::StatusOr<std::string> text = TaskKeyEncoder("").Text(DistillTask(), Producers());
   ASSERT_THAT(text, IsOk());
+  for (const auto& [path, part] : TaskKeyEncoder::PartTexts(DistillTask())) {
+    absl::StrAppend(&*text, "\n", path, ": ", part);
+  }
   CompareWithFile("distill_module_1.txt", *text);
 }
 
@@ -79,7 +82,8 @@ TEST(TaskKeyGoldenTest, KeysOfAWholeJobAreStable) {
 }
 
 TEST(TaskKeyTest, UnknownProducerIsRefused) {
-  EXPECT_THAT(TaskKey(DistillTask(), {}, ""), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(TaskKeyEncoder("").Key(DistillTask(), {}),
+              StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 // Fields that cannot change a result.
@@ -174,7 +178,7 @@ void CheckFields(const v1::TaskSpec& root, const Digest& key, const std::string&
     }
     ProducerKeys producers = Producers();
     producers["pretrain-metax"] = producers["pretrain-meta"];
-    const absl::StatusOr<Digest> changed = TaskKey(copy, producers, "");
+    const absl::StatusOr<Digest> changed = TaskKeyEncoder("").Key(copy, producers);
     ASSERT_THAT(changed, IsOk()) << name;
     EXPECT_EQ(*changed == key, IsExcluded(name)) << name;
   }
@@ -190,7 +194,7 @@ TEST(TaskKeyTest, EveryFieldOfTheSpecEntersTheKey) {
   *spec.mutable_few_shot()->mutable_dataset() = spec.dataset();
   spec.mutable_quality_gate()->set_largest_accuracy_gap(0.1);
   const auto check = [&spec] {
-    const absl::StatusOr<Digest> key = TaskKey(spec, Producers(), "");
+    const absl::StatusOr<Digest> key = TaskKeyEncoder("").Key(spec, Producers());
     ASSERT_THAT(key, IsOk());
     CheckFields(spec, *key, "", spec, [](v1::TaskSpec& copy) -> Message& { return copy; });
   };
@@ -203,12 +207,24 @@ TEST(TaskKeyTest, EveryFieldOfTheSpecEntersTheKey) {
   check();
 }
 
+TEST(TaskKeyTest, PartsThatAnotherTaskHadAreTheSame) {
+  TaskKeyEncoder encoder("");
+  v1::TaskSpec other = DistillTask();
+  other.set_module_index(0);
+  other.mutable_teacher()->set_heads(other.meta().heads() + 1);
+  *other.mutable_meta() = other.teacher();
+  ASSERT_THAT(encoder.Key(other, Producers()), IsOk());
+  EXPECT_EQ(*encoder.Key(DistillTask(), Producers()),
+            *TaskKeyEncoder("").Key(DistillTask(), Producers()));
+}
+
 TEST(TaskKeyTest, BothZerosAreOneValue) {
   v1::TaskSpec positive = DistillTask();
   positive.mutable_recipe()->set_drop_path(0.0);
   v1::TaskSpec negative = DistillTask();
   negative.mutable_recipe()->set_drop_path(-0.0);
-  EXPECT_EQ(*TaskKey(positive, Producers(), ""), *TaskKey(negative, Producers(), ""));
+  EXPECT_EQ(*TaskKeyEncoder("").Key(positive, Producers()),
+            *TaskKeyEncoder("").Key(negative, Producers()));
 }
 
 }  // namespace

@@ -174,7 +174,7 @@ std::vector<BadSpec> BadShapes() {
        [](v1::JobSpec& s) {
          for (int i = 0; i < 5; ++i) s.mutable_meta()->add_stage_depths(1);
        }},
-      {"meta.stage_depths[1]: got 0, want 1 to 128",
+      {"meta.stage_depths[1]: got 0, want 1 to 4000",
        [](v1::JobSpec& s) {
          for (const int depth : {2, 0, 1, 1}) s.mutable_meta()->add_stage_depths(depth);
        }},
