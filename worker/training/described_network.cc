@@ -12,7 +12,7 @@
 #include "storage/weights/architecture.h"
 #include "storage/weights/expected_tensors.h"
 #include "worker/models/nac/nac_network.h"
-#include "worker/training/router_options.h"
+#include "worker/training/network_options.h"
 #include "worker/training/tensor_file.h"
 
 namespace distill::training {

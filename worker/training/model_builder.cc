@@ -8,7 +8,7 @@
 #include "base/status_macros.h"
 #include "worker/models/hybrid.h"
 #include "worker/training/nac_builder.h"
-#include "worker/training/router_options.h"
+#include "worker/training/network_options.h"
 
 namespace distill::training {
 namespace {

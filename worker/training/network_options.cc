@@ -1,5 +1,5 @@
 // Maps the kinds and fields of routers.
-#include "worker/training/router_options.h"
+#include "worker/training/network_options.h"
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"

@@ -1,5 +1,5 @@
 // The router of a spec as settings of a mixture.
-#include "worker/training/router_options.h"
+#include "worker/training/network_options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
