@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "storage/state/records.h"
 
 namespace distill::storage {
 namespace {
@@ -34,83 +33,67 @@ absl::Status SqlError(sqlite3* database, int result, absl::string_view action) {
   }
 }
 
+class SqliteCursor : public SqlCursor {
+ public:
+  // `statement` is lent until the end.
+  SqliteCursor(sqlite3* database, sqlite3_stmt* statement)
+      : database_(database), statement_(statement) {}
+  ~SqliteCursor() override {
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+  }
+  SqliteCursor(const SqliteCursor&) = delete;
+  SqliteCursor& operator=(const SqliteCursor&) = delete;
+
+  absl::Status BindText(int parameter, absl::string_view text) override {
+    // A null pointer would bind NULL.
+    const char* data = text.data() == nullptr ? "" : text.data();
+    return Bound(sqlite3_bind_text64(statement_, parameter, data, text.size(), SQLITE_TRANSIENT,
+                                     SQLITE_UTF8));
+  }
+  absl::Status BindBlob(int parameter, absl::string_view bytes) override {
+    const char* data = bytes.data() == nullptr ? "" : bytes.data();
+    return Bound(sqlite3_bind_blob64(statement_, parameter, data, bytes.size(), SQLITE_TRANSIENT));
+  }
+  absl::Status BindInt(int parameter, int64_t value) override {
+    return Bound(sqlite3_bind_int64(statement_, parameter, value));
+  }
+  absl::Status BindNull(int parameter) override {
+    return Bound(sqlite3_bind_null(statement_, parameter));
+  }
+
+  absl::StatusOr<bool> Step() override {
+    const int result = sqlite3_step(statement_);
+    if (result == SQLITE_ROW) return true;
+    if (result == SQLITE_DONE) return false;
+    return SqlError(database_, result, "run statement");
+  }
+  absl::Status Run(absl::string_view id_of_one_row) override {
+    DISTILL_RETURN_IF_ERROR(Step().status());
+    if (id_of_one_row.empty() || sqlite3_changes(database_) == 1) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat("cannot commit: unknown row; id=", id_of_one_row));
+  }
+
+  bool IsNull(int column) const override {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+  }
+  int64_t Int(int column) const override { return sqlite3_column_int64(statement_, column); }
+  std::string Bytes(int column) const override {
+    const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
+    const int size = sqlite3_column_bytes(statement_, column);
+    return data == nullptr ? std::string() : std::string(data, static_cast<size_t>(size));
+  }
+
+ private:
+  absl::Status Bound(int result) {
+    return result == SQLITE_OK ? absl::OkStatus() : SqlError(database_, result, "bind value");
+  }
+
+  sqlite3* const database_;
+  sqlite3_stmt* const statement_;
+};
+
 }  // namespace
-
-SqliteStatement::SqliteStatement(sqlite3* database, sqlite3_stmt* statement, absl::Status status)
-    : database_(database), statement_(statement), status_(std::move(status)) {}
-
-SqliteStatement::SqliteStatement(SqliteStatement&& other) noexcept
-    : database_(other.database_),
-      statement_(std::exchange(other.statement_, nullptr)),
-      status_(std::move(other.status_)),
-      next_parameter_(other.next_parameter_),
-      next_column_(other.next_column_) {}
-
-SqliteStatement::~SqliteStatement() {
-  if (statement_ == nullptr) return;
-  sqlite3_reset(statement_);
-  sqlite3_clear_bindings(statement_);
-}
-
-void SqliteStatement::Bound(int result) {
-  if (result != SQLITE_OK && status_.ok()) status_ = SqlError(database_, result, "bind value");
-}
-
-SqliteStatement& SqliteStatement::Text(absl::string_view text) {
-  if (!status_.ok()) return *this;
-  // A null pointer would bind NULL.
-  const char* data = text.data() == nullptr ? "" : text.data();
-  Bound(sqlite3_bind_text64(statement_, next_parameter_++, data, text.size(), SQLITE_TRANSIENT,
-                            SQLITE_UTF8));
-  return *this;
-}
-
-SqliteStatement& SqliteStatement::Blob(absl::string_view bytes) {
-  if (!status_.ok()) return *this;
-  const char* data = bytes.data() == nullptr ? "" : bytes.data();
-  Bound(sqlite3_bind_blob64(statement_, next_parameter_++, data, bytes.size(), SQLITE_TRANSIENT));
-  return *this;
-}
-
-SqliteStatement& SqliteStatement::Int(int64_t value) {
-  if (!status_.ok()) return *this;
-  Bound(sqlite3_bind_int64(statement_, next_parameter_++, value));
-  return *this;
-}
-
-SqliteStatement& SqliteStatement::Time(absl::Time time) {
-  if (time != kUnsetTime) return Int(absl::ToUnixMicros(time));
-  if (!status_.ok()) return *this;
-  Bound(sqlite3_bind_null(statement_, next_parameter_++));
-  return *this;
-}
-
-absl::StatusOr<bool> SqliteStatement::Step() {
-  if (!status_.ok()) return status_;
-  next_column_ = 0;
-  const int result = sqlite3_step(statement_);
-  if (result == SQLITE_ROW) return true;
-  if (result == SQLITE_DONE) return false;
-  status_ = SqlError(database_, result, "run statement");
-  return status_;
-}
-
-absl::Status SqliteStatement::Run() { return Step().status(); }
-
-std::string SqliteStatement::ReadText() {
-  const int column = next_column_++;
-  const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_, column));
-  const int size = sqlite3_column_bytes(statement_, column);
-  return data == nullptr ? std::string() : std::string(data, static_cast<size_t>(size));
-}
-
-int64_t SqliteStatement::ReadInt() { return sqlite3_column_int64(statement_, next_column_++); }
-
-absl::Time SqliteStatement::ReadTime() {
-  const int column = next_column_++;
-  if (sqlite3_column_type(statement_, column) == SQLITE_NULL) return kUnsetTime;
-  return absl::FromUnixMicros(sqlite3_column_int64(statement_, column));
-}
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path,
                                                                          Mode mode) {
@@ -142,22 +125,16 @@ absl::Status SqliteConnection::Execute(const std::string& sql) {
   return result == SQLITE_OK ? absl::OkStatus() : SqlError(database_, result, "run statement");
 }
 
-SqliteStatement SqliteConnection::Prepare(const char* sql) {
+SqlStatement SqliteConnection::Prepare(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
-  absl::Status status;
   if (statement == nullptr) {
     const int result =
         sqlite3_prepare_v3(database_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-    if (result != SQLITE_OK) status = SqlError(database_, result, "prepare statement");
+    if (result != SQLITE_OK) {
+      return SqlStatement(nullptr, SqlError(database_, result, "prepare statement"));
+    }
   }
-  return SqliteStatement(database_, statement, std::move(status));
-}
-
-absl::StatusOr<int64_t> SqliteConnection::QueryInt(const char* sql) {
-  SqliteStatement statement = Prepare(sql);
-  DISTILL_ASSIGN_OR_RETURN(const bool row, statement.Step());
-  if (!row) return absl::InternalError(absl::StrCat("cannot run statement: no row; sql=", sql));
-  return statement.ReadInt();
+  return SqlStatement(std::make_unique<SqliteCursor>(database_, statement), absl::OkStatus());
 }
 
 }  // namespace distill::storage

@@ -10,6 +10,11 @@
 #include "storage/state/sqlite_state_store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
+#ifdef DISTILL_WITH_POSTGRES
+#include "base/clock.h"
+#include "storage/state/postgres_leadership.h"
+#include "tests/support/postgres/postgres_server.h"
+#endif
 
 namespace distill::storage {
 namespace {
@@ -344,6 +349,23 @@ TEST_P(StateStoreTest, DeletesBlobsAndResults) {
   EXPECT_THAT(store_->Load()->blobs, IsEmpty());
   EXPECT_THAT(store_->Load()->results, IsEmpty());
 }
+
+#ifdef DISTILL_WITH_POSTGRES
+std::unique_ptr<StateStore> OpenPostgres() {
+  static const SystemClock clock;
+  PostgresLeadershipConfig config;
+  config.conninfo = SharedPostgresServer().NewDatabase();
+  config.holder = "test";
+  auto leadership = OpenPostgresLeadership(config, clock).value();
+  EXPECT_TRUE(leadership->TryToLead().value());
+  return leadership->OpenStore().value();
+}
+
+INSTANTIATE_TEST_SUITE_P(Server, StateStoreTest,
+                         ::testing::Values(Backend{"Postgres",
+                                                   [](const TempDir&) { return OpenPostgres(); }}),
+                         [](const auto& test) { return test.param.name; });
+#endif
 
 INSTANTIATE_TEST_SUITE_P(
     Backends, StateStoreTest,

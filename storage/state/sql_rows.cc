@@ -1,8 +1,11 @@
-#include "storage/state/sqlite_rows.h"
+#include "storage/state/sql_rows.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "storage/state/record_codec.h"
 
@@ -45,7 +48,7 @@ int64_t Number(Enum value) {
   return static_cast<int64_t>(value);
 }
 
-SqliteStatement& BindJobStatus(SqliteStatement& row, const JobStatus& status) {
+SqlStatement& BindJobStatus(SqlStatement& row, const JobStatus& status) {
   return row.Int(Number(status.state))
       .Text(status.failure_message)
       .Time(status.finish_time)
@@ -53,11 +56,11 @@ SqliteStatement& BindJobStatus(SqliteStatement& row, const JobStatus& status) {
       .Text(EncodeBlobs(status.artifacts));
 }
 
-SqliteStatement& BindCheckpoint(SqliteStatement& row, const Checkpoint& checkpoint) {
+SqlStatement& BindCheckpoint(SqlStatement& row, const Checkpoint& checkpoint) {
   return row.Text(checkpoint.digest.str()).Int(checkpoint.size_bytes).Int(checkpoint.step);
 }
 
-SqliteStatement& BindTaskStatus(SqliteStatement& row, const TaskStatus& status) {
+SqlStatement& BindTaskStatus(SqlStatement& row, const TaskStatus& status) {
   row.Int(Number(status.state))
       .Int(status.attempts)
       .Int(status.user_failures)
@@ -77,27 +80,41 @@ SqliteStatement& BindTaskStatus(SqliteStatement& row, const TaskStatus& status) 
       .Int(status.revision);
 }
 
-// A row that should have been there was not: the memory and the disk of the server disagree.
-absl::Status Changed(SqliteConnection& connection, absl::string_view id) {
-  DISTILL_ASSIGN_OR_RETURN(const int64_t changes, connection.QueryInt("SELECT changes()"));
-  if (changes == 1) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("cannot commit: unknown row; id=", id));
+// "INSERT INTO table (columns) VALUES (?, ...)".
+std::string InsertSql(absl::string_view table, absl::string_view columns) {
+  std::string placeholders = "?";
+  for (const char character : columns) {
+    if (character == ',') placeholders += ",?";
+  }
+  return absl::StrCat("INSERT INTO ", table, " (", columns, ") VALUES (", placeholders, ")");
 }
 
-// One overload for each mutation.
+// The same, replacing all other columns of a row that has this key.
+std::string PutSql(absl::string_view table, absl::string_view columns, absl::string_view key) {
+  const std::vector<absl::string_view> keys = absl::StrSplit(key, ", ");
+  std::vector<std::string> assignments;
+  for (const absl::string_view column : absl::StrSplit(columns, ", ")) {
+    if (std::find(keys.begin(), keys.end(), column) != keys.end()) continue;
+    assignments.push_back(absl::StrCat(column, "=excluded.", column));
+  }
+  return absl::StrCat(InsertSql(table, columns), " ON CONFLICT (", key, ") DO UPDATE SET ",
+                      absl::StrJoin(assignments, ", "));
+}
+
 std::vector<std::string> NamesOf(const std::vector<DatasetName>& datasets) {
   std::vector<std::string> names;
   for (const DatasetName& dataset : datasets) names.push_back(dataset.str());
   return names;
 }
 
+// One overload for each mutation.
 struct Applier {
-  SqliteConnection& connection;
+  SqlConnection& connection;
 
   absl::Status operator()(const InsertJob& mutation) {
     const JobRecord& job = mutation.job;
-    SqliteStatement row = connection.Prepare("INSERT INTO jobs (" DISTILL_JOB_COLUMNS
-                                             ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+    static const std::string sql = InsertSql("jobs", kJobColumns);
+    SqlStatement row = connection.Prepare(sql.c_str());
     row.Text(job.id.str())
         .Text(job.project.str())
         .Text(job.display_name)
@@ -110,13 +127,12 @@ struct Applier {
     return BindJobStatus(row, job.status).Text(EncodeNames(NamesOf(job.datasets))).Run();
   }
   absl::Status operator()(const UpdateJob& mutation) {
-    {
-      SqliteStatement row = connection.Prepare(
-          "UPDATE jobs SET state=?, failure_message=?, finish_time=?, revision=?, artifacts=? "
-          "WHERE id=?");
-      DISTILL_RETURN_IF_ERROR(BindJobStatus(row, mutation.status).Text(mutation.id.str()).Run());
-    }
-    return Changed(connection, mutation.id.str());
+    SqlStatement row = connection.Prepare(
+        "UPDATE jobs SET state=?, failure_message=?, finish_time=?, revision=?, artifacts=? "
+        "WHERE id=?");
+    return BindJobStatus(row, mutation.status)
+        .Text(mutation.id.str())
+        .RunOnOneRow(mutation.id.str());
   }
   absl::Status operator()(const DeleteJob& mutation) {
     return connection.Prepare("DELETE FROM jobs WHERE id=?").Text(mutation.id.str()).Run();
@@ -124,10 +140,8 @@ struct Applier {
   absl::Status operator()(const InsertTask& mutation) {
     const TaskRecord& task = mutation.task;
     const TaskDefinition& definition = task.definition;
-    SqliteStatement row =
-        connection.Prepare("INSERT INTO tasks (" DISTILL_TASK_COLUMNS
-                           ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                           "?,?,?,?)");
+    static const std::string sql = InsertSql("tasks", kTaskColumns);
+    SqlStatement row = connection.Prepare(sql.c_str());
     row.Text(task.id.str())
         .Text(task.job.str())
         .Int(definition.index)
@@ -144,19 +158,17 @@ struct Applier {
     return BindTaskStatus(row, task.status).Run();
   }
   absl::Status operator()(const UpdateTask& mutation) {
-    {
-      SqliteStatement row =
-          connection.Prepare("UPDATE tasks SET (" DISTILL_TASK_STATUS_COLUMNS
-                             ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id=?");
-      DISTILL_RETURN_IF_ERROR(BindTaskStatus(row, mutation.status).Text(mutation.id.str()).Run());
-    }
-    return Changed(connection, mutation.id.str());
+    SqlStatement row =
+        connection.Prepare("UPDATE tasks SET (" DISTILL_TASK_STATUS_COLUMNS
+                           ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id=?");
+    return BindTaskStatus(row, mutation.status)
+        .Text(mutation.id.str())
+        .RunOnOneRow(mutation.id.str());
   }
   absl::Status operator()(const PutAttempt& mutation) {
     const AttemptRecord& attempt = mutation.attempt;
-    return connection
-        .Prepare("INSERT OR REPLACE INTO attempts (" DISTILL_ATTEMPT_COLUMNS
-                 ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+    static const std::string sql = PutSql("attempts", kAttemptColumns, "task, number");
+    return connection.Prepare(sql.c_str())
         .Text(attempt.task.str())
         .Int(attempt.number)
         .Text(attempt.lease_id.str())
@@ -176,10 +188,9 @@ struct Applier {
   }
   absl::Status operator()(const PutBlob& mutation) {
     const BlobRecord& blob = mutation.blob;
-    return connection
-        .Prepare(
-            "INSERT OR REPLACE INTO blobs (digest, size_bytes, type, state, create_time) "
-            "VALUES (?,?,?,?,?)")
+    static const std::string sql =
+        PutSql("blobs", "digest, size_bytes, type, state, create_time", "digest");
+    return connection.Prepare(sql.c_str())
         .Text(blob.digest.str())
         .Int(blob.size_bytes)
         .Int(blob.type)
@@ -192,10 +203,9 @@ struct Applier {
   }
   absl::Status operator()(const PutLineage& mutation) {
     const LineageRecord& lineage = mutation.lineage;
-    return connection
-        .Prepare(
-            "INSERT OR REPLACE INTO lineage (digest, task, attempt, output, inputs) "
-            "VALUES (?,?,?,?,?)")
+    static const std::string sql =
+        PutSql("lineage", "digest, task, attempt, output, inputs", "digest, task, attempt, output");
+    return connection.Prepare(sql.c_str())
         .Text(lineage.digest.str())
         .Text(lineage.task.str())
         .Int(lineage.attempt)
@@ -205,10 +215,9 @@ struct Applier {
   }
   absl::Status operator()(const PutResult& mutation) {
     const ResultRecord& result = mutation.result;
-    return connection
-        .Prepare(
-            "INSERT OR REPLACE INTO results (project, task_key, task, outputs) "
-            "VALUES (?,?,?,?)")
+    static const std::string sql =
+        PutSql("results", "project, task_key, task, outputs", "project, task_key");
+    return connection.Prepare(sql.c_str())
         .Text(result.project.str())
         .Text(result.key.str())
         .Text(result.task.str())
@@ -223,8 +232,9 @@ struct Applier {
   }
   absl::Status operator()(const PutRequest& mutation) {
     const RequestRecord& request = mutation.request;
-    return connection
-        .Prepare("INSERT OR REPLACE INTO requests (project, request, body, job) VALUES (?,?,?,?)")
+    static const std::string sql =
+        PutSql("requests", "project, request, body, job", "project, request");
+    return connection.Prepare(sql.c_str())
         .Text(request.project.str())
         .Text(request.request.str())
         .Text(request.body.str())
@@ -232,7 +242,8 @@ struct Applier {
         .Run();
   }
   absl::Status operator()(const PutWorker& mutation) {
-    return connection.Prepare("INSERT OR REPLACE INTO workers (id, draining) VALUES (?,?)")
+    static const std::string sql = PutSql("workers", "id, draining", "id");
+    return connection.Prepare(sql.c_str())
         .Text(mutation.worker.id.str())
         .Int(mutation.worker.draining ? 1 : 0)
         .Run();
@@ -240,9 +251,8 @@ struct Applier {
   absl::Status operator()(const PutDataset& mutation) {
     const DatasetRecord& dataset = mutation.dataset;
     const DatasetStatus& status = dataset.status;
-    return connection
-        .Prepare("INSERT OR REPLACE INTO datasets (" DISTILL_DATASET_COLUMNS
-                 ") VALUES (?,?,?,?,?,?,?,?,?,?,?)")
+    static const std::string sql = PutSql("datasets", kDatasetColumns, "name");
+    return connection.Prepare(sql.c_str())
         .Text(dataset.name.str())
         .Text(dataset.request.str())
         .Text(dataset.body.str())
@@ -261,9 +271,8 @@ struct Applier {
   }
   absl::Status operator()(const AppendEvent& mutation) {
     const EventRecord& event = mutation.event;
-    DISTILL_RETURN_IF_ERROR(connection
-                                .Prepare("INSERT OR REPLACE INTO events (" DISTILL_EVENT_COLUMNS
-                                         ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+    static const std::string sql = PutSql("events", kEventColumns, "revision");
+    DISTILL_RETURN_IF_ERROR(connection.Prepare(sql.c_str())
                                 .Int(event.revision)
                                 .Text(event.job.str())
                                 .Text(event.task)
@@ -279,13 +288,13 @@ struct Applier {
                                 .Int(event.counts.running)
                                 .Int(event.counts.reused)
                                 .Run());
-    return connection.Prepare("UPDATE meta SET value=MAX(value, ?) WHERE name='last_revision'")
+    return connection.Prepare("UPDATE meta SET value=?1 WHERE name='last_revision' AND value<?1")
         .Int(event.revision)
         .Run();
   }
 };
 
-absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteStatement& row) {
+absl::StatusOr<Checkpoint> ReadCheckpoint(SqlStatement& row) {
   Checkpoint checkpoint;
   DISTILL_ASSIGN_OR_RETURN(checkpoint.digest, DecodeDigest(row.ReadText()));
   checkpoint.size_bytes = row.ReadInt();
@@ -293,7 +302,7 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteStatement& row) {
   return checkpoint;
 }
 
-absl::StatusOr<TaskStatus> ReadTaskStatus(SqliteStatement& row) {
+absl::StatusOr<TaskStatus> ReadTaskStatus(SqlStatement& row) {
   TaskStatus status;
   status.state = static_cast<TaskState>(row.ReadInt());
   status.attempts = row.ReadInt32();
@@ -317,11 +326,11 @@ absl::StatusOr<TaskStatus> ReadTaskStatus(SqliteStatement& row) {
 
 }  // namespace
 
-absl::Status ApplyMutation(SqliteConnection& connection, const Mutation& mutation) {
+absl::Status ApplyMutation(SqlConnection& connection, const Mutation& mutation) {
   return std::visit(Applier{connection}, mutation);
 }
 
-absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row) {
+absl::StatusOr<JobRecord> ReadJob(SqlStatement& row) {
   JobRecord job;
   job.id = JobId(row.ReadText());
   job.project = ProjectId(row.ReadText());
@@ -341,7 +350,7 @@ absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row) {
   return job;
 }
 
-absl::StatusOr<TaskRecord> ReadTask(SqliteStatement& row) {
+absl::StatusOr<TaskRecord> ReadTask(SqlStatement& row) {
   TaskRecord task;
   task.id = TaskId(row.ReadText());
   task.job = JobId(row.ReadText());
@@ -361,7 +370,7 @@ absl::StatusOr<TaskRecord> ReadTask(SqliteStatement& row) {
   return task;
 }
 
-absl::StatusOr<AttemptRecord> ReadAttempt(SqliteStatement& row) {
+absl::StatusOr<AttemptRecord> ReadAttempt(SqlStatement& row) {
   AttemptRecord attempt;
   attempt.task = TaskId(row.ReadText());
   attempt.number = row.ReadInt32();
@@ -381,7 +390,7 @@ absl::StatusOr<AttemptRecord> ReadAttempt(SqliteStatement& row) {
   return attempt;
 }
 
-EventRecord ReadEvent(SqliteStatement& row) {
+EventRecord ReadEvent(SqlStatement& row) {
   EventRecord event;
   event.revision = row.ReadInt();
   event.job = JobId(row.ReadText());
@@ -400,7 +409,7 @@ EventRecord ReadEvent(SqliteStatement& row) {
   return event;
 }
 
-absl::StatusOr<BlobRecord> ReadBlob(SqliteStatement& row) {
+absl::StatusOr<BlobRecord> ReadBlob(SqlStatement& row) {
   BlobRecord blob;
   DISTILL_ASSIGN_OR_RETURN(blob.digest, DecodeDigest(row.ReadText()));
   blob.size_bytes = row.ReadInt();
@@ -410,7 +419,7 @@ absl::StatusOr<BlobRecord> ReadBlob(SqliteStatement& row) {
   return blob;
 }
 
-absl::StatusOr<LineageRecord> ReadLineage(SqliteStatement& row) {
+absl::StatusOr<LineageRecord> ReadLineage(SqlStatement& row) {
   LineageRecord lineage;
   DISTILL_ASSIGN_OR_RETURN(lineage.digest, DecodeDigest(row.ReadText()));
   lineage.task = TaskId(row.ReadText());
@@ -420,7 +429,7 @@ absl::StatusOr<LineageRecord> ReadLineage(SqliteStatement& row) {
   return lineage;
 }
 
-absl::StatusOr<ResultRecord> ReadResult(SqliteStatement& row) {
+absl::StatusOr<ResultRecord> ReadResult(SqlStatement& row) {
   ResultRecord result;
   result.project = ProjectId(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(result.key, DecodeDigest(row.ReadText()));
@@ -429,7 +438,7 @@ absl::StatusOr<ResultRecord> ReadResult(SqliteStatement& row) {
   return result;
 }
 
-absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row) {
+absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row) {
   RequestRecord request;
   request.project = ProjectId(row.ReadText());
   request.request = RequestId(row.ReadText());
@@ -438,7 +447,7 @@ absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row) {
   return request;
 }
 
-absl::StatusOr<DatasetRecord> ReadDataset(SqliteStatement& row) {
+absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row) {
   DatasetRecord dataset;
   dataset.name = DatasetName(row.ReadText());
   dataset.request = RequestId(row.ReadText());

@@ -4,12 +4,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "storage/state/records.h"
-#include "storage/state/sqlite_connection.h"
+#include "storage/state/sql_connection.h"
 
 namespace distill::storage {
 
 // Applies one mutation inside the caller's transaction.
-absl::Status ApplyMutation(SqliteConnection& connection, const Mutation& mutation);
+absl::Status ApplyMutation(SqlConnection& connection, const Mutation& mutation);
 
 // Columns in the order in which the readers below expect them, for "SELECT <columns> FROM ...".
 extern const char kJobColumns[];
@@ -19,18 +19,18 @@ extern const char kEventColumns[];
 extern const char kDatasetColumns[];
 
 // Read the current row.
-absl::StatusOr<JobRecord> ReadJob(SqliteStatement& row);
-absl::StatusOr<TaskRecord> ReadTask(SqliteStatement& row);
-absl::StatusOr<AttemptRecord> ReadAttempt(SqliteStatement& row);
-EventRecord ReadEvent(SqliteStatement& row);
+absl::StatusOr<JobRecord> ReadJob(SqlStatement& row);
+absl::StatusOr<TaskRecord> ReadTask(SqlStatement& row);
+absl::StatusOr<AttemptRecord> ReadAttempt(SqlStatement& row);
+EventRecord ReadEvent(SqlStatement& row);
 // digest, size_bytes, type, state, create_time
-absl::StatusOr<BlobRecord> ReadBlob(SqliteStatement& row);
+absl::StatusOr<BlobRecord> ReadBlob(SqlStatement& row);
 // digest, task, attempt, output, inputs
-absl::StatusOr<LineageRecord> ReadLineage(SqliteStatement& row);
+absl::StatusOr<LineageRecord> ReadLineage(SqlStatement& row);
 // project, task_key, task, outputs
-absl::StatusOr<ResultRecord> ReadResult(SqliteStatement& row);
+absl::StatusOr<ResultRecord> ReadResult(SqlStatement& row);
 // project, request, body, job
-absl::StatusOr<RequestRecord> ReadRequest(SqliteStatement& row);
-absl::StatusOr<DatasetRecord> ReadDataset(SqliteStatement& row);
+absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row);
+absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row);
 
 }  // namespace distill::storage

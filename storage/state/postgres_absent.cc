@@ -1,0 +1,26 @@
+// Stands in for the PostgreSQL store in a build without it.
+#include "storage/state/postgres_leadership.h"
+
+namespace distill::storage {
+namespace {
+
+absl::Status Absent() {
+  return absl::UnimplementedError(
+      "cannot use PostgreSQL: this program was built without it; build with "
+      "-DDISTILL_WITH_POSTGRES=ON or use --state=sqlite");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Leadership>> OpenPostgresLeadership(const PostgresLeadershipConfig&,
+                                                                   const Clock&) {
+  return Absent();
+}
+
+absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgresForReading(const std::string&) {
+  return Absent();
+}
+
+absl::Status MigratePostgres(SqlConnection&, int64_t) { return Absent(); }
+
+}  // namespace distill::storage

@@ -1,0 +1,279 @@
+#include "storage/state/sql_state_store.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "storage/state/job_blobs.h"
+#include "storage/state/sql_rows.h"
+
+namespace distill::storage {
+namespace {
+
+// Collects what `read` makes of every row.
+template <typename Record, typename Reader>
+absl::StatusOr<std::vector<Record>> Rows(SqlStatement& statement, Reader read) {
+  std::vector<Record> records;
+  for (;;) {
+    DISTILL_ASSIGN_OR_RETURN(const bool row, statement.Step());
+    if (!row) return records;
+    absl::StatusOr<Record> record = read(statement);
+    if (!record.ok()) return record.status();
+    records.push_back(*std::move(record));
+  }
+}
+
+template <typename Record, typename Reader>
+absl::StatusOr<Record> OneRow(SqlStatement& statement, Reader read, absl::string_view noun,
+                              absl::string_view id) {
+  DISTILL_ASSIGN_OR_RETURN(const bool row, statement.Step());
+  if (!row) {
+    return absl::NotFoundError(absl::StrCat("cannot find ", noun, ": no such ", noun, "; id=", id));
+  }
+  return read(statement);
+}
+
+absl::StatusOr<WorkerRecord> ReadWorker(SqlStatement& row) {
+  WorkerRecord worker;
+  worker.id = WorkerId(row.ReadText());
+  worker.draining = row.ReadInt() != 0;
+  return worker;
+}
+
+// In plan order, then by number.
+absl::StatusOr<std::vector<AttemptRecord>> AttemptsOfJob(SqlConnection& db, const JobId& job) {
+  SqlStatement rows = db.Prepare(
+      "SELECT a.task, a.number, a.lease_id, a.worker, a.acquire_request, a.lease_set, "
+      "a.lease_set_size, a.state, a.failure_class, a.charged, a.message, a.start_time, "
+      "a.finish_time, a.stats, a.observations FROM tasks t JOIN attempts a ON a.task=t.id "
+      "WHERE t.job=? ORDER BY t.plan_index, a.number");
+  rows.Text(job.str());
+  return Rows<AttemptRecord>(rows, ReadAttempt);
+}
+
+absl::StatusOr<EventRecord> ReadEventRow(SqlStatement& row) { return ReadEvent(row); }
+
+}  // namespace
+
+absl::StatusOr<StateImage> SqlStateStore::LoadFrom(SqlConnection& db) {
+  StateImage image;
+  DISTILL_ASSIGN_OR_RETURN(image.last_revision,
+                           db.QueryInt("SELECT value FROM meta WHERE name='last_revision'"));
+  static const std::string jobs_sql =
+      absl::StrCat("SELECT ", kJobColumns, " FROM jobs ORDER BY create_revision");
+  SqlStatement jobs = db.Prepare(jobs_sql.c_str());
+  DISTILL_ASSIGN_OR_RETURN(image.jobs, Rows<JobRecord>(jobs, ReadJob));
+
+  static const std::string tasks_sql =
+      absl::StrCat("SELECT ", kTaskColumns, " FROM tasks WHERE job=? ORDER BY plan_index");
+  for (const JobRecord& job : image.jobs) {
+    SqlStatement tasks = db.Prepare(tasks_sql.c_str());
+    tasks.Text(job.id.str());
+    DISTILL_ASSIGN_OR_RETURN(std::vector<TaskRecord> rows, Rows<TaskRecord>(tasks, ReadTask));
+    for (TaskRecord& task : rows) {
+      if (IsTerminal(job.status.state)) task.definition.spec.clear();
+      image.tasks.push_back(std::move(task));
+    }
+    DISTILL_ASSIGN_OR_RETURN(std::vector<AttemptRecord> attempts, AttemptsOfJob(db, job.id));
+    for (AttemptRecord& attempt : attempts) image.attempts.push_back(std::move(attempt));
+  }
+  SqlStatement blobs =
+      db.Prepare("SELECT digest, size_bytes, type, state, create_time FROM blobs ORDER BY digest");
+  DISTILL_ASSIGN_OR_RETURN(image.blobs, Rows<BlobRecord>(blobs, ReadBlob));
+  SqlStatement results =
+      db.Prepare("SELECT project, task_key, task, outputs FROM results ORDER BY project, task_key");
+  DISTILL_ASSIGN_OR_RETURN(image.results, Rows<ResultRecord>(results, ReadResult));
+  SqlStatement requests =
+      db.Prepare("SELECT project, request, body, job FROM requests ORDER BY project, request");
+  DISTILL_ASSIGN_OR_RETURN(image.requests, Rows<RequestRecord>(requests, ReadRequest));
+  SqlStatement workers = db.Prepare("SELECT id, draining FROM workers ORDER BY id");
+  DISTILL_ASSIGN_OR_RETURN(image.workers, Rows<WorkerRecord>(workers, ReadWorker));
+  static const std::string datasets_sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets ORDER BY name");
+  SqlStatement datasets = db.Prepare(datasets_sql.c_str());
+  DISTILL_ASSIGN_OR_RETURN(image.datasets, Rows<DatasetRecord>(datasets, ReadDataset));
+  return image;
+}
+
+template <typename Query>
+auto SqlStateStore::Read(Query query) const -> decltype(query(std::declval<SqlConnection&>())) {
+  Reader reader;
+  {
+    MutexLock lock(mu_);
+    if (!readers_.empty()) {
+      reader = std::move(readers_.back());
+      readers_.pop_back();
+    }
+  }
+  if (reader == nullptr) {
+    DISTILL_ASSIGN_OR_RETURN(reader, OpenReader());
+  }
+  auto result = query(*reader);
+  // A connection that failed may be broken for good.
+  if (!result.ok() && !absl::IsNotFound(result.status())) return result;
+  MutexLock lock(mu_);
+  readers_.push_back(std::move(reader));
+  return result;
+}
+
+absl::StatusOr<JobRecord> SqlStateStore::GetJob(const JobId& job) const {
+  static const std::string sql = absl::StrCat("SELECT ", kJobColumns, " FROM jobs WHERE id=?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<JobRecord> {
+    SqlStatement row = db.Prepare(sql.c_str());
+    row.Text(job.str());
+    return OneRow<JobRecord>(row, ReadJob, "job", job.str());
+  });
+}
+
+absl::StatusOr<std::vector<JobRecord>> SqlStateStore::ListJobs(const JobPageRequest& page) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kJobColumns,
+                   " FROM jobs WHERE (?1='' OR project=?1) AND (?2=0 OR create_revision<?2) "
+                   "ORDER BY create_revision DESC LIMIT ?3");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<JobRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    rows.Text(page.project.str()).Int(page.before_create_revision).Int(page.limit);
+    return Rows<JobRecord>(rows, ReadJob);
+  });
+}
+
+absl::StatusOr<JobCounts> SqlStateStore::CountTasks(const JobId& job) const {
+  return Read([&](SqlConnection& db) -> absl::StatusOr<JobCounts> {
+    SqlStatement row = db.Prepare(
+        "SELECT COUNT(*), COUNT(CASE WHEN state=4 THEN 1 END), "
+        "COUNT(CASE WHEN state=3 THEN 1 END), "
+        "COUNT(CASE WHEN state=4 AND reused_from<>'' THEN 1 END) FROM tasks WHERE job=?");
+    row.Text(job.str());
+    DISTILL_ASSIGN_OR_RETURN(const bool any, row.Step());
+    JobCounts counts;
+    if (any) {
+      counts.total = row.ReadInt32();
+      counts.succeeded = row.ReadInt32();
+      counts.running = row.ReadInt32();
+      counts.reused = row.ReadInt32();
+    }
+    if (counts.total == 0) {
+      return absl::NotFoundError(absl::StrCat("cannot find job: no such job; id=", job.str()));
+    }
+    return counts;
+  });
+}
+
+absl::StatusOr<TaskRecord> SqlStateStore::GetTask(const TaskId& task) const {
+  static const std::string sql = absl::StrCat("SELECT ", kTaskColumns, " FROM tasks WHERE id=?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<TaskRecord> {
+    SqlStatement row = db.Prepare(sql.c_str());
+    row.Text(task.str());
+    return OneRow<TaskRecord>(row, ReadTask, "task", task.str());
+  });
+}
+
+absl::StatusOr<std::vector<TaskRecord>> SqlStateStore::ListTasks(const JobId& job,
+                                                                 int32_t after_index,
+                                                                 int limit) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kTaskColumns,
+                   " FROM tasks WHERE job=? AND plan_index>? ORDER BY plan_index LIMIT ?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<TaskRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    rows.Text(job.str()).Int(after_index).Int(limit);
+    return Rows<TaskRecord>(rows, ReadTask);
+  });
+}
+
+absl::StatusOr<std::vector<AttemptRecord>> SqlStateStore::ListAttempts(const TaskId& task) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kAttemptColumns, " FROM attempts WHERE task=? ORDER BY number");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<AttemptRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    rows.Text(task.str());
+    return Rows<AttemptRecord>(rows, ReadAttempt);
+  });
+}
+
+absl::StatusOr<std::vector<AttemptRecord>> SqlStateStore::ListJobAttempts(const JobId& job) const {
+  return Read([&](SqlConnection& db) { return AttemptsOfJob(db, job); });
+}
+
+absl::StatusOr<std::vector<EventRecord>> SqlStateStore::EventsAfter(const JobId& job,
+                                                                    int64_t after_revision,
+                                                                    int limit) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kEventColumns,
+                   " FROM events WHERE job=? AND revision>? ORDER BY revision LIMIT ?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<EventRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    rows.Text(job.str()).Int(after_revision).Int(limit);
+    return Rows<EventRecord>(rows, ReadEventRow);
+  });
+}
+
+absl::StatusOr<BlobRecord> SqlStateStore::GetBlob(const Digest& digest) const {
+  return Read([&](SqlConnection& db) -> absl::StatusOr<BlobRecord> {
+    SqlStatement row =
+        db.Prepare("SELECT digest, size_bytes, type, state, create_time FROM blobs WHERE digest=?");
+    row.Text(digest.str());
+    return OneRow<BlobRecord>(row, ReadBlob, "blob", digest.str());
+  });
+}
+
+absl::StatusOr<std::vector<BlobRecord>> SqlStateStore::ListBlobs(
+    const ArtifactPageRequest& page) const {
+  if (page.job.empty()) {
+    return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<BlobRecord>> {
+      SqlStatement rows = db.Prepare(
+          "SELECT digest, size_bytes, type, state, create_time FROM blobs WHERE digest>? "
+          "ORDER BY digest LIMIT ?");
+      rows.Text(page.after).Int(page.limit);
+      return Rows<BlobRecord>(rows, ReadBlob);
+    });
+  }
+  DISTILL_ASSIGN_OR_RETURN(const JobRecord job, GetJob(page.job));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<TaskRecord> tasks,
+                           ListTasks(page.job, -1, std::numeric_limits<int>::max()));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<AttemptRecord> attempts, ListJobAttempts(page.job));
+  std::vector<BlobRecord> blobs;
+  for (const Digest& digest : BlobsOfJob(job, tasks, attempts)) {
+    if (static_cast<int>(blobs.size()) >= page.limit) break;
+    if (digest.str() <= page.after) continue;
+    absl::StatusOr<BlobRecord> blob = GetBlob(digest);
+    if (absl::IsNotFound(blob.status())) continue;  // Retention took it.
+    if (!blob.ok()) return blob.status();
+    blobs.push_back(*std::move(blob));
+  }
+  return blobs;
+}
+
+absl::StatusOr<DatasetRecord> SqlStateStore::GetDataset(const DatasetName& name) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets WHERE name=?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<DatasetRecord> {
+    SqlStatement row = db.Prepare(sql.c_str());
+    row.Text(name.str());
+    return OneRow<DatasetRecord>(row, ReadDataset, "data set", name.str());
+  });
+}
+
+absl::StatusOr<std::vector<DatasetRecord>> SqlStateStore::ListDatasets(const DatasetName& after,
+                                                                       int limit) const {
+  static const std::string sql =
+      absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets WHERE name>? ORDER BY name LIMIT ?");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<DatasetRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    rows.Text(after.str()).Int(limit);
+    return Rows<DatasetRecord>(rows, ReadDataset);
+  });
+}
+
+absl::StatusOr<std::vector<LineageRecord>> SqlStateStore::Lineage(const Digest& digest) const {
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<LineageRecord>> {
+    SqlStatement rows = db.Prepare(
+        "SELECT digest, task, attempt, output, inputs FROM lineage WHERE digest=? "
+        "ORDER BY task, attempt, output");
+    rows.Text(digest.str());
+    return Rows<LineageRecord>(rows, ReadLineage);
+  });
+}
+
+}  // namespace distill::storage
