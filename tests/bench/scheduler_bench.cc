@@ -63,7 +63,7 @@ void Measure(int tasks) {
   Timings acquire;
   Timings heartbeat;
   Timings complete;
-  for (int round = 0; round < 2000; ++round) {
+  for (int round = 0; round < std::min(tasks, 2000); ++round) {
     const std::string worker = "w" + std::to_string(round % 16);
     server::AcquireTasks event;
     event.worker = WorkerId(worker);
@@ -104,7 +104,9 @@ void Measure(int tasks) {
 }  // namespace distill
 
 int main() {
+  distill::Measure(1000);
   distill::Measure(10000);
   distill::Measure(100000);
+  distill::Measure(1000000);
   return 0;
 }

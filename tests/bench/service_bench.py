@@ -23,7 +23,7 @@ _SIMULATED_WORKERS = 8
 _SIMULATED_SECONDS = 10
 _MODULES = 32
 
-_WIDE_JOB = """\
+WIDE_JOB = """\
 dataset: {path: %s}
 modules: %d
 patch_size: 14
@@ -75,7 +75,7 @@ def simulate(build, product):
 
 def measure(build, product):
     figures = {}
-    job_file = product.write("wide.yaml", _WIDE_JOB % (products.write_idx_dataset(product.path("data")), _MODULES))
+    job_file = product.write("wide.yaml", WIDE_JOB % (products.write_idx_dataset(product.path("data")), _MODULES))
     product.start_server()
     figures["server_rss_megabytes_empty"] = megabytes(product.server)
     worker = product.start_worker()
