@@ -4,7 +4,7 @@
 
 namespace distill::server {
 
-constexpr int kMostModules = 1000;
+constexpr int kMostModules = 10000;
 constexpr int kMostBlocks = 4 * kMostModules;  // Of one network.
 
 }  // namespace distill::server

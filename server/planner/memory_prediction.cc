@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "server/planner/shapes.h"
+#include "storage/weights/stage_depths.h"
 
 namespace distill::server {
 namespace {
@@ -38,15 +38,6 @@ ImageGeometry GeometryOf(const v1::TaskSpec& task) {
           task.dataset().classes()};
 }
 
-double ElementAt(const std::vector<int64_t>& values, int index) {
-  const size_t i = static_cast<size_t>(index);
-  return i < values.size() ? static_cast<double>(values[i]) : 0.0;
-}
-
-int DepthAt(const v1::VitSpec& vit, int index) {
-  return index < vit.stage_depths_size() ? vit.stage_depths(index) : 0;
-}
-
 double TokenFloats(const v1::VitSpec& vit, int64_t tokens) {
   return static_cast<double>(tokens) * vit.embed_dim();
 }
@@ -76,15 +67,16 @@ double BlockFloats(const v1::VitSpec& vit, int64_t tokens, const Mixture& mixtur
 }
 
 // The last block before a classifier computes one token, from keys and values of all.
-double StackFloats(const v1::VitSpec& vit, int blocks, int64_t tokens, const Mixture& mixture,
+double StackFloats(const v1::VitSpec& vit, int64_t blocks, int64_t tokens, const Mixture& mixture,
                    bool is_last) {
   if (blocks == 0) return 0.0;
-  if (!is_last || mixture.routes_together) return blocks * BlockFloats(vit, tokens, mixture);
-  return (blocks - 1) * BlockFloats(vit, tokens, mixture) + 5.0 * TokenFloats(vit, tokens);
+  const double count = static_cast<double>(blocks);
+  if (!is_last || mixture.routes_together) return count * BlockFloats(vit, tokens, mixture);
+  return (count - 1.0) * BlockFloats(vit, tokens, mixture) + 5.0 * TokenFloats(vit, tokens);
 }
 
 Footprint OfWholeVit(const v1::VitSpec& vit, const ImageGeometry& geometry) {
-  const double total = static_cast<double>(CountParameters(vit, geometry).total);
+  const double total = static_cast<double>(CountParameters(vit, geometry));
   return {total, total, StackFloats(vit, vit.depth(), geometry.tokens(), {}, /*is_last=*/true),
           TokenFloats(vit, geometry.tokens()), 0.0};
 }
@@ -175,13 +167,13 @@ double ModuleFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
     return nac.Attention(tokens, tokens);
   }
   const v1::VitSpec& backbone = BackboneOf(task.student());
-  return StackFloats(backbone, DepthAt(backbone, index), geometry.tokens(),
-                     MixtureOf(task.student()), index + 1 == task.modules());
+  return StackFloats(backbone, storage::StageDepth(backbone, task.modules(), index),
+                     geometry.tokens(), MixtureOf(task.student()), index + 1 == task.modules());
 }
 
 Footprint OfWholeStudent(const v1::TaskSpec& task, const ImageGeometry& geometry) {
   const double total = static_cast<double>(
-      CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()).total);
+      CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()));
   const double tokens =
       task.student().has_nac() ? 0.0 : TokenFloats(BackboneOf(task.student()), geometry.tokens());
   return {total, total, StudentFloats(task, geometry), tokens, 0.0};
@@ -193,17 +185,17 @@ Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool
   Footprint footprint = OfWholeVit(task.meta(), geometry);
   footprint.trained = 0.0;
   const int index = task.module_index();
-  footprint.activation_floats = 0.0;
-  for (int stage = index + 1; stage < task.meta().stage_depths_size(); ++stage) {
-    footprint.activation_floats +=
-        StackFloats(task.meta(), DepthAt(task.meta(), stage), geometry.tokens(), {},
-                    stage + 1 == task.meta().stage_depths_size());
-  }
+  const v1::VitSpec& meta = task.meta();
+  const int64_t after = storage::FirstBlock(meta, task.modules(), index + 1);
+  footprint.activation_floats = StackFloats(meta, meta.depth() - after, geometry.tokens(), {},
+                                            /*is_last=*/true);
   if (teacher) {
-    const double stage = ElementAt(CountParameters(task.teacher(), geometry).modules, index);
+    const double stage =
+        static_cast<double>(CountModuleParameters(task.teacher(), task.modules(), index, geometry));
     footprint.parameters += stage;
-    const double floats = StackFloats(task.teacher(), DepthAt(task.teacher(), index),
-                                      geometry.tokens(), {}, index + 1 == task.modules());
+    const double floats =
+        StackFloats(task.teacher(), storage::StageDepth(task.teacher(), task.modules(), index),
+                    geometry.tokens(), {}, index + 1 == task.modules());
     if (student) {
       footprint.transient_floats =
           kWidthsOfForward * TokenFloats(task.teacher(), geometry.tokens());
@@ -213,9 +205,8 @@ Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool
     }
   }
   if (student) {
-    footprint.trained = ElementAt(
-        CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()).modules,
-        index);
+    footprint.trained = static_cast<double>(CountModuleParameters(
+        task.student(), task.modules(), index, geometry, task.meta().embed_dim()));
     footprint.parameters += footprint.trained;
     footprint.activation_floats += ModuleFloats(task, geometry);
   }
@@ -272,7 +263,7 @@ Footprint FootprintOf(const v1::TaskSpec& task) {
   }
   Footprint footprint = OfWholeStudent(task, geometry);
   if (task.has_teacher()) {  // Distillation from the whole teacher.
-    footprint.parameters += static_cast<double>(CountParameters(task.teacher(), geometry).total);
+    footprint.parameters += static_cast<double>(CountParameters(task.teacher(), geometry));
     footprint.transient_floats = kWidthsOfForward * TokenFloats(task.teacher(), geometry.tokens());
   }
   return footprint;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -15,6 +17,7 @@
 #include "server/planner/recipes.h"
 #include "server/planner/task_key.h"
 #include "server/planner/task_networks.h"
+#include "storage/weights/stage_depths.h"
 
 namespace distill::server {
 namespace {
@@ -166,13 +169,10 @@ class PlanBuilder {
   // Appends the task and returns its first output as an input called "model".
   v1::TaskInput Add(PlannedTask task, std::vector<v1::TaskInput> inputs,
                     std::vector<std::string> outputs) {
+    std::set<std::string> producers;
     for (v1::TaskInput& input : inputs) {
-      if (input.has_produced()) {
-        const std::string& producer = input.produced().task();
-        if (std::find(task.depends_on.begin(), task.depends_on.end(), producer) ==
-            task.depends_on.end()) {
-          task.depends_on.push_back(producer);
-        }
+      if (input.has_produced() && producers.insert(input.produced().task()).second) {
+        task.depends_on.push_back(input.produced().task());
       }
       *task.spec.add_inputs() = std::move(input);
     }
@@ -296,7 +296,7 @@ class PlanBuilder {
     task.spec.set_module_index(index);
     *task.spec.mutable_meta() = spec_.meta();
     *task.spec.mutable_teacher() = spec_.teacher();
-    *task.spec.mutable_student() = StudentForModule(spec_.student(), index);
+    *task.spec.mutable_student() = StudentForModule(spec_.student(), modules_, index);
     *task.spec.mutable_distillation() = spec_.distillation();
     SetRecipe(spec_.distill_modules(), task);
     return task;
@@ -461,7 +461,7 @@ class PlanBuilder {
     std::string name = Indexed("evaluate-student-hybrid-", index);
     if (candidate > 0) absl::StrAppend(&name, "-candidate-", candidate);
     PlannedTask task = StartHybrid(std::move(name), v1::EVALUATION_SUBJECT_STUDENT_HYBRID, index);
-    *task.spec.mutable_student() = StudentForModule(spec_.student(), index);
+    *task.spec.mutable_student() = StudentForModule(spec_.student(), modules_, index);
     return Add(std::move(task), {meta_, Renamed(module, "module")}, {"metrics"});
   }
 
@@ -510,6 +510,16 @@ absl::Status RequireComplete(const v1::JobSpec& spec) {
   return absl::OkStatus();
 }
 
+// The job whose networks its tasks carry: each of thousands of modules must not list them all.
+v1::JobSpec WithoutEvenDepths(v1::JobSpec spec) {
+  storage::ForgetEvenDepths(*spec.mutable_meta());
+  storage::ForgetEvenDepths(*spec.mutable_teacher());
+  v1::StudentSpec& student = *spec.mutable_student();
+  if (student.has_vit()) storage::ForgetEvenDepths(*student.mutable_vit());
+  if (student.has_vmoe()) storage::ForgetEvenDepths(*student.mutable_vmoe()->mutable_backbone());
+  return spec;
+}
+
 // Whether the job's class of machines can compute as its recipes say.
 absl::Status CheckPrecision(const v1::JobSpec& spec) {
   const std::string& numeric_class = spec.execution().numeric_class();
@@ -534,7 +544,8 @@ absl::StatusOr<JobPlan> Plan(const v1::JobSpec& complete, absl::string_view job_
   DISTILL_RETURN_IF_ERROR(CheckPrecision(complete));
   JobPlan plan;
   plan.spec = complete;
-  PlanBuilder builder(complete);
+  const v1::JobSpec compact = WithoutEvenDepths(complete);
+  PlanBuilder builder(compact);
   builder.Build();
   plan.tasks = builder.TakeTasks();
   const bool shared = complete.execution().numeric_class() != kAnyNumericClass;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "storage/weights/stage_depths.h"
+
 namespace distill::server {
 namespace {
 
@@ -47,28 +49,25 @@ int64_t Classifier(const v1::VitSpec& vit, const ImageGeometry& geometry) {
   return LayerNorm(vit.embed_dim()) + Linear(vit.embed_dim(), geometry.classes);
 }
 
-// Parameters of each stage of a model whose block b has `block_parameters(b)`.
-template <typename BlockParameters>
-std::vector<int64_t> StageParameters(const v1::VitSpec& vit, const ImageGeometry& geometry,
-                                     BlockParameters block_parameters) {
-  std::vector<int64_t> stages;
-  int block = 0;
-  for (const int depth : vit.stage_depths()) {
-    int64_t parameters = 0;
-    for (int i = 0; i < depth; ++i) parameters += block_parameters(block++);
-    stages.push_back(parameters);
-  }
-  if (!stages.empty()) {
-    stages.front() += Embedding(vit, geometry);
-    stages.back() += Classifier(vit, geometry);
-  }
-  return stages;
+int64_t PlainBlock(const v1::VitSpec& vit) { return AttentionHalf(vit) + Mlp(vit); }
+
+// What the first and the last stage have besides blocks.
+int64_t Ends(const v1::VitSpec& vit, const ImageGeometry& geometry, bool first, bool last) {
+  return (first ? Embedding(vit, geometry) : 0) + (last ? Classifier(vit, geometry) : 0);
 }
 
-int64_t Sum(const std::vector<int64_t>& values) {
-  int64_t sum = 0;
-  for (const int64_t value : values) sum += value;
-  return sum;
+// What a mixture of experts has more than the MLP in its place.
+int64_t MixtureSurplus(const v1::VmoeSpec& vmoe) {
+  return Router(vmoe) + (vmoe.experts() - 1) * Mlp(vmoe.backbone());
+}
+
+int64_t PreStitch(const v1::VmoeSpec& vmoe, int meta_width) {
+  return LayerNorm(meta_width) + Linear(meta_width, vmoe.backbone().embed_dim());
+}
+
+int64_t PostStitch(const v1::VmoeSpec& vmoe, int meta_width) {
+  const int64_t width = vmoe.backbone().embed_dim();
+  return LayerNorm(width) + Linear(width, meta_width);
 }
 
 // One modulated linear layer: the weight, what scales its input by the code, and the scale's gain.
@@ -161,66 +160,78 @@ class NacParts {
 
 }  // namespace
 
-ParameterCounts CountParameters(const v1::VitSpec& vit, const ImageGeometry& geometry) {
-  const int64_t block = AttentionHalf(vit) + Mlp(vit);
-  ParameterCounts counts;
-  counts.modules = StageParameters(vit, geometry, [&](int) { return block; });
-  counts.total = Sum(counts.modules);
-  return counts;
+int64_t CountParameters(const v1::VitSpec& vit, const ImageGeometry& geometry) {
+  return vit.depth() * PlainBlock(vit) + Ends(vit, geometry, /*first=*/true, /*last=*/true);
 }
 
-ParameterCounts CountParameters(const v1::VmoeSpec& vmoe, const ImageGeometry& geometry,
-                                int meta_width) {
-  const v1::VitSpec& backbone = vmoe.backbone();
-  const int64_t width = backbone.embed_dim();
-  const int64_t plain = AttentionHalf(backbone) + Mlp(backbone);
-  const int64_t mixture = AttentionHalf(backbone) + Router(vmoe) + vmoe.experts() * Mlp(backbone);
-  const auto block_parameters = [&](int block) {
-    const auto& moe_blocks = vmoe.moe_blocks();
-    const bool is_mixture =
-        std::find(moe_blocks.begin(), moe_blocks.end(), block) != moe_blocks.end();
-    return is_mixture ? mixture : plain;
-  };
-  ParameterCounts counts;
-  counts.modules = StageParameters(backbone, geometry, block_parameters);
-  counts.total = Sum(counts.modules);
-  const int64_t pre_stitch = LayerNorm(meta_width) + Linear(meta_width, width);
-  const int64_t post_stitch = LayerNorm(width) + Linear(width, meta_width);
-  for (size_t i = 0; i < counts.modules.size(); ++i) {
-    const bool first = i == 0;
-    const bool last = i + 1 == counts.modules.size();
-    const int64_t stitches = (first ? 0 : pre_stitch) + (last ? 0 : post_stitch);
-    counts.modules[i] += stitches;
-    if (vmoe.keep_stitches()) counts.total += stitches;
+int64_t CountModuleParameters(const v1::VitSpec& vit, int modules, int index,
+                              const ImageGeometry& geometry) {
+  return storage::StageDepth(vit, modules, index) * PlainBlock(vit) +
+         Ends(vit, geometry, index == 0, index + 1 == modules);
+}
+
+int64_t CountParameters(const v1::VmoeSpec& vmoe, int modules, const ImageGeometry& geometry,
+                        int meta_width) {
+  int64_t total =
+      CountParameters(vmoe.backbone(), geometry) + vmoe.moe_blocks_size() * MixtureSurplus(vmoe);
+  if (vmoe.keep_stitches()) {
+    total += (modules - 1) * (PreStitch(vmoe, meta_width) + PostStitch(vmoe, meta_width));
   }
-  return counts;
+  return total;
 }
 
-ParameterCounts CountParameters(const v1::NacSpec& nac, int modules, const ImageGeometry& geometry,
-                                int meta_width) {
+int64_t CountModuleParameters(const v1::VmoeSpec& vmoe, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width) {
+  const int64_t begin = storage::FirstBlock(vmoe.backbone(), modules, index);
+  const int64_t end = begin + storage::StageDepth(vmoe.backbone(), modules, index);
+  const int64_t mixtures =
+      std::count_if(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end(),
+                    [&](int64_t block) { return block >= begin && block < end; });
+  return CountModuleParameters(vmoe.backbone(), modules, index, geometry) +
+         mixtures * MixtureSurplus(vmoe) + (index == 0 ? 0 : PreStitch(vmoe, meta_width)) +
+         (index + 1 == modules ? 0 : PostStitch(vmoe, meta_width));
+}
+
+int64_t CountParameters(const v1::NacSpec& nac, int modules, const ImageGeometry& geometry,
+                        int meta_width) {
   const NacParts parts(nac, geometry);
-  const int64_t pre_stitch = Linear(meta_width, nac.state_dim());
-  const int64_t post_stitch = Linear(nac.state_dim(), meta_width);
-  ParameterCounts counts;
-  counts.modules.assign(static_cast<size_t>(modules),
-                        pre_stitch + parts.Mediator() + post_stitch + parts.ModuleCode());
-  counts.modules.front() = parts.Tokenizer() + parts.ReadIn() + post_stitch + parts.ModuleCode();
-  counts.modules.back() = pre_stitch + parts.ReadOut() + parts.OutputHead() + parts.ModuleCode();
   // Every layer of the whole network has a bandwidth beside what its module has.
   const int64_t layers = nac.share_layers() ? 1 : modules - 2;
-  counts.total = parts.Tokenizer() + parts.ReadIn() + layers * (parts.Mediator() + 1) +
-                 parts.ReadOut() + 1 + parts.Seeder() + parts.OutputHead() + parts.Latents();
+  int64_t total = parts.Tokenizer() + parts.ReadIn() + layers * (parts.Mediator() + 1) +
+                  parts.ReadOut() + 1 + parts.Seeder() + parts.OutputHead() + parts.Latents();
   if (nac.keep_stitches()) {
-    counts.total += LayerNorm(nac.state_dim()) + (modules - 1) * (pre_stitch + post_stitch);
+    total += LayerNorm(nac.state_dim()) + (modules - 1) * (Linear(meta_width, nac.state_dim()) +
+                                                           Linear(nac.state_dim(), meta_width));
   }
-  return counts;
+  return total;
 }
 
-ParameterCounts CountParameters(const v1::StudentSpec& student, int modules,
-                                const ImageGeometry& geometry, int meta_width) {
+int64_t CountModuleParameters(const v1::NacSpec& nac, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width) {
+  const NacParts parts(nac, geometry);
+  const bool first = index == 0;
+  const bool last = index + 1 == modules;
+  const int64_t stitches = (first ? 0 : Linear(meta_width, nac.state_dim())) +
+                           (last ? 0 : Linear(nac.state_dim(), meta_width));
+  if (first) return parts.Tokenizer() + parts.ReadIn() + stitches + parts.ModuleCode();
+  if (last) return parts.ReadOut() + parts.OutputHead() + stitches + parts.ModuleCode();
+  return parts.Mediator() + stitches + parts.ModuleCode();
+}
+
+int64_t CountParameters(const v1::StudentSpec& student, int modules, const ImageGeometry& geometry,
+                        int meta_width) {
   if (student.has_vit()) return CountParameters(student.vit(), geometry);
   if (student.has_nac()) return CountParameters(student.nac(), modules, geometry, meta_width);
-  return CountParameters(student.vmoe(), geometry, meta_width);
+  return CountParameters(student.vmoe(), modules, geometry, meta_width);
+}
+
+int64_t CountModuleParameters(const v1::StudentSpec& student, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width) {
+  if (student.has_vit()) return CountModuleParameters(student.vit(), modules, index, geometry);
+  if (student.has_nac()) {
+    return CountModuleParameters(student.nac(), modules, index, geometry, meta_width);
+  }
+  return CountModuleParameters(student.vmoe(), modules, index, geometry, meta_width);
 }
 
 }  // namespace distill::server

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "distill/v1/model.pb.h"
 
@@ -21,21 +20,29 @@ struct ImageGeometry {
   }
 };
 
-struct ParameterCounts {
-  int64_t total = 0;             // Of the assembled model, stitches only where it keeps them.
-  std::vector<int64_t> modules;  // As trained on their own: a student's include its stitches.
-};
-
 // All of them require a spec that passed ValidateJobSpec. `meta_width` is the width that stitches
-// translate to and from; a ViT has none.
-ParameterCounts CountParameters(const v1::VitSpec& vit, const ImageGeometry& geometry);
-ParameterCounts CountParameters(const v1::VmoeSpec& vmoe, const ImageGeometry& geometry,
-                                int meta_width);
-// `modules` counts read-in, mediator layers and read-out. Codes that are trained along with a
-// module count as its parameters.
-ParameterCounts CountParameters(const v1::NacSpec& nac, int modules, const ImageGeometry& geometry,
-                                int meta_width);
-ParameterCounts CountParameters(const v1::StudentSpec& student, int modules,
-                                const ImageGeometry& geometry, int meta_width);
+// translate to and from; a ViT has none. Their cost does not grow with the number of modules unless
+// the modules differ.
+
+// Of the assembled model, stitches only where it keeps them.
+int64_t CountParameters(const v1::VitSpec& vit, const ImageGeometry& geometry);
+int64_t CountParameters(const v1::VmoeSpec& vmoe, int modules, const ImageGeometry& geometry,
+                        int meta_width);
+// `modules` counts read-in, mediator layers and read-out.
+int64_t CountParameters(const v1::NacSpec& nac, int modules, const ImageGeometry& geometry,
+                        int meta_width);
+int64_t CountParameters(const v1::StudentSpec& student, int modules, const ImageGeometry& geometry,
+                        int meta_width);
+
+// Of module `index` as it is trained on its own: a student's include its stitches, and codes that
+// are trained along with it.
+int64_t CountModuleParameters(const v1::VitSpec& vit, int modules, int index,
+                              const ImageGeometry& geometry);
+int64_t CountModuleParameters(const v1::VmoeSpec& vmoe, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width);
+int64_t CountModuleParameters(const v1::NacSpec& nac, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width);
+int64_t CountModuleParameters(const v1::StudentSpec& student, int modules, int index,
+                              const ImageGeometry& geometry, int meta_width);
 
 }  // namespace distill::server

@@ -1,8 +1,10 @@
 #include "server/planner/task_key.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -19,7 +21,7 @@ namespace {
 // Raised when the encoding itself changes: all keys change with it.
 constexpr absl::string_view kHeader = "distill-task-key-v2\n";
 
-// Gathers "path=type:value" lines; the map sorts them.
+// Gathers "path=type:value" lines and sorts them.
 class CanonicalText {
  public:
   void Integer(const std::string& path, int64_t value) { Put(path, absl::StrCat("i:", value)); }
@@ -40,19 +42,23 @@ class CanonicalText {
     Put(path, absl::StrCat("d:", digest.str()));
   }
 
-  std::string Finish() const {
+  std::string Finish() {
+    std::sort(lines_.begin(), lines_.end());
     std::string text(kHeader);
-    for (const auto& [path, value] : lines_) absl::StrAppend(&text, path, "=", value, "\n");
+    for (size_t i = 0; i < lines_.size(); ++i) {
+      const auto& [path, value] = lines_[i];
+      DISTILL_CHECK(i == 0 || lines_[i - 1].first != path, "each path is encoded once");
+      absl::StrAppend(&text, path, "=", value, "\n");
+    }
     return text;
   }
 
  private:
   void Put(const std::string& path, std::string value) {
-    const bool is_new = lines_.emplace(path, std::move(value)).second;
-    DISTILL_CHECK(is_new, "each path is encoded once");
+    lines_.emplace_back(path, std::move(value));
   }
 
-  std::map<std::string, std::string> lines_;
+  std::vector<std::pair<std::string, std::string>> lines_;
 };
 
 std::string Child(const std::string& path, absl::string_view name) {

@@ -1,6 +1,9 @@
 #include "server/planner/task_networks.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "storage/weights/stage_depths.h"
 
 namespace distill::server {
 namespace {
@@ -99,6 +102,18 @@ void CopyRegulariser(const v1::NacSpec& from, v1::NacSpec& to) {
   }
 }
 
+// Which blocks of other modules are mixtures is nothing to a module.
+v1::StudentSpec WithOwnMixtures(v1::StudentSpec student, int modules, int index) {
+  v1::VmoeSpec& vmoe = *student.mutable_vmoe();
+  const int64_t begin = storage::FirstBlock(vmoe.backbone(), modules, index);
+  const int64_t end = begin + storage::StageDepth(vmoe.backbone(), modules, index);
+  auto& blocks = *vmoe.mutable_moe_blocks();
+  blocks.erase(std::remove_if(blocks.begin(), blocks.end(),
+                              [&](int64_t block) { return block < begin || block >= end; }),
+               blocks.end());
+  return student;
+}
+
 }  // namespace
 
 v1::StudentSpec StudentForPrior(const v1::StudentSpec& student) {
@@ -117,8 +132,9 @@ v1::StudentSpec StudentForPrior(const v1::StudentSpec& student) {
   return Student(used);
 }
 
-v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int index) {
-  if (!student.has_nac()) return student;
+v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int modules, int index) {
+  if (student.has_vit()) return student;
+  if (student.has_vmoe()) return WithOwnMixtures(student, modules, index);
   const v1::NacSpec& nac = student.nac();
   v1::NacSpec used;
   CopyAttention(nac, used);

@@ -6,13 +6,13 @@
 
 namespace distill::server {
 
-// All return `student` itself unless it is a NAC. `student` is resolved.
+// `student` is resolved. A ViT or V-MoE is returned as it is unless said otherwise.
 
 // Fitting signatures: mediators, prior (without its seed) and what it is measured by.
 v1::StudentSpec StudentForPrior(const v1::StudentSpec& student);
-// Distilling module `index`, and measuring its hybrid: attention and feed-forward
-// widths, the tokenizer for the read-in; no latents, kernel or prior.
-v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int index);
+// Distilling module `index`, and measuring its hybrid. Of a NAC attention and feed-forward widths,
+// the tokenizer for the read-in; no latents, kernel or prior. Of a V-MoE its own mixtures.
+v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int modules, int index);
 // Merging modules and signatures: shapes, initial values, and what becomes of the codes.
 v1::StudentSpec StudentForAssembly(const v1::StudentSpec& student);
 // Training end to end: shapes, kernel, noise and regulariser, with the prior if that keeps to it.

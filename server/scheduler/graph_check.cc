@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/ids.h"
@@ -12,15 +14,17 @@ namespace distill::server {
 namespace {
 
 using IndexOf = absl::flat_hash_map<absl::string_view, size_t>;
+// Outputs by the index of their task: one that splits a network may have thousands.
+using Outputs = absl::flat_hash_set<std::pair<size_t, absl::string_view>>;
 
 absl::Status Invalid(const storage::JobRecord& job, absl::string_view cause) {
   return absl::InvalidArgumentError(
       absl::StrCat("cannot submit job: ", cause, "; job=", job.id.str()));
 }
 
-absl::Status CheckInput(const storage::JobRecord& job, absl::Span<const storage::TaskRecord> tasks,
-                        const storage::TaskRecord& task, const storage::TaskInput& input,
-                        const IndexOf& index_of) {
+absl::Status CheckInput(const storage::JobRecord& job, const storage::TaskRecord& task,
+                        const storage::TaskInput& input, const IndexOf& index_of,
+                        const Outputs& outputs) {
   if (input.producer.empty() == input.given.empty()) {
     return Invalid(job, absl::StrCat("an input needs one source; task=", task.definition.name,
                                      " input=", input.name));
@@ -31,8 +35,7 @@ absl::Status CheckInput(const storage::JobRecord& job, absl::Span<const storage:
     return Invalid(job, absl::StrCat("an input has no producer; task=", task.definition.name,
                                      " producer=", input.producer));
   }
-  const std::vector<std::string>& outputs = tasks[producer->second].definition.outputs;
-  if (std::find(outputs.begin(), outputs.end(), input.output) == outputs.end()) {
+  if (!outputs.contains({producer->second, input.output})) {
     return Invalid(job, absl::StrCat("a producer has no such output; task=", task.definition.name,
                                      " producer=", input.producer, " output=", input.output));
   }
@@ -76,6 +79,7 @@ absl::Status CheckGraph(const storage::JobRecord& job,
   if (job.project.empty()) return Invalid(job, "it has no project");
   if (tasks.empty()) return Invalid(job, "it has no tasks");
   IndexOf index_of;
+  Outputs outputs;
   for (size_t i = 0; i < tasks.size(); ++i) {
     const std::string& name = tasks[i].definition.name;
     if (!IsValidIdText(name)) {
@@ -85,10 +89,11 @@ absl::Status CheckGraph(const storage::JobRecord& job,
     if (!index_of.emplace(name, i).second) {
       return Invalid(job, absl::StrCat("two tasks have one name; task=", name));
     }
+    for (const std::string& output : tasks[i].definition.outputs) outputs.emplace(i, output);
   }
   for (const storage::TaskRecord& task : tasks) {
     for (const storage::TaskInput& input : task.definition.inputs) {
-      const absl::Status status = CheckInput(job, tasks, task, input, index_of);
+      const absl::Status status = CheckInput(job, task, input, index_of, outputs);
       if (!status.ok()) return status;
     }
   }

@@ -7,6 +7,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "storage/weights/architecture.h"
+#include "storage/weights/stage_depths.h"
 
 namespace distill::storage {
 namespace {
@@ -15,6 +16,13 @@ void SetStudent(const v1::StudentSpec& student, v1::ArchitectureDescription* arc
   if (student.has_vit()) *architecture->mutable_vit() = student.vit();
   if (student.has_vmoe()) *architecture->mutable_vmoe() = student.vmoe();
   if (student.has_nac()) *architecture->mutable_nac() = student.nac();
+}
+
+// Architectures list what tasks leave out.
+void ListDepths(int64_t stages, v1::VitSpec* vit) {
+  const std::vector<int64_t> depths = StageDepths(*vit, stages);
+  vit->clear_stage_depths();
+  for (const int64_t depth : depths) vit->add_stage_depths(static_cast<int32_t>(depth));
 }
 
 bool KeepsStitches(const v1::StudentSpec& student) {
@@ -80,6 +88,10 @@ absl::StatusOr<v1::ArchitectureDescription> ArchitectureOfOutput(const v1::TaskS
     return absl::InvalidArgumentError(
         absl::StrCat("cannot describe output ", output,
                      " of a task: it holds no network; kind=", v1::TaskKind_Name(spec.kind())));
+  }
+  if (architecture.has_vit()) ListDepths(spec.modules(), architecture.mutable_vit());
+  if (architecture.has_vmoe()) {
+    ListDepths(spec.modules(), architecture.mutable_vmoe()->mutable_backbone());
   }
   DISTILL_RETURN_IF_ERROR(
       Annotate(ResolveArchitecture(&architecture), "cannot describe what a task made"));

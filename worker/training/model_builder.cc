@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "storage/weights/stage_depths.h"
 #include "worker/models/hybrid.h"
 #include "worker/training/nac_builder.h"
 #include "worker/training/network_options.h"
@@ -26,10 +27,11 @@ absl::Status Wrong(absl::string_view field, absl::string_view cause) {
 absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1::VitSpec& vit,
                                               double drop_path, absl::string_view field) {
   if (vit.embed_dim() <= 0) return Wrong(absl::StrCat(field, ".embed_dim"), "is not set");
-  if (vit.stage_depths_size() != spec.modules()) {
+  std::vector<int64_t> depths = storage::StageDepths(vit, spec.modules());
+  if (static_cast<int64_t>(depths.size()) != spec.modules()) {
     return Wrong(absl::StrCat(field, ".stage_depths"),
-                 absl::StrCat("must have one entry per module; got=", vit.stage_depths_size(),
-                              " modules=", spec.modules()));
+                 absl::StrCat("must divide the blocks among the modules; got=", depths.size(),
+                              " modules=", spec.modules(), " depth=", vit.depth()));
   }
   if (ImageSide(spec.dataset()) <= 0 || spec.dataset().channels() <= 0) {
     return Wrong("dataset", "image_size or channels is not set");
@@ -43,7 +45,7 @@ absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1
   config.mlp_ratio = vit.mlp_ratio();
   config.qkv_bias = vit.qkv_bias();
   config.layer_norm_epsilon = vit.layer_norm_epsilon();
-  config.stage_depths.assign(vit.stage_depths().begin(), vit.stage_depths().end());
+  config.stage_depths = std::move(depths);
   config.classes = spec.dataset().classes();
   config.drop_path = drop_path;
   return config;

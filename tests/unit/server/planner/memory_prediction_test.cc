@@ -37,7 +37,10 @@ TEST(MemoryPredictionTest, OfATeacherOnlyTheStageCounts) {
   for (const PlannedTask& task : TasksOf(MinimalSpec())) {
     if (task.name != "distill-module-1") continue;
     v1::TaskSpec deeper = task.spec;
-    deeper.mutable_teacher()->set_stage_depths(2, 100);
+    v1::VitSpec& teacher = *deeper.mutable_teacher();
+    for (int i = 0; i < deeper.modules(); ++i) {
+      teacher.add_stage_depths(i == 2 ? 100 : teacher.depth() / deeper.modules());
+    }
     EXPECT_EQ(PredictMemoryBytes(deeper), task.predicted_memory_bytes);
   }
 }

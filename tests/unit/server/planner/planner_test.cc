@@ -245,6 +245,24 @@ TEST(PlannerTest, GivenStagesAreNeitherTrainedNorSplit) {
   EXPECT_THAT(tasks.at("evaluate-teacher").depends_on, ElementsAre("assemble-teacher"));
 }
 
+// Otherwise a job of thousands of modules would carry the square of that.
+TEST(PlannerTest, TasksOfModulesDoNotListAllModules) {
+  v1::JobSpec spec = MinimalSpec();
+  spec.set_modules(4);
+  spec.mutable_student()->mutable_vmoe()->set_moe_placement("all");
+  const auto even = PlanOf(spec);
+  const v1::TaskSpec& module = even.at("distill-module-2").spec;
+  EXPECT_TRUE(module.meta().stage_depths().empty());
+  EXPECT_TRUE(module.teacher().stage_depths().empty());
+  EXPECT_TRUE(module.student().vmoe().backbone().stage_depths().empty());
+  EXPECT_THAT(module.student().vmoe().moe_blocks(), ElementsAre(2));
+  EXPECT_EQ(even.at("finetune-student").spec.student().vmoe().moe_blocks_size(), 4);
+
+  for (const int depth : {1, 2, 1, 1}) spec.mutable_teacher()->add_stage_depths(depth);
+  EXPECT_THAT(PlanOf(spec).at("distill-module-2").spec.teacher().stage_depths(),
+              ElementsAre(1, 2, 1, 1));
+}
+
 TEST(PlannerTest, BundlesAreGroupedByPhaseUnlessSwitchedOff) {
   v1::JobSpec spec = FullSpec();
   EXPECT_EQ(PlanOf(spec).at("distill-module-0").bundle_group, "distill-module");

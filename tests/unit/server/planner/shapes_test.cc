@@ -38,45 +38,55 @@ v1::VmoeSpec VmoeBase(const std::vector<int>& depths) {
 constexpr ImageGeometry kImageNet16 = {224, 16, 3, 1000};
 constexpr ImageGeometry kImageNet14 = {224, 14, 3, 1000};
 
+template <typename Spec>
+std::vector<int64_t> ModulesOf(const Spec& spec, int modules, const ImageGeometry& geometry,
+                               int meta_width) {
+  std::vector<int64_t> counts;
+  for (int i = 0; i < modules; ++i) {
+    counts.push_back(CountModuleParameters(spec, modules, i, geometry, meta_width));
+  }
+  return counts;
+}
+
 TEST(ShapesTest, VitLargeMatchesTheReference) {
-  const ParameterCounts counts = CountParameters(Vit(1024, 16, {6, 6, 6, 6}), kImageNet16);
-  EXPECT_EQ(counts.total, 304'326'632);
-  EXPECT_EQ(counts.modules[0], 76'567'552);
-  EXPECT_EQ(counts.modules[1], 75'577'344);
-  EXPECT_EQ(counts.modules[2], 75'577'344);
-  EXPECT_EQ(CountParameters(Vit(1024, 16, {1, 1, 1, 1}), kImageNet16).total, 52'402'152);
+  const v1::VitSpec vit = Vit(1024, 16, {6, 6, 6, 6});
+  EXPECT_EQ(CountParameters(vit, kImageNet16), 304'326'632);
+  EXPECT_EQ(CountModuleParameters(vit, 4, 0, kImageNet16), 76'567'552);
+  EXPECT_EQ(CountModuleParameters(vit, 4, 1, kImageNet16), 75'577'344);
+  EXPECT_EQ(CountModuleParameters(vit, 4, 2, kImageNet16), 75'577'344);
+  EXPECT_EQ(CountParameters(Vit(1024, 16, {1, 1, 1, 1}), kImageNet16), 52'402'152);
 }
 
 TEST(ShapesTest, VitHugeWithoutQkvBiasMatchesTheReference) {
   v1::VitSpec teacher = Vit(1280, 16, {4, 3, 3, 3, 3, 3, 3, 3, 3, 4});
   teacher.set_qkv_bias(false);
-  const ParameterCounts counts = CountParameters(teacher, kImageNet14);
-  EXPECT_EQ(counts.total, 631'922'920);
-  EXPECT_EQ(counts.modules[0], 79'778'560);
-  EXPECT_EQ(counts.modules[1], 59'020'800);
+  EXPECT_EQ(CountParameters(teacher, kImageNet14), 631'922'920);
+  EXPECT_EQ(CountModuleParameters(teacher, 10, 0, kImageNet14), 79'778'560);
+  EXPECT_EQ(CountModuleParameters(teacher, 10, 1, kImageNet14), 59'020'800);
   v1::VitSpec meta = Vit(1280, 16, std::vector<int>(10, 1));
   meta.set_qkv_bias(false);
-  EXPECT_EQ(CountParameters(meta, kImageNet14).total, 199'103'720);
+  EXPECT_EQ(CountParameters(meta, kImageNet14), 199'103'720);
 }
 
 TEST(ShapesTest, VmoeStudentsMatchTheReference) {
-  const ParameterCounts counts = CountParameters(VmoeBase({3, 3, 3, 3}), kImageNet16, 1024);
-  EXPECT_EQ(counts.total, 483'325'768);
-  EXPECT_THAT(counts.modules, ElementsAre(121'984'792, 122'031'384, 122'031'384, 122'012'928));
+  const v1::VmoeSpec vmoe = VmoeBase({3, 3, 3, 3});
+  EXPECT_EQ(CountParameters(vmoe, 4, kImageNet16, 1024), 483'325'768);
+  EXPECT_THAT(ModulesOf(vmoe, 4, kImageNet16, 1024),
+              ElementsAre(121'984'792, 122'031'384, 122'031'384, 122'012'928));
 }
 
 TEST(ShapesTest, KeptStitchesCountTowardsTheStudent) {
   v1::VmoeSpec vmoe = VmoeBase({3, 3, 3, 3});
   vmoe.set_keep_stitches(true);
   const int64_t stitches = 788'992 + 2 * 1'578'240 + 789'248;
-  EXPECT_EQ(CountParameters(vmoe, kImageNet16, 1024).total, 483'325'768 + stitches);
+  EXPECT_EQ(CountParameters(vmoe, 4, kImageNet16, 1024), 483'325'768 + stitches);
 }
 
 TEST(ShapesTest, DenseCounterpartMatchesTheReference) {
-  EXPECT_EQ(CountParameters(Vit(768, 12, {3, 3, 3, 3}), kImageNet16).total, 86'567'656);
+  EXPECT_EQ(CountParameters(Vit(768, 12, {3, 3, 3, 3}), kImageNet16), 86'567'656);
   v1::VmoeSpec no_mixture = VmoeBase({3, 3, 3, 3});
   no_mixture.clear_moe_blocks();
-  EXPECT_EQ(CountParameters(no_mixture, kImageNet16, 1024).total, 86'567'656);
+  EXPECT_EQ(CountParameters(no_mixture, 4, kImageNet16, 1024), 86'567'656);
 }
 
 // The paper's two configurations: Tiny-ImageNet and ImageNet.
@@ -103,41 +113,40 @@ v1::NacSpec TinyNac() { return Nac(384, 64, 256, 6, 2.0); }
 v1::NacSpec ImageNetNac() { return Nac(512, 192, 768, 8, 1.0); }
 
 TEST(ShapesTest, WholeNacsMatchTheReference) {
-  EXPECT_EQ(CountParameters(TinyNac(), 10, {64, 8, 3, 200}, 1280).total, 26'703'342);
-  EXPECT_EQ(CountParameters(ImageNetNac(), 10, kImageNet14, 1280).total, 37'589'294);
+  EXPECT_EQ(CountParameters(TinyNac(), 10, {64, 8, 3, 200}, 1280), 26'703'342);
+  EXPECT_EQ(CountParameters(ImageNetNac(), 10, kImageNet14, 1280), 37'589'294);
 }
 
 // Both read images of 224 pixels while they are distilled.
 TEST(ShapesTest, NacModulesMatchTheReference) {
-  const ParameterCounts tiny = CountParameters(TinyNac(), 10, kImageNet14, 1280);
-  ASSERT_EQ(tiny.modules.size(), 10u);
-  EXPECT_EQ(tiny.modules.front(), 4'093'286);
-  for (size_t i = 1; i < 9; ++i) EXPECT_EQ(tiny.modules[i], 3'496'070);
-  EXPECT_EQ(tiny.modules.back(), 3'389'423);
-  const ParameterCounts large = CountParameters(ImageNetNac(), 10, kImageNet14, 1280);
-  EXPECT_EQ(large.modules.front(), 5'898'246);
-  EXPECT_EQ(large.modules[1], 4'725'510);
-  EXPECT_EQ(large.modules.back(), 4'583'407);
+  const std::vector<int64_t> tiny = ModulesOf(TinyNac(), 10, kImageNet14, 1280);
+  EXPECT_EQ(tiny.front(), 4'093'286);
+  for (size_t i = 1; i < 9; ++i) EXPECT_EQ(tiny[i], 3'496'070);
+  EXPECT_EQ(tiny.back(), 3'389'423);
+  const std::vector<int64_t> large = ModulesOf(ImageNetNac(), 10, kImageNet14, 1280);
+  EXPECT_EQ(large.front(), 5'898'246);
+  EXPECT_EQ(large[1], 4'725'510);
+  EXPECT_EQ(large.back(), 4'583'407);
 }
 
 TEST(ShapesTest, LearnedCodesBelongToTheirModules) {
   v1::NacSpec nac = TinyNac();
   nac.set_codes(v1::NAC_CODES_LEARNED);
-  EXPECT_EQ(CountParameters(nac, 10, kImageNet14, 1280).modules[1], 3'496'070 + 384);
+  EXPECT_EQ(CountModuleParameters(nac, 10, 1, kImageNet14, 1280), 3'496'070 + 384);
 }
 
 TEST(ShapesTest, SharedLayersCountOnce) {
   v1::NacSpec nac = TinyNac();
   nac.set_share_layers(true);
-  EXPECT_EQ(CountParameters(nac, 10, {64, 8, 3, 200}, 1280).total, 26'703'342 - 7 * 2'511'367);
+  EXPECT_EQ(CountParameters(nac, 10, {64, 8, 3, 200}, 1280), 26'703'342 - 7 * 2'511'367);
 }
 
 TEST(ShapesTest, NoisyGatesHaveTwoMatrices) {
   v1::VmoeSpec vmoe = VmoeBase({3, 3, 3, 3});
   vmoe.mutable_router()->set_kind(v1::ROUTER_KIND_NOISY_TOP_K);
-  EXPECT_EQ(CountParameters(vmoe, kImageNet16, 1024).total, 483'325'768 + 12 * (768 * 8 - 8));
+  EXPECT_EQ(CountParameters(vmoe, 4, kImageNet16, 1024), 483'325'768 + 12 * (768 * 8 - 8));
   vmoe.mutable_router()->set_kind(v1::ROUTER_KIND_VMOE);
-  EXPECT_EQ(CountParameters(vmoe, kImageNet16, 1024).total, 483'325'768 - 12 * 8);
+  EXPECT_EQ(CountParameters(vmoe, 4, kImageNet16, 1024), 483'325'768 - 12 * 8);
 }
 
 }  // namespace

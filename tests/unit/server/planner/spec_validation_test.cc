@@ -157,9 +157,9 @@ struct BadSpec {
 
 std::vector<BadSpec> BadShapes() {
   return {
-      {"modules: got 0, want 1 to 1000", [](v1::JobSpec& s) { s.set_modules(0); }},
-      {"modules: got -3, want 1 to 1000", [](v1::JobSpec& s) { s.set_modules(-3); }},
-      {"modules: got 2000000000, want 1 to 1000",
+      {"modules: got 0, want 1 to 10000", [](v1::JobSpec& s) { s.set_modules(0); }},
+      {"modules: got -3, want 1 to 10000", [](v1::JobSpec& s) { s.set_modules(-3); }},
+      {"modules: got 2000000000, want 1 to 10000",
        [](v1::JobSpec& s) { s.set_modules(2000000000); }},
       {"teacher.depth: got 3, want at least one block per module, 4",
        [](v1::JobSpec& s) { s.mutable_teacher()->set_depth(3); }},
@@ -174,7 +174,7 @@ std::vector<BadSpec> BadShapes() {
        [](v1::JobSpec& s) {
          for (int i = 0; i < 5; ++i) s.mutable_meta()->add_stage_depths(1);
        }},
-      {"meta.stage_depths[1]: got 0, want 1 to 4000",
+      {"meta.stage_depths[1]: got 0, want 1 to 40000",
        [](v1::JobSpec& s) {
          for (const int depth : {2, 0, 1, 1}) s.mutable_meta()->add_stage_depths(depth);
        }},
