@@ -11,7 +11,8 @@ LAYERS = {
     "storage/state": ["base", "proto"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.
     "server/scheduler": ["base", "storage/state/records.h", "storage/state/state_store.h"],
-    "server/planner": ["base", "proto", "storage/state/records.h", "storage/weights/vit_preset.h"],
+    "server/planner": ["base", "proto", "storage/state/records.h", "storage/weights/stage_depths.h",
+                       "storage/weights/vit_preset.h"],
     "server/report": ["base", "proto", "storage", "server/planner"],
     "server/engine": ["base", "proto", "storage", "server/scheduler", "server/planner", "server/report"],
     "server/datasets": ["base", "proto", "storage", "server/scheduler", "server/engine",
