@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 MEMBER = re.compile(r"^(\S+): ENDED_SUCCEEDED wall ([\d.]+) s, cpu ([\d.]+) s, peak (\d+) MB", re.MULTILINE)
+RESULT = re.compile(r"^(\S+): \S+ \S+ (sha256:[0-9a-f]{64})$", re.MULTILINE)
 
 
 def write_idx(directory, images, size=28):
@@ -62,7 +63,10 @@ class Trainer:
         self.runs = 0
 
     def run(self, members):
-        """Runs {name: (spec, inputs)} as one lease set. Returns {name: {folder, wall, cpu, peak_megabytes}}."""
+        """Runs {name: (spec, inputs)} as one lease set.
+
+        Returns {name: {folder, wall, cpu, peak_megabytes, results}}; the last are the digests of what the member made.
+        """
         self.runs += 1
         folder = self.directory / f"run-{self.runs}"
         folder.mkdir(parents=True)
@@ -74,6 +78,10 @@ class Trainer:
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         ended = {name: {"folder": folder / name, "wall": float(wall), "cpu": float(cpu), "peak_megabytes": int(peak)}
                  for name, wall, cpu, peak in MEMBER.findall(run.stdout)}
+        for member in ended.values():
+            member["results"] = []
+        for name, digest in RESULT.findall(run.stdout):
+            ended[name]["results"].append(digest)
         if run.returncode != 0 or set(ended) != set(members):
             raise RuntimeError(f"distill-trainer failed with {run.returncode}: {run.stdout[-3000:]}")
         return ended

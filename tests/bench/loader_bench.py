@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares our loader with torchvision's: the paper's augmentation of JPEG files, one thread each.
 
-The images are made here: noise whose spectrum falls off as that of photographs does, 500 by 375 pixels for 224 (about 115 kB
-each, as in ImageNet) and 64 by 64 for 64. Runs alternate; ratio = our images per second / the peer's, median and quartiles.
+The images are made by photographs.py: 500 by 375 pixels for 224, as in ImageNet, and 64 by 64 for 64. Runs alternate; ratio =
+our images per second / the peer's, median and quartiles.
 
   loader_bench.py build/release --pairs 10
 """
@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy
-from PIL import Image
+sys.path.insert(0, str(Path(__file__).parent))
+from photographs import write_photographs  # noqa: E402
 
 PEER = Path(__file__).with_name("torchvision_loader.py")
 # Debian's torchvision belongs to Debian's Python, whatever else is first in PATH.
@@ -24,28 +24,6 @@ PYTHON = "/usr/bin/python3"
 # Side of the input: size of the files, and images of one run of ours and of the peer.
 SIZES = {64: ((64, 64), 6000, 1500), 224: ((500, 375), 600, 150)}
 FILES = 128
-
-
-def photograph(width, height, random):
-    """Noise with an amplitude spectrum of 1/f, in three channels that mostly agree."""
-    y = numpy.fft.fftfreq(height)[:, None]
-    x = numpy.fft.fftfreq(width)[None, :]
-    falloff = 1 / numpy.maximum(numpy.hypot(x, y), 1 / max(width, height))
-
-    def plane():
-        noise = numpy.fft.ifft2(numpy.fft.fft2(random.normal(size=(height, width))) * falloff).real
-        return noise / noise.std()
-
-    grey = plane()
-    channels = [numpy.clip(120 + 50 * grey + 15 * plane(), 0, 255) for _ in range(3)]
-    return Image.fromarray(numpy.stack(channels, axis=2).astype(numpy.uint8), "RGB")
-
-
-def make_images(folder, size):
-    random = numpy.random.RandomState(0)
-    os.makedirs(folder / "class")
-    for i in range(FILES):
-        photograph(*size, random).save(folder / "class" / f"{i:03}.jpg", quality=90)
 
 
 def run(command):
@@ -64,7 +42,7 @@ def main():
     for side, (size, our_images, peer_images) in SIZES.items():
         ours, theirs = [], []
         with tempfile.TemporaryDirectory() as folder:
-            make_images(Path(folder), size)
+            write_photographs(Path(folder) / "class", FILES, size)
             commands = [[program, folder, str(side), str(our_images)],
                         [PYTHON, str(PEER), folder, str(side), str(peer_images)]]
             for pair in range(arguments.pairs):
