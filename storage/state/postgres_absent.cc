@@ -17,10 +17,6 @@ absl::StatusOr<std::unique_ptr<Leadership>> OpenPostgresLeadership(const Postgre
   return Absent();
 }
 
-absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgresForReading(const std::string&) {
-  return Absent();
-}
-
-absl::Status MigratePostgres(SqlConnection&, int64_t) { return Absent(); }
+absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgres(const std::string&) { return Absent(); }
 
 }  // namespace distill::storage

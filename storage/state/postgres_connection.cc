@@ -13,7 +13,9 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "base/log.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
+#include "storage/state/schema.h"
 
 namespace distill::storage {
 namespace {
@@ -316,6 +318,39 @@ SqlStatement PostgresConnection::Prepare(const char* sql) {
   return SqlStatement(std::make_unique<PostgresCursor>(*this, sql), absl::OkStatus());
 }
 
+void PostgresConnection::Forget() {
+  // Their names live on in the session, which is short, and are not used again.
+  statements_.clear();
+}
+
+absl::StatusOr<int64_t> PostgresConnection::SchemaVersion() {
+  DISTILL_ASSIGN_OR_RETURN(
+      const int64_t absent,
+      QueryInt("SELECT CASE WHEN to_regclass('distill_schema') IS NULL THEN 1 ELSE 0 END"));
+  if (absent != 0) return 0;
+  return QueryInt("SELECT COALESCE(MAX(version), 0) FROM distill_schema");
+}
+
+absl::Status PostgresConnection::MigrateTo(int64_t version) {
+  DISTILL_ASSIGN_OR_RETURN(const int64_t present, SchemaVersion());
+  if (present >= version) return absl::OkStatus();
+  if (present == 0) {
+    DISTILL_RETURN_IF_ERROR(
+        Execute("CREATE TABLE IF NOT EXISTS distill_schema (version BIGINT PRIMARY KEY)"));
+  }
+  for (int64_t i = present; i < version; ++i) {
+    DISTILL_RETURN_IF_ERROR(
+        Annotate(Execute(PostgresSchema(SchemaMigrations()[static_cast<size_t>(i)])),
+                 absl::StrCat("cannot migrate state database to schema ", i + 1)));
+  }
+  LogInfo("state database migrated", {{"from", present}, {"to", version}});
+  return Prepare("INSERT INTO distill_schema VALUES (?)").Int(version).Run();
+}
+
+absl::Status PostgresConnection::BeginSnapshot() {
+  return Execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+}
+
 absl::Status PostgresConnection::SendPrepare(Prepared& prepared,
                                              const std::vector<Parameter>& parameters) {
   std::vector<Oid> types;
@@ -347,7 +382,7 @@ absl::Status PostgresConnection::Send(const char* sql, const std::vector<Paramet
                                       absl::string_view id_of_one_row) {
   Prepared& prepared = statements_[sql];
   if (prepared.name.empty()) {
-    prepared = {absl::StrCat("s", statements_.size()), Numbered(sql)};
+    prepared = {absl::StrCat("s", next_name_++), Numbered(sql)};
     DISTILL_RETURN_IF_ERROR(SendPrepare(prepared, parameters));
     if (in_batch_) {
       expected_.emplace_back();

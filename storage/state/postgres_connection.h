@@ -42,6 +42,14 @@ class PostgresConnection : public SqlConnection {
 
   absl::Status Execute(const std::string& sql) override;
   SqlStatement Prepare(const char* sql) override;
+  void Forget() override;
+  absl::StatusOr<int64_t> SchemaVersion() override;
+  absl::Status MigrateTo(int64_t version) override;
+  // Nothing: PostgreSQL checks pages as it reads them; amcheck and pg_amcheck do more.
+  absl::StatusOr<std::vector<std::string>> CheckIntegrity() override {
+    return std::vector<std::string>();
+  }
+  absl::Status BeginSnapshot() override;
 
   // From here on Run() only queues its statement; nothing may Step() or Execute().
   absl::Status BeginBatch();
@@ -94,6 +102,7 @@ class PostgresConnection : public SqlConnection {
   pg_conn* const connection_;
   const absl::Duration reply_timeout_;
   std::map<const char*, Prepared> statements_;
+  int64_t next_name_ = 1;
   bool in_batch_ = false;
   std::deque<Expected> expected_;
 };

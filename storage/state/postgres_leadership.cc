@@ -223,7 +223,7 @@ absl::StatusOr<std::unique_ptr<Leadership>> OpenPostgresLeadership(
   return std::unique_ptr<Leadership>(std::move(leadership));
 }
 
-absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgresForReading(const std::string& conninfo) {
+absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgres(const std::string& conninfo) {
   PostgresOptions options;
   options.conninfo = conninfo;
   options.application_name = "distill-admin";

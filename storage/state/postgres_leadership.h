@@ -30,11 +30,7 @@ struct PostgresLeadershipConfig {
 absl::StatusOr<std::unique_ptr<Leadership>> OpenPostgresLeadership(
     const PostgresLeadershipConfig& config, const Clock& clock);
 
-// A connection for reading the state beside a running server. Same errors.
-absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgresForReading(const std::string& conninfo);
-
-// Brings the tables to version `version` of the schema, 0 meaning that there are none; newer ones
-// are kFailedPrecondition. Inside the caller's transaction.
-absl::Status MigratePostgres(SqlConnection& connection, int64_t version);
+// A connection to the same database, beside a running server. Same errors.
+absl::StatusOr<std::unique_ptr<SqlConnection>> OpenPostgres(const std::string& conninfo);
 
 }  // namespace distill::storage

@@ -3,10 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "base/log.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
-#include "storage/state/postgres_leadership.h"
 #include "storage/state/schema.h"
 #include "storage/state/sql_rows.h"
 
@@ -18,42 +16,16 @@ namespace {
 constexpr char kFence[] =
     "UPDATE distill_leadership SET writer_epoch=?, renewed_at=clock_timestamp()";
 
-absl::StatusOr<int64_t> SchemaVersion(SqlConnection& connection) {
-  DISTILL_RETURN_IF_ERROR(connection.Execute(
-      "CREATE TABLE IF NOT EXISTS distill_schema (version BIGINT NOT NULL); "
-      "INSERT INTO distill_schema SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM distill_schema)"));
-  return connection.QueryInt("SELECT version FROM distill_schema");
-}
-
 absl::Status Migrate(PostgresConnection& connection, int64_t epoch) {
   DISTILL_RETURN_IF_ERROR(connection.Execute("BEGIN"));
   DISTILL_RETURN_IF_ERROR(connection.Prepare(kFence).Int(epoch).RunOnOneRow("leadership"));
-  DISTILL_RETURN_IF_ERROR(
-      MigratePostgres(connection, static_cast<int64_t>(SchemaMigrations().size())));
+  DISTILL_ASSIGN_OR_RETURN(const int64_t present, connection.SchemaVersion());
+  DISTILL_RETURN_IF_ERROR(CheckSchemaVersion(present));
+  DISTILL_RETURN_IF_ERROR(connection.MigrateTo(static_cast<int64_t>(SchemaMigrations().size())));
   return connection.Execute("COMMIT");
 }
 
 }  // namespace
-
-absl::Status MigratePostgres(SqlConnection& connection, int64_t version) {
-  DISTILL_ASSIGN_OR_RETURN(const int64_t present, SchemaVersion(connection));
-  const absl::Span<const char* const> migrations = SchemaMigrations();
-  const auto newest = static_cast<int64_t>(migrations.size());
-  if (present > newest) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot open state database: its schema is newer than this program, use the newer program "
-        "or a backup; schema=",
-        present, " supported=", newest));
-  }
-  if (present >= version) return absl::OkStatus();
-  for (int64_t i = present; i < version; ++i) {
-    DISTILL_RETURN_IF_ERROR(
-        Annotate(connection.Execute(PostgresSchema(migrations[static_cast<size_t>(i)])),
-                 absl::StrCat("cannot migrate state database to schema ", i + 1)));
-  }
-  LogInfo("state database migrated", {{"from", present}, {"to", version}});
-  return connection.Prepare("UPDATE distill_schema SET version=?").Int(version).Run();
-}
 
 absl::StatusOr<std::unique_ptr<PostgresStateStore>> PostgresStateStore::Open(const Config& config) {
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<PostgresConnection> writer,

@@ -7,11 +7,17 @@
 // quotes.
 #pragma once
 
+#include <cstdint>
+
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 
 namespace distill::storage {
 
 // migrations[i] takes a database from version i to i + 1.
 absl::Span<const char* const> SchemaMigrations();
+
+// kFailedPrecondition, with the remedy, when a database or dump is of a version above these.
+absl::Status CheckSchemaVersion(int64_t version);
 
 }  // namespace distill::storage

@@ -26,10 +26,13 @@ SqlStatement& SqlStatement::Int(int64_t value) {
   return *this;
 }
 
-SqlStatement& SqlStatement::Time(absl::Time time) {
-  if (time != kUnsetTime) return Int(absl::ToUnixMicros(time));
+SqlStatement& SqlStatement::Null() {
   if (status_.ok()) status_ = cursor_->BindNull(next_parameter_++);
   return *this;
+}
+
+SqlStatement& SqlStatement::Time(absl::Time time) {
+  return time == kUnsetTime ? Null() : Int(absl::ToUnixMicros(time));
 }
 
 absl::StatusOr<bool> SqlStatement::Step() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -49,6 +50,7 @@ class SqlStatement {
   SqlStatement& Blob(absl::string_view bytes);
   SqlStatement& Int(int64_t value);
   SqlStatement& Time(absl::Time time);  // kUnsetTime becomes NULL.
+  SqlStatement& Null();
 
   absl::StatusOr<bool> Step();
   // For statements without rows.
@@ -61,6 +63,8 @@ class SqlStatement {
   int64_t ReadInt();
   int32_t ReadInt32() { return static_cast<int32_t>(ReadInt()); }
   absl::Time ReadTime();
+  // Whether the column that is read next is NULL.
+  bool NextIsNull() const { return cursor_->IsNull(next_column_); }
 
  private:
   std::unique_ptr<SqlCursor> cursor_;
@@ -82,6 +86,18 @@ class SqlConnection {
   // `sql` stays at its address: it is prepared once and kept. Parameters are ? or, where one is
   // used twice, ?1, ?2.
   virtual SqlStatement Prepare(const char* sql) = 0;
+
+  // Drops what was prepared, so that the texts may go. No statement may be in use.
+  virtual void Forget() = 0;
+
+  // Which migrations the database has seen; 0: it holds no state.
+  virtual absl::StatusOr<int64_t> SchemaVersion() = 0;
+  // Runs those up to `version` that are missing, inside the caller's transaction.
+  virtual absl::Status MigrateTo(int64_t version) = 0;
+  // Has the database examine itself. What is wrong, in its words.
+  virtual absl::StatusOr<std::vector<std::string>> CheckIntegrity() = 0;
+  // Begins a transaction that only reads, and sees the database as it is now.
+  virtual absl::Status BeginSnapshot() = 0;
 
   absl::StatusOr<int64_t> QueryInt(const char* sql);
 };

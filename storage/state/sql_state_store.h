@@ -31,11 +31,11 @@ class SqlStateStore : public StateStore {
                                                           int limit) const override;
   absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const override;
 
+  // Reads what StateStore::Load() promises, of a database of the newest schema.
+  static absl::StatusOr<StateImage> LoadFrom(SqlConnection& db);
+
  protected:
   using Reader = std::unique_ptr<SqlConnection>;
-
-  // Reads what StateStore::Load() promises.
-  static absl::StatusOr<StateImage> LoadFrom(SqlConnection& db);
 
  private:
   // A connection for queries, which see every commit that returned. Thread-safe.

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "storage/state/schema.h"
 
 namespace distill::storage {
 namespace {
@@ -116,13 +117,48 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
 }
 
 SqliteConnection::~SqliteConnection() {
-  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  Forget();
   sqlite3_close_v2(database_);
+}
+
+void SqliteConnection::Forget() {
+  for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
+  statements_.clear();
+}
+
+absl::StatusOr<int64_t> SqliteConnection::SchemaVersion() {
+  return QueryInt("PRAGMA user_version");
+}
+
+absl::Status SqliteConnection::MigrateTo(int64_t version) {
+  DISTILL_ASSIGN_OR_RETURN(const int64_t present, SchemaVersion());
+  for (int64_t i = present; i < version; ++i) {
+    DISTILL_RETURN_IF_ERROR(Execute(SchemaMigrations()[static_cast<size_t>(i)]));
+  }
+  return present >= version ? absl::OkStatus()
+                            : Execute(absl::StrCat("PRAGMA user_version = ", version));
 }
 
 absl::Status SqliteConnection::Execute(const std::string& sql) {
   const int result = sqlite3_exec(database_, sql.c_str(), nullptr, nullptr, nullptr);
   return result == SQLITE_OK ? absl::OkStatus() : SqlError(database_, result, "run statement");
+}
+
+absl::StatusOr<std::vector<std::string>> SqliteConnection::CheckIntegrity() {
+  std::vector<std::string> damages;
+  SqlStatement pages = Prepare("PRAGMA integrity_check(20)");
+  for (;;) {
+    DISTILL_ASSIGN_OR_RETURN(const bool row, pages.Step());
+    if (!row) break;
+    std::string damage = pages.ReadText();
+    if (damage != "ok") damages.push_back(std::move(damage));
+  }
+  SqlStatement orphans = Prepare("PRAGMA foreign_key_check");
+  for (;;) {
+    DISTILL_ASSIGN_OR_RETURN(const bool row, orphans.Step());
+    if (!row) return damages;
+    damages.push_back(absl::StrCat("a row of table ", orphans.ReadText(), " has lost its owner"));
+  }
 }
 
 SqlStatement SqliteConnection::Prepare(const char* sql) {

@@ -25,6 +25,11 @@ class SqliteConnection : public SqlConnection {
 
   absl::Status Execute(const std::string& sql) override;
   SqlStatement Prepare(const char* sql) override;
+  void Forget() override;
+  absl::StatusOr<int64_t> SchemaVersion() override;
+  absl::Status MigrateTo(int64_t version) override;
+  absl::StatusOr<std::vector<std::string>> CheckIntegrity() override;
+  absl::Status BeginSnapshot() override { return Execute("BEGIN"); }
 
  private:
   explicit SqliteConnection(sqlite3* database) : database_(database) {}

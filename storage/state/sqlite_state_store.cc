@@ -16,16 +16,10 @@ namespace {
 
 // Brings the schema to the newest version.
 absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
-  DISTILL_ASSIGN_OR_RETURN(const int64_t version, connection.QueryInt("PRAGMA user_version"));
-  const absl::Span<const char* const> migrations = SchemaMigrations();
-  const auto newest = static_cast<int64_t>(migrations.size());
+  DISTILL_ASSIGN_OR_RETURN(const int64_t version, connection.SchemaVersion());
+  const auto newest = static_cast<int64_t>(SchemaMigrations().size());
   if (version == newest) return absl::OkStatus();
-  if (version > newest) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot open state database: its schema is newer than this program, use the newer program "
-        "or a backup; path=",
-        path, " schema=", version, " supported=", newest));
-  }
+  DISTILL_RETURN_IF_ERROR(CheckSchemaVersion(version));
   if (version == 0) {
     DISTILL_ASSIGN_OR_RETURN(const int64_t tables,
                              connection.QueryInt("SELECT count(*) FROM sqlite_schema"));
@@ -44,12 +38,9 @@ absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
     LogInfo("state database copied before migration",
             {{"backup", backup}, {"from", version}, {"to", newest}});
   }
-  std::string sql = "BEGIN EXCLUSIVE;\n";
-  for (int64_t i = version; i < newest; ++i) {
-    absl::StrAppend(&sql, migrations[static_cast<size_t>(i)], "\n");
-  }
-  absl::StrAppend(&sql, "PRAGMA user_version = ", newest, ";\nCOMMIT;");
-  return Annotate(connection.Execute(sql), "cannot migrate state database");
+  DISTILL_RETURN_IF_ERROR(connection.Execute("BEGIN EXCLUSIVE"));
+  DISTILL_RETURN_IF_ERROR(Annotate(connection.MigrateTo(newest), "cannot migrate state database"));
+  return connection.Execute("COMMIT");
 }
 
 // Sets how commits reach the disk, then migrates.

@@ -9,6 +9,7 @@ LAYERS = {
     "storage/archive": ["base"],
     "storage/blob": ["base", "proto"],
     "storage/state": ["base", "proto"],
+    "storage/admin": ["base", "storage/blob", "storage/state"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.
     "server/scheduler": ["base", "storage/state/records.h", "storage/state/state_store.h"],
     "server/planner": ["base", "proto", "storage/state/records.h", "storage/weights/stage_depths.h",
