@@ -25,6 +25,18 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
       ->capture_default_str();
   app.add_option("--addresses-file", config.addresses_file,
                  "File that gets grpc=HOST:PORT and http=HOST:PORT once the server is ready");
+  app.add_option(
+         "--state", config.state,
+         "Where jobs and tasks are kept: sqlite, a file in the data directory, or postgres, "
+         "where several servers stand by for each other")
+      ->check(CLI::IsMember({"sqlite", "postgres"}))
+      ->capture_default_str();
+  app.add_option("--postgres", config.postgres,
+                 "Connection string of the PostgreSQL database, without a password: that comes "
+                 "from PGPASSFILE, passfile= or PGPASSWORD");
+  app.add_option("--advertise", config.advertise,
+                 "Address by which clients reach this server, told by those that stand by; "
+                 "default: what --listen says");
   app.add_flag("--insecure-allow-plaintext", config.insecure_allow_plaintext,
                "Serve unencrypted beyond this machine; for trusted networks only");
   app.add_option("--lease-seconds", config.lease_seconds,
@@ -91,6 +103,25 @@ absl::Status CheckAddress(absl::string_view flag, const std::string& address, bo
       "--insecure-allow-plaintext allows it on a trusted network"));
 }
 
+absl::Status CheckState(const ServerConfig& config) {
+  if (config.state == "sqlite") {
+    if (config.postgres.empty() && config.advertise.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "cannot start server: --postgres and --advertise have a meaning with --state=postgres "
+        "only");
+  }
+  if (config.postgres.empty()) {
+    return absl::InvalidArgumentError(
+        "cannot start server: --postgres: got nothing, want a connection string such as \"host=db "
+        "dbname=distill user=distill\"");
+  }
+  if (config.advertise.empty()) return absl::OkStatus();
+  const absl::StatusOr<HostPort> parsed = ParseHostPort(config.advertise);
+  if (parsed.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot start server: --advertise: ", std::string(parsed.status().message())));
+}
+
 }  // namespace
 
 CommandLine ParseCommandLine(int argc, const char* const* argv) {
@@ -125,6 +156,7 @@ absl::Status ValidateConfig(const ServerConfig& config) {
   if (!config.http.empty()) {
     DISTILL_RETURN_IF_ERROR(CheckAddress("--http", config.http, config.insecure_allow_plaintext));
   }
+  DISTILL_RETURN_IF_ERROR(CheckState(config));
   DISTILL_RETURN_IF_ERROR(InRange("--lease-seconds", config.lease_seconds, 2, 3600));
   DISTILL_RETURN_IF_ERROR(
       InRange("--heartbeat-seconds", config.heartbeat_seconds, 0.1, config.lease_seconds / 3));
@@ -151,7 +183,8 @@ absl::Status ValidateConfig(const ServerConfig& config) {
 std::string PrintConfig(const ServerConfig& config) {
   return absl::StrCat(
       "data-dir = ", config.data_dir, "\nlisten = ", config.listen, "\nhttp = ", config.http,
-      "\naddresses-file = ", config.addresses_file,
+      "\naddresses-file = ", config.addresses_file, "\nstate = ", config.state,
+      "\npostgres = ", config.postgres, "\nadvertise = ", config.advertise,
       "\ninsecure-allow-plaintext = ", config.insecure_allow_plaintext ? "true" : "false",
       "\nlease-seconds = ", config.lease_seconds,
       "\nheartbeat-seconds = ", config.heartbeat_seconds,
@@ -181,6 +214,12 @@ absl::StatusOr<HostPort> ParseHostPort(const std::string& text) {
     parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
   }
   return parsed;
+}
+
+std::string JoinHostPort(const HostPort& address) {
+  const bool is_ipv6 = address.host.find(':') != std::string::npos;
+  return is_ipv6 ? absl::StrCat("[", address.host, "]:", address.port)
+                 : absl::StrCat(address.host, ":", address.port);
 }
 
 }  // namespace distill::server

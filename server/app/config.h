@@ -15,6 +15,9 @@ struct ServerConfig {
   std::string listen = "127.0.0.1:7700";
   std::string http = "127.0.0.1:7701";  // Empty: no HTTP.
   std::string addresses_file;           // Empty: none.
+  std::string state = "sqlite";         // Or "postgres".
+  std::string postgres;                 // libpq's connection string, without a password.
+  std::string advertise;                // Empty: the address that it listens on.
   bool insecure_allow_plaintext = false;
   double lease_seconds = 30;
   double heartbeat_seconds = 2;
@@ -56,5 +59,7 @@ struct HostPort {
 };
 // Splits "127.0.0.1:0" or "[::1]:0". kInvalidArgument.
 absl::StatusOr<HostPort> ParseHostPort(const std::string& text);
+// The reverse.
+std::string JoinHostPort(const HostPort& address);
 
 }  // namespace distill::server

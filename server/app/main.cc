@@ -1,6 +1,7 @@
 // distill-server. Exit codes: 0 stopped by SIGTERM or SIGINT; 1 failed; 2 wrong usage or settings;
 // 3 another server has the data directory, or a database of another version; 4 an address is in
-// use; 5 the state store failed while serving.
+// use, or the database cannot be reached; 5 the state store failed while serving; 6 another server
+// leads now.
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -13,8 +14,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random_ids.h"
+#include "base/status_macros.h"
 #include "server/app/config.h"
 #include "server/app/server_app.h"
+#include "server/app/standby.h"
+#include "storage/state/postgres_leadership.h"
 
 namespace distill::server {
 namespace {
@@ -24,6 +28,10 @@ constexpr int kExitUsage = 2;
 constexpr int kExitTaken = 3;
 constexpr int kExitAddressInUse = 4;
 constexpr int kExitStoreFailed = 5;
+constexpr int kExitLeadershipLost = 6;
+
+// How often a server that stands by looks at the leader; takeover is judged by the database.
+constexpr timespec kLookInterval = {0, 250'000'000};
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
@@ -61,14 +69,65 @@ sigset_t BlockEndingSignals() {
   return signals;
 }
 
-int Serve(const ServerConfig& config) {
+// Whether trying again is of no use; all else may be the database's bad moment.
+bool IsHopeless(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status) ||
+         absl::IsInvalidArgument(status) || absl::IsUnimplemented(status);
+}
+
+// Stands by until this server leads. Returns null when a signal ended the wait. From then on,
+// losing the leadership ends the process on the spot: nothing that it still does would count.
+absl::StatusOr<std::unique_ptr<storage::Leadership>> Lead(ServerConfig& config, IdSource& ids,
+                                                          const Clock& clock,
+                                                          const sigset_t& signals) {
+  DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<Standby> standby, Standby::Start(config));
+  config.listen = standby->grpc_address();
+  config.http = standby->http_address();
+  storage::PostgresLeadershipConfig leading;
+  leading.conninfo = config.postgres;
+  leading.holder = ids.RandomHex(16);
+  leading.address = config.advertise.empty() ? config.listen : config.advertise;
+  DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<storage::Leadership> leadership,
+                           storage::OpenPostgresLeadership(leading, clock));
+  if (!config.addresses_file.empty()) {
+    DISTILL_RETURN_IF_ERROR(WriteAddressesFile(config.addresses_file, config.listen, config.http));
+  }
+  LogInfo("server stands by", {{"grpc", config.listen}, {"http", config.http}});
+  bool reachable = true;
+  for (;;) {
+    const absl::StatusOr<bool> leads = leadership->TryToLead();
+    if (leads.ok() && *leads) break;
+    if (!leads.ok() && IsHopeless(leads.status())) return leads.status();
+    if (!leads.ok() && reachable) {
+      LogWarning("cannot see who leads; trying again", {{"cause", leads.status()}});
+    }
+    reachable = leads.ok();
+    standby->SetLeader(leadership->leader_address());
+    if (sigtimedwait(&signals, nullptr, &kLookInterval) > 0) return nullptr;
+  }
+  leadership->Hold([](const absl::Status& cause) {
+    LogError("this server no longer leads, and ends", {{"cause", cause}});
+    _exit(kExitLeadershipLost);
+  });
+  return leadership;
+}
+
+int Serve(ServerConfig config) {
   const sigset_t signals = BlockEndingSignals();
   SystemClock clock;
   SystemIdSource ids;
+  std::unique_ptr<storage::Leadership> leadership;
+  if (config.state == "postgres") {
+    absl::StatusOr<std::unique_ptr<storage::Leadership>> led = Lead(config, ids, clock, signals);
+    if (!led.ok()) return Fail(led.status());
+    if (*led == nullptr) return 0;
+    leadership = *std::move(led);
+  }
   std::atomic<bool> store_failed{false};
   ServerApp::Dependencies dependencies;
   dependencies.clock = &clock;
   dependencies.ids = &ids;
+  dependencies.leadership = leadership.get();
   dependencies.on_fatal = [&store_failed](const absl::Status&) {
     store_failed = true;
     kill(getpid(), SIGTERM);
@@ -79,6 +138,7 @@ int Serve(const ServerConfig& config) {
   sigwait(&signals, &signal_number);
   LogInfo("stopping", {{"signal", signal_number}});
   (*app)->Stop();
+  if (leadership != nullptr) leadership->Resign();
   return store_failed ? kExitStoreFailed : 0;
 }
 

@@ -26,7 +26,7 @@
 #include "server/rpc/worker_service.h"
 #include "server/web/status_page.h"
 #include "storage/blob/filesystem_blob_store.h"
-#include "storage/state/sqlite_state_store.h"
+#include "storage/state/file_lock_leadership.h"
 
 namespace distill::server {
 namespace {
@@ -50,11 +50,6 @@ void SetServerArguments(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
-}
-
-std::string Address(const std::string& host, int port) {
-  const bool is_ipv6 = host.find(':') != std::string::npos;
-  return is_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
 // One answer that another thread gives.
@@ -118,15 +113,13 @@ class ServerAppImpl : public ServerApp {
  private:
   absl::Status OpenStores() {
     DISTILL_RETURN_IF_ERROR(CreateDirectories(config_.data_dir));
-    absl::StatusOr<FileLock> lock = FileLock::Acquire(JoinPath(config_.data_dir, "lock"));
-    if (!lock.ok()) {
-      return Annotate(lock.status(),
-                      absl::StrCat("cannot use data directory ", config_.data_dir,
-                                   ": another server may be running on it; stop it or choose "
-                                   "another --data-dir"));
+    leadership_ = dependencies_.leadership;
+    if (leadership_ == nullptr) {
+      own_leadership_ = std::make_unique<storage::FileLockLeadership>(config_.data_dir);
+      DISTILL_RETURN_IF_ERROR(own_leadership_->TryToLead().status());
+      leadership_ = own_leadership_.get();
     }
-    lock_.emplace(*std::move(lock));
-    DISTILL_ASSIGN_OR_RETURN(store_, storage::SqliteStateStore::Open(DatabasePath()));
+    DISTILL_ASSIGN_OR_RETURN(store_, leadership_->OpenStore());
     storage::FilesystemBlobStore::Config blobs;
     blobs.root = JoinPath(config_.data_dir, "blobs");
     blobs.max_bytes = static_cast<uint64_t>(config_.max_disk_bytes);
@@ -173,6 +166,8 @@ class ServerAppImpl : public ServerApp {
     const absl::Status queued = transfers_->Submit([this, digests = std::move(digests)] {
       BlobsGone gone;
       for (const Digest& digest : digests) {
+        // The next leader, which may have got the blob anew, decides.
+        if (!leadership_->Leads()) return;
         const absl::Status deleted = blobs_->Delete(digest);
         if (deleted.ok()) {
           gone.digests.push_back(digest);
@@ -224,7 +219,7 @@ class ServerAppImpl : public ServerApp {
                        "--listen, or port 0 for any free one"));
     }
     DISTILL_ASSIGN_OR_RETURN(const HostPort parsed, ParseHostPort(config_.listen));
-    grpc_address_ = Address(parsed.host, port);
+    grpc_address_ = JoinHostPort({parsed.host, port});
     SetServing(false);
     return absl::OkStatus();
   }
@@ -254,7 +249,7 @@ class ServerAppImpl : public ServerApp {
       return Annotate(started, absl::StrCat("cannot listen for HTTP on ", config_.http,
                                             "; choose another --http"));
     }
-    http_address_ = Address(parsed.host, http_server_->port());
+    http_address_ = JoinHostPort({parsed.host, http_server_->port()});
     return absl::OkStatus();
   }
 
@@ -286,9 +281,7 @@ class ServerAppImpl : public ServerApp {
                                 {"data_dir", config_.data_dir},
                                 {"version", DISTILL_VERSION}});
     if (config_.addresses_file.empty()) return absl::OkStatus();
-    return WriteFileAtomically(
-        config_.addresses_file,
-        absl::StrCat("grpc=", grpc_address_, "\nhttp=", http_address_, "\n"));
+    return WriteAddressesFile(config_.addresses_file, grpc_address_, http_address_);
   }
 
   void SetServing(bool serving) {
@@ -307,7 +300,8 @@ class ServerAppImpl : public ServerApp {
 
   // In start order, so that destruction is the stop order.
   PrometheusMetrics metrics_;
-  std::optional<FileLock> lock_;
+  std::unique_ptr<storage::Leadership> own_leadership_;
+  storage::Leadership* leadership_ = nullptr;
   std::unique_ptr<storage::StateStore> store_;
   std::unique_ptr<storage::BlobStore> blobs_;
   std::unique_ptr<Driver> driver_;
@@ -323,6 +317,12 @@ class ServerAppImpl : public ServerApp {
 };
 
 }  // namespace
+
+absl::Status WriteAddressesFile(const std::string& path, const std::string& grpc_address,
+                                const std::string& http_address) {
+  return WriteFileAtomically(path,
+                             absl::StrCat("grpc=", grpc_address, "\nhttp=", http_address, "\n"));
+}
 
 absl::StatusOr<std::unique_ptr<ServerApp>> ServerApp::Start(const ServerConfig& config,
                                                             const Dependencies& dependencies) {

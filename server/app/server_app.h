@@ -12,8 +12,13 @@
 #include "base/clock.h"
 #include "base/random_ids.h"
 #include "server/app/config.h"
+#include "storage/state/leadership.h"
 
 namespace distill::server {
+
+// How a server tells programs on its machine where it listens.
+absl::Status WriteAddressesFile(const std::string& path, const std::string& grpc_address,
+                                const std::string& http_address);
 
 class ServerApp {
  public:
@@ -23,6 +28,9 @@ class ServerApp {
     // Called once, on any thread, when the server can no longer keep its promises (its database
     // failed) and the process should end. May be null.
     std::function<void(const absl::Status&)> on_fatal;
+    // Already leads and is held. Null: whoever has the lock of the data directory leads, and the
+    // state is a SQLite file in it.
+    storage::Leadership* leadership = nullptr;
   };
 
   // Locks the data directory, recovers, listens, and writes the addresses file. Blocks until calls

@@ -53,6 +53,24 @@ TEST(ConfigTest, NumbersOutOfBoundsAreNamed) {
                                                HasSubstr("--max-retry-backoff-seconds: got 0")));
 }
 
+TEST(ConfigTest, PostgresNeedsAConnectionString) {
+  ServerConfig config;
+  config.data_dir = "/tmp/x";
+  config.state = "postgres";
+  EXPECT_THAT(ValidateConfig(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--postgres: got nothing")));
+  config.postgres = "host=db dbname=distill";
+  EXPECT_THAT(ValidateConfig(config), IsOk());
+  config.advertise = "server-a";
+  EXPECT_THAT(ValidateConfig(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--advertise")));
+  config.advertise = "server-a:7700";
+  EXPECT_THAT(ValidateConfig(config), IsOk());
+  config.state = "sqlite";
+  EXPECT_THAT(ValidateConfig(config),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("--state=postgres only")));
+}
+
 TEST(ConfigTest, AddressesParse) {
   EXPECT_EQ(ParseHostPort("127.0.0.1:70")->port, 70);
   EXPECT_EQ(ParseHostPort("[::1]:7")->host, "::1");
