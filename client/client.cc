@@ -1,5 +1,6 @@
 #include "client/client.h"
 
+#include <algorithm>
 #include <fstream>
 #include <optional>
 #include <utility>
@@ -22,7 +23,20 @@ constexpr size_t kChunkBytes = 512 * 1024;
 // Reports hold hundreds of models and rendered Markdown; gRPC's default of 4 MiB may fall short.
 constexpr int kMaxMessageBytes = 64 << 20;
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
+// Silence of one server is then no reason to wait for it: another one may lead by now.
+constexpr absl::Duration kLongestTryOfSeveral = absl::Seconds(5);
+constexpr absl::Duration kLongestBackoffOfSeveral = absl::Seconds(1);
+constexpr absl::Duration kLeastPatienceWithSeveral = absl::Seconds(30);
+
+ClientOptions ForSeveralServers(ClientOptions options) {
+  if (ServerRoute(options.server).size() < 2) return options;
+  options.call_timeout = std::min(options.call_timeout, kLongestTryOfSeveral);
+  options.longest_backoff = std::min(options.longest_backoff, kLongestBackoffOfSeveral);
+  options.retry_for = std::max(options.retry_for, kLeastPatienceWithSeveral);
+  return options;
+}
+
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, bool one_of_several) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Reconnect about as often as calls are tried again, instead of gRPC's up to two minutes.
@@ -30,9 +44,17 @@ std::shared_ptr<grpc::Channel> Connect(const std::string& server) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
   // A watch may be silent for hours; this notices a server that vanished without a word.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, one_of_several ? 12'000 : 30'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, one_of_several ? 5'000 : 10'000);
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::vector<std::shared_ptr<grpc::Channel>> Connect(const ServerRoute& route) {
+  std::vector<std::shared_ptr<grpc::Channel>> channels;
+  for (size_t i = 0; i < route.size(); ++i) {
+    channels.push_back(ConnectTo(route.address(i), route.size() > 1));
+  }
+  return channels;
 }
 
 bool MayRetry(const absl::Status& status) {
@@ -69,14 +91,15 @@ bool IsTerminal(v1::TaskState state) {
 }
 
 Client::Client(ClientOptions options, ClientDependencies dependencies)
-    : options_(std::move(options)),
+    : options_(ForSeveralServers(std::move(options))),
       dependencies_(std::move(dependencies)),
-      channel_(Connect(options_.server)),
-      jobs_(v1::JobService::NewStub(channel_)),
-      tasks_(v1::TaskService::NewStub(channel_)),
-      artifacts_(v1::ArtifactService::NewStub(channel_)),
-      fleet_(v1::FleetService::NewStub(channel_)),
-      datasets_(v1::DatasetService::NewStub(channel_)) {}
+      route_(options_.server),
+      channels_(Connect(route_)),
+      jobs_(route_, channels_),
+      tasks_(route_, channels_),
+      artifacts_(route_, channels_),
+      fleet_(route_, channels_),
+      datasets_(route_, channels_) {}
 
 Backoff Client::NewBackoff() {
   uint64_t seed = 0;
@@ -96,10 +119,12 @@ absl::Status Client::Retry(absl::Duration patience, const std::function<StreamTr
   MonotonicTime last_advance = dependencies_.clock->Now();
   while (true) {
     if (dependencies_.interrupt->requested()) return absl::CancelledError("interrupted");
+    const size_t asked = route_.current();
     const StreamTry outcome = attempt();
     if (outcome.status.ok()) return outcome.status;
     if (dependencies_.interrupt->requested()) return absl::CancelledError("interrupted");
     if (!MayRetry(outcome.status)) return outcome.status;
+    route_.LeaveFrom(asked);
     const MonotonicTime now = dependencies_.clock->Now();
     if (outcome.advanced) {
       last_advance = now;
@@ -114,8 +139,8 @@ absl::Status Client::Retry(absl::Duration patience, const std::function<StreamTr
   }
 }
 
-template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Client::Call(absl::string_view action, Stub& stub,
+template <typename Service, typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Client::Call(absl::string_view action, const ServiceStubs<Service>& stubs,
                                       grpc::Status (Stub::*method)(grpc::ClientContext*,
                                                                    const Request&, Response*),
                                       const Request& request) {
@@ -125,7 +150,7 @@ absl::StatusOr<Response> Client::Call(absl::string_view action, Stub& stub,
     const absl::Time deadline = dependencies_.clock->WallNow() + options_.call_timeout;
     context.set_deadline(absl::ToChronoTime(deadline));
     const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
-    return {FromGrpcStatus((stub.*method)(&context, request, &response))};
+    return {FromGrpcStatus((stubs.operator->()->*method)(&context, request, &response))};
   });
   if (!status.ok()) return Annotated(action, status);
   return response;
@@ -135,7 +160,7 @@ absl::StatusOr<v1::Job> Client::CreateJob(const v1::JobSpec& spec, const std::st
   v1::CreateJobRequest request;
   *request.mutable_spec() = spec;
   request.set_request_id(request_id);
-  return Call("submit job", *jobs_, &v1::JobService::StubInterface::CreateJob, request);
+  return Call("submit job", jobs_, &v1::JobService::StubInterface::CreateJob, request);
 }
 
 absl::StatusOr<v1::Job> Client::ValidateJob(const v1::JobSpec& spec) {
@@ -143,13 +168,13 @@ absl::StatusOr<v1::Job> Client::ValidateJob(const v1::JobSpec& spec) {
   *request.mutable_spec() = spec;
   request.set_request_id(dependencies_.ids->RandomHex(16));
   request.set_validate_only(true);
-  return Call("check job", *jobs_, &v1::JobService::StubInterface::CreateJob, request);
+  return Call("check job", jobs_, &v1::JobService::StubInterface::CreateJob, request);
 }
 
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& job) {
   v1::GetJobRequest request;
   request.set_job(job);
-  return Call("get job", *jobs_, &v1::JobService::StubInterface::GetJob, request);
+  return Call("get job", jobs_, &v1::JobService::StubInterface::GetJob, request);
 }
 
 absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(const std::string& project, int limit) {
@@ -160,7 +185,7 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(const std::string& project
     request.set_page_size(std::min(limit - static_cast<int>(jobs.size()), kPageSize));
     DISTILL_ASSIGN_OR_RETURN(
         v1::ListJobsResponse page,
-        Call("list jobs", *jobs_, &v1::JobService::StubInterface::ListJobs, request));
+        Call("list jobs", jobs_, &v1::JobService::StubInterface::ListJobs, request));
     for (v1::Job& job : *page.mutable_jobs()) jobs.push_back(std::move(job));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty() && static_cast<int>(jobs.size()) < limit);
@@ -171,13 +196,13 @@ absl::StatusOr<v1::Job> Client::CancelJob(const std::string& job) {
   v1::CancelJobRequest request;
   request.set_job(job);
   request.set_request_id(dependencies_.ids->RandomHex(16));
-  return Call("cancel job", *jobs_, &v1::JobService::StubInterface::CancelJob, request);
+  return Call("cancel job", jobs_, &v1::JobService::StubInterface::CancelJob, request);
 }
 
 absl::StatusOr<v1::Report> Client::GetReport(const std::string& job) {
   v1::GetReportRequest request;
   request.set_job(job);
-  return Call("get report", *jobs_, &v1::JobService::StubInterface::GetReport, request);
+  return Call("get report", jobs_, &v1::JobService::StubInterface::GetReport, request);
 }
 
 absl::StatusOr<v1::Job> Client::WatchJob(const std::string& job, int64_t after_revision,
@@ -227,7 +252,7 @@ absl::StatusOr<v1::Task> Client::GetTask(const std::string& job, const std::stri
   v1::GetTaskRequest request;
   request.set_job(job);
   request.set_task(task);
-  return Call("get task", *tasks_, &v1::TaskService::StubInterface::GetTask, request);
+  return Call("get task", tasks_, &v1::TaskService::StubInterface::GetTask, request);
 }
 
 absl::StatusOr<std::vector<v1::Task>> Client::ListTasks(const std::string& job) {
@@ -238,7 +263,7 @@ absl::StatusOr<std::vector<v1::Task>> Client::ListTasks(const std::string& job) 
   do {
     DISTILL_ASSIGN_OR_RETURN(
         v1::ListTasksResponse page,
-        Call("list tasks", *tasks_, &v1::TaskService::StubInterface::ListTasks, request));
+        Call("list tasks", tasks_, &v1::TaskService::StubInterface::ListTasks, request));
     for (v1::Task& task : *page.mutable_tasks()) tasks.push_back(std::move(task));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -276,14 +301,14 @@ absl::StatusOr<v1::Series> Client::ReadSeries(const std::string& job, const std:
   request.set_task(task);
   DISTILL_ASSIGN_OR_RETURN(
       v1::ReadSeriesResponse response,
-      Call("read series", *tasks_, &v1::TaskService::StubInterface::ReadSeries, request));
+      Call("read series", tasks_, &v1::TaskService::StubInterface::ReadSeries, request));
   return std::move(*response.mutable_series());
 }
 
 absl::StatusOr<v1::Artifact> Client::GetArtifact(const std::string& digest) {
   v1::GetArtifactRequest request;
   request.set_digest(digest);
-  return Call("get artifact", *artifacts_, &v1::ArtifactService::StubInterface::GetArtifact,
+  return Call("get artifact", artifacts_, &v1::ArtifactService::StubInterface::GetArtifact,
               request);
 }
 
@@ -294,7 +319,7 @@ absl::StatusOr<std::vector<v1::Artifact>> Client::ListArtifacts(const std::strin
   std::vector<v1::Artifact> artifacts;
   do {
     DISTILL_ASSIGN_OR_RETURN(v1::ListArtifactsResponse page,
-                             Call("list artifacts", *artifacts_,
+                             Call("list artifacts", artifacts_,
                                   &v1::ArtifactService::StubInterface::ListArtifacts, request));
     for (v1::Artifact& artifact : *page.mutable_artifacts()) {
       artifacts.push_back(std::move(artifact));
@@ -366,7 +391,7 @@ Client::StreamTry Client::UploadOnce(const std::string& path, const v1::UploadRe
   query.set_upload_id(first.upload_id());
   query.set_digest(first.digest());
   const absl::StatusOr<v1::QueryUploadResponse> standing =
-      Call("query upload", *artifacts_, &v1::ArtifactService::StubInterface::QueryUpload, query);
+      Call("query upload", artifacts_, &v1::ArtifactService::StubInterface::QueryUpload, query);
   v1::UploadRequest request = first;
   if (standing.ok()) {
     if (standing->complete()) return {absl::OkStatus(), true};
@@ -400,14 +425,14 @@ absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::Arti
 }
 
 absl::StatusOr<v1::Dataset> Client::CreateDataset(const v1::CreateDatasetRequest& request) {
-  return Call("add data set", *datasets_, &v1::DatasetService::StubInterface::CreateDataset,
+  return Call("add data set", datasets_, &v1::DatasetService::StubInterface::CreateDataset,
               request);
 }
 
 absl::StatusOr<v1::Dataset> Client::GetDataset(const std::string& name) {
   v1::GetDatasetRequest request;
   request.set_name(name);
-  return Call("get data set", *datasets_, &v1::DatasetService::StubInterface::GetDataset, request);
+  return Call("get data set", datasets_, &v1::DatasetService::StubInterface::GetDataset, request);
 }
 
 absl::StatusOr<std::vector<v1::Dataset>> Client::ListDatasets() {
@@ -416,7 +441,7 @@ absl::StatusOr<std::vector<v1::Dataset>> Client::ListDatasets() {
   std::vector<v1::Dataset> datasets;
   do {
     DISTILL_ASSIGN_OR_RETURN(v1::ListDatasetsResponse page,
-                             Call("list data sets", *datasets_,
+                             Call("list data sets", datasets_,
                                   &v1::DatasetService::StubInterface::ListDatasets, request));
     for (v1::Dataset& dataset : *page.mutable_datasets()) datasets.push_back(std::move(dataset));
     request.set_page_token(page.next_page_token());
@@ -429,7 +454,7 @@ absl::StatusOr<v1::Dataset> Client::VerifyDataset(const std::string& name,
   v1::VerifyDatasetRequest request;
   request.set_name(name);
   request.set_request_id(request_id);
-  return Call("verify data set", *datasets_, &v1::DatasetService::StubInterface::VerifyDataset,
+  return Call("verify data set", datasets_, &v1::DatasetService::StubInterface::VerifyDataset,
               request);
 }
 
@@ -437,7 +462,7 @@ absl::Status Client::DeleteDataset(const std::string& name) {
   v1::DeleteDatasetRequest request;
   request.set_name(name);
   request.set_allow_missing(true);
-  return Call("remove data set", *datasets_, &v1::DatasetService::StubInterface::DeleteDataset,
+  return Call("remove data set", datasets_, &v1::DatasetService::StubInterface::DeleteDataset,
               request)
       .status();
 }
@@ -449,7 +474,7 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   do {
     DISTILL_ASSIGN_OR_RETURN(
         v1::ListWorkersResponse page,
-        Call("list workers", *fleet_, &v1::FleetService::StubInterface::ListWorkers, request));
+        Call("list workers", fleet_, &v1::FleetService::StubInterface::ListWorkers, request));
     for (v1::Worker& worker : *page.mutable_workers()) workers.push_back(std::move(worker));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -459,13 +484,13 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
 absl::StatusOr<v1::Worker> Client::DrainWorker(const std::string& worker_id) {
   v1::DrainWorkerRequest request;
   request.set_worker_id(worker_id);
-  return Call("drain worker", *fleet_, &v1::FleetService::StubInterface::DrainWorker, request);
+  return Call("drain worker", fleet_, &v1::FleetService::StubInterface::DrainWorker, request);
 }
 
 absl::StatusOr<v1::Worker> Client::ResumeWorker(const std::string& worker_id) {
   v1::ResumeWorkerRequest request;
   request.set_worker_id(worker_id);
-  return Call("resume worker", *fleet_, &v1::FleetService::StubInterface::ResumeWorker, request);
+  return Call("resume worker", fleet_, &v1::FleetService::StubInterface::ResumeWorker, request);
 }
 
 }  // namespace distill::client

@@ -28,6 +28,7 @@
 #include "base/random_ids.h"
 #include "client/backoff.h"
 #include "client/interrupt.h"
+#include "client/server_route.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
 #include "distill/v1/dataset_service.grpc.pb.h"
 #include "distill/v1/fleet_service.grpc.pb.h"
@@ -38,7 +39,8 @@
 namespace distill::client {
 
 struct ClientOptions {
-  // "host:port".
+  // "host:port"; several, separated by commas, when servers stand by for each other. Tries are
+  // shorter then and patience lasts over a change of the leader.
   std::string server;
   // Longest single try of a call that is not a stream.
   absl::Duration call_timeout = absl::Seconds(20);
@@ -134,8 +136,8 @@ class Client {
   // Runs `attempt` until it succeeds, fails for good, or made no progress for `patience`.
   absl::Status Retry(absl::Duration patience, const std::function<StreamTry()>& attempt);
   // Makes one unary call, with retries.
-  template <typename Stub, typename Request, typename Response>
-  absl::StatusOr<Response> Call(absl::string_view action, Stub& stub,
+  template <typename Service, typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Call(absl::string_view action, const ServiceStubs<Service>& stubs,
                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                              Response*),
                                 const Request& request);
@@ -146,12 +148,13 @@ class Client {
 
   const ClientOptions options_;
   const ClientDependencies dependencies_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::JobService::StubInterface> jobs_;
-  const std::unique_ptr<v1::TaskService::StubInterface> tasks_;
-  const std::unique_ptr<v1::ArtifactService::StubInterface> artifacts_;
-  const std::unique_ptr<v1::FleetService::StubInterface> fleet_;
-  const std::unique_ptr<v1::DatasetService::StubInterface> datasets_;
+  ServerRoute route_;
+  const std::vector<std::shared_ptr<grpc::Channel>> channels_;
+  const ServiceStubs<v1::JobService> jobs_;
+  const ServiceStubs<v1::TaskService> tasks_;
+  const ServiceStubs<v1::ArtifactService> artifacts_;
+  const ServiceStubs<v1::FleetService> fleet_;
+  const ServiceStubs<v1::DatasetService> datasets_;
 };
 
 // Whether nothing will change in the job any more.

@@ -25,7 +25,8 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   app.get_formatter()->column_width(34);
   app.set_help_flag("--help,-h", "Print this help");
   app.add_option("--server", options.server,
-                 "host:port; default DISTILL_SERVER, or the `distill dev` of this directory");
+                 "host:port, several separated by commas; default DISTILL_SERVER, or the `distill "
+                 "dev` of this directory");
   app.add_option_function<std::string>(
          "--output,-o",
          [&options](const std::string& format) {
@@ -52,6 +53,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddDatasetCommands(app, chosen);
   AddExperimentCommands(app, chosen);
   AddWorkerCommands(app, chosen);
+  AddAdminCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }
 

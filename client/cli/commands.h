@@ -24,6 +24,7 @@ void AddWeightCommands(CLI::App& artifact, Command& chosen);
 void AddDatasetCommands(CLI::App& parent, Command& chosen);
 void AddExperimentCommands(CLI::App& parent, Command& chosen);
 void AddWorkerCommands(CLI::App& parent, Command& chosen);
+void AddAdminCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 
 }  // namespace distill::client

@@ -23,6 +23,9 @@ class ServerConnection {
   std::shared_ptr<grpc::Channel> bulk() const ABSL_LOCKS_EXCLUDED(mu_);
   std::string address() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Whether servers stand by for one another.
+  bool has_several_addresses() const { return addresses_.size() > 1; }
+
   // Moves on to the next address, if there is one.
   void TryNextAddress() ABSL_LOCKS_EXCLUDED(mu_);
   // Opens new connections: the present ones swallow calls without an answer.

@@ -156,10 +156,20 @@ absl::Status SyncLoop::Heartbeat() {
 }
 
 void SyncLoop::OnUnreachable(const absl::Status& status, int failures_in_a_row) {
-  if (absl::IsUnavailable(status)) dependencies_.connection.TryNextAddress();
-  if (absl::IsDeadlineExceeded(status) && failures_in_a_row % kUnansweredBeforeReconnect == 0) {
-    dependencies_.connection.Reconnect();
+  ServerConnection& connection = dependencies_.connection;
+  if (absl::IsUnavailable(status)) {
+    connection.TryNextAddress();
+  } else if (absl::IsDeadlineExceeded(status) &&
+             (connection.has_several_addresses() ||
+              failures_in_a_row % kUnansweredBeforeReconnect == 0)) {
+    connection.Reconnect();
+  } else {
+    return;
   }
+  if (!connection.has_several_addresses()) return;
+  // The open poll may wait for long at a server that no longer leads; the next one is asked anew.
+  MutexLock lock(mu_);
+  poll_.Interrupt();
 }
 
 void SyncLoop::RunAcquire() {
@@ -216,12 +226,22 @@ bool SyncLoop::AcquireOnce(Backoff& backoff) {
       return true;
     }
     if (absl::IsCancelled(response.status()) && !asks_for_work) return true;
+    if (absl::IsCancelled(response.status()) && !ReopenPoll()) continue;
     if (stop_acquiring_.WaitFor(backoff.Next())) continue;  // For what may be left over.
     // The answer may have been lost on its way: the same question brings the same grants.
-    if (asks_for_work && IsTransient(response.status())) continue;
+    if (asks_for_work && (IsTransient(response.status()) || absl::IsCancelled(response.status()))) {
+      continue;
+    }
     LogDebug("asking for work failed", {{"error", response.status()}});
     return true;
   }
+}
+
+bool SyncLoop::ReopenPoll() {
+  MutexLock lock(mu_);
+  if (stopping_acquiring_) return false;
+  poll_.Reset();
+  return true;
 }
 
 void SyncLoop::AcquireLeftovers(v1::AcquireTasksRequest request) {

@@ -80,6 +80,8 @@ class SyncLoop {
   bool AcquireOnce(Backoff& backoff) ABSL_LOCKS_EXCLUDED(mu_);
   // Builds the question and marks it as open. Nothing: stop.
   std::optional<v1::AcquireTasksRequest> NewQuestion() ABSL_LOCKS_EXCLUDED(mu_);
+  // Lets a question be asked again after its call was cut. False: stop.
+  bool ReopenPoll() ABSL_LOCKS_EXCLUDED(mu_);
   // Receives what a call that StopAcquiring() cut short may have been granted.
   void AcquireLeftovers(v1::AcquireTasksRequest request) ABSL_LOCKS_EXCLUDED(mu_);
   void Receive(const v1::AcquireTasksResponse& response) ABSL_LOCKS_EXCLUDED(mu_);
@@ -91,7 +93,7 @@ class SyncLoop {
   // Waits until the worker is registered. False: stop acquiring.
   bool AwaitRegistration() ABSL_LOCKS_EXCLUDED(mu_);
   // Changes the route to the server after a call that did not reach it.
-  void OnUnreachable(const absl::Status& status, int failures_in_a_row);
+  void OnUnreachable(const absl::Status& status, int failures_in_a_row) ABSL_LOCKS_EXCLUDED(mu_);
 
   const Config config_;
   const Dependencies dependencies_;

@@ -102,6 +102,25 @@ TEST_F(ClientTest, GivesUpWhenPatienceRunsOut) {
                                                HasSubstr("cannot get job: failed to connect")));
 }
 
+// The first does not answer, the second stands by, the third leads.
+TEST_F(ClientTest, FindsTheLeaderAmongSeveralServers) {
+  ScriptedServer standby;
+  standby.Edit([](Script& script) {
+    script.failures.assign(
+        10, grpc::Status(grpc::StatusCode::UNAVAILABLE, "this server stands by; leader=unknown"));
+  });
+  ClientOptions options = Options();
+  options.server = "127.0.0.1:1," + standby.address() + "," + server_.address();
+  Client client = MakeClient(options);
+  EXPECT_THAT(client.CreateJob({}, "r1"), IsOk());
+  EXPECT_THAT(server_.created(), SizeIs(1));
+  EXPECT_THAT(standby.created(), SizeIs(0));
+  // From then on it is asked first.
+  outages_ = 0;
+  EXPECT_THAT(client.CreateJob({}, "r2"), IsOk());
+  EXPECT_EQ(outages_, 0);
+}
+
 TEST_F(ClientTest, CollectsAllPages) {
   server_.Edit([](Script& script) {
     script.page_size = 2;
