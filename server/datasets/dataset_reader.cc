@@ -161,7 +161,13 @@ absl::StatusOr<v1::DatasetFacts> DatasetReader::Inspect(const Order& order,
     counted = done;
     return Progress(kReading, done, total);
   };
-  DISTILL_ASSIGN_OR_RETURN(const data::DatasetFacts facts, data::InspectDataset(files, options));
+  const absl::StatusOr<data::DatasetFacts> read = data::InspectDataset(files, options);
+  if (absl::IsDataLoss(read.status())) {  // Only where corrupt images are not skipped.
+    return absl::DataLossError(
+        absl::StrCat(read.status().message(),
+                     "; mend or remove it, or leave such images out with --corrupt-images skip"));
+  }
+  DISTILL_ASSIGN_OR_RETURN(const data::DatasetFacts facts, read);
   for (const data::SplitFacts* split : {&facts.train, &facts.test}) {
     for (const data::CorruptImage& image : split->corrupt_images) {
       LogWarning("corrupt image",

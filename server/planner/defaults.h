@@ -16,9 +16,12 @@ struct DatasetInfo {
   int image_size = 0;  // Height and width where all images are squares of one size; otherwise 0.
   int channels = 0;
   int classes = 0;
-  int train_images = 0;                  // 0 in a set for evaluation only.
-  int smallest_class = 0;                // Training images of the rarest class; 0 when unknown.
-  int test_images = 0;                   // 0 when unknown.
+  int train_images = 0;    // 0 in a set for evaluation only.
+  int smallest_class = 0;  // Training images of the rarest class; 0 when unknown.
+  int test_images = 0;     // 0 when unknown.
+  // Images of each class; empty when unknown, the former also in a set for evaluation only.
+  std::vector<int64_t> train_class_images;
+  std::vector<int64_t> test_class_images;
   std::vector<std::string> class_names;  // In order of label; empty when the format has none.
 };
 

@@ -58,7 +58,8 @@ void CheckUnused(const v1::RouterSpec& router, absl::string_view field, double v
                  std::initializer_list<v1::RouterKind> users, FieldChecks& checks) {
   if (value == 0.0 || std::find(users.begin(), users.end(), router.kind()) != users.end()) return;
   checks.Fail(Path("student.vmoe.router", field), value, "nothing",
-              absl::StrCat(v1::RouterKind_Name(router.kind()), " does not use it"));
+              absl::StrCat("router ", ValueName(router.kind(), v1::RouterKind_descriptor()),
+                           " does not use it"));
 }
 
 void CheckRouter(const v1::VmoeSpec& vmoe, FieldChecks& checks) {
@@ -86,7 +87,8 @@ void CheckRouter(const v1::VmoeSpec& vmoe, FieldChecks& checks) {
                                                                : vmoe.top_k();
   if (vmoe.top_k() != wanted) {
     checks.Fail("student.vmoe.top_k", vmoe.top_k(), wanted,
-                absl::StrCat(v1::RouterKind_Name(router.kind()), " is defined so"));
+                absl::StrCat("router ", ValueName(router.kind(), v1::RouterKind_descriptor()),
+                             " is defined so"));
   }
   if (router.kind() == v1::ROUTER_KIND_EXPERT_CHOICE && router.capacity_factor() <= 0.0) {
     checks.Fail("student.vmoe.router.capacity_factor", 0, "above 0",

@@ -530,8 +530,7 @@ absl::Status CheckPrecision(const v1::JobSpec& spec) {
   for (const NamedRecipe& named : RecipesOf(spec)) {
     if (named.recipe->precision() != v1::PRECISION_FLOAT16) continue;
     checks.Fail(
-        absl::StrCat(named.path, ".precision"), "PRECISION_FLOAT16",
-        "PRECISION_FLOAT32 or PRECISION_BFLOAT16",
+        absl::StrCat(named.path, ".precision"), "float16", "float32 or bfloat16",
         absl::StrCat("loss scaling needs CUDA; execution.numeric_class is ", numeric_class));
   }
   return checks.ToStatus("plan job");

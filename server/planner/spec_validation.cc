@@ -298,7 +298,8 @@ void CheckBaselines(const v1::JobSpec& spec, FieldChecks& checks) {
     if (!v1::BaselineKind_IsValid(kind) || kind == v1::BASELINE_KIND_UNSPECIFIED) {
       checks.Fail(path, kind, "a known baseline kind");
     } else if (!seen.insert(kind).second) {
-      checks.Fail(path, absl::StrCat(v1::BaselineKind_Name(kind), " again"), "each baseline once");
+      checks.Fail(path, absl::StrCat(ValueName(kind, v1::BaselineKind_descriptor()), " again"),
+                  "each baseline once");
     }
   }
 }
@@ -420,15 +421,29 @@ void CheckTrainingImages(const v1::JobSpec& complete, const DatasetInfo& info,
   }
 }
 
+// Why names did not tell the model's class for each of the set's.
+std::string UnknownClassWords(const DatasetInfo& main, const DatasetInfo& set) {
+  if (main.class_names.empty()) return "the classes of dataset have no names to find them by";
+  if (set.class_names.empty()) return "the classes of the set have no names to find them by";
+  const std::set<std::string> known(main.class_names.begin(), main.class_names.end());
+  std::vector<std::string> unknown;
+  for (const std::string& name : set.class_names) {
+    if (known.count(name) == 0) unknown.push_back(name);
+  }
+  if (unknown.empty()) return "name them in order";
+  return absl::StrCat(unknown.size(), unknown.size() == 1 ? " class is" : " classes are",
+                      " not among those of dataset, the first is ", unknown.front());
+}
+
 void CheckOutOfDistributionSet(const v1::OutOfDistributionSet& set, const v1::DatasetSpec& main,
-                               const DatasetInfo& info, const std::string& path,
-                               FieldChecks& checks) {
+                               const DatasetInfo& main_info, const DatasetInfo& info,
+                               const std::string& path, FieldChecks& checks) {
   CheckAgainstFiles(set.dataset(), info, Path(path, "dataset"), checks);
   CheckAgainstModel(set.dataset(), main, Path(path, "dataset"), checks);
   if (set.classes().empty()) {
     checks.Fail(Path(path, "classes"), "nothing",
                 absl::StrCat("the model's class for each of its ", info.classes, " classes"),
-                "a class of the set is not among the names of the model's classes");
+                UnknownClassWords(main_info, info));
   } else if (set.classes_size() != info.classes) {
     checks.Fail(Path(path, "classes"), absl::StrCat(set.classes_size(), " classes"),
                 absl::StrCat("the set's ", info.classes));
@@ -441,6 +456,21 @@ void CheckOutOfDistributionSet(const v1::OutOfDistributionSet& set, const v1::Da
   }
 }
 
+// How many classes have enough images for an episode; all of them when that is unknown. A set for
+// evaluation only gives both kinds of images from its test images.
+int64_t ClassesForEpisode(const v1::FewShotSpec& few_shot, const DatasetInfo& info) {
+  if (info.test_class_images.empty()) return info.classes;
+  int64_t usable = 0;
+  for (size_t c = 0; c < info.test_class_images.size(); ++c) {
+    const bool trains = c < info.train_class_images.size();
+    const int64_t tested = int64_t{few_shot.test_images()} + (trains ? 0 : few_shot.shots());
+    const bool enough = info.test_class_images[c] >= tested &&
+                        (!trains || info.train_class_images[c] >= few_shot.shots());
+    usable += enough ? 1 : 0;
+  }
+  return usable;
+}
+
 void CheckEpisode(const v1::FewShotSpec& few_shot, const v1::DatasetSpec& main,
                   const DatasetInfo& info, const std::string& path, FieldChecks& checks) {
   CheckAgainstFiles(few_shot.dataset(), info, Path(path, "dataset"), checks);
@@ -449,10 +479,12 @@ void CheckEpisode(const v1::FewShotSpec& few_shot, const v1::DatasetSpec& main,
     checks.Fail(Path(path, "ways"), few_shot.ways(),
                 absl::StrCat("at most the data set's classes, ", info.classes));
   }
-  if (info.smallest_class > 0 && few_shot.shots() > info.smallest_class) {
-    checks.Fail(
-        Path(path, "shots"), few_shot.shots(),
-        absl::StrCat("at most the training images of the rarest class, ", info.smallest_class));
+  const int64_t usable = ClassesForEpisode(few_shot, info);
+  if (usable < few_shot.ways() && few_shot.ways() <= info.classes) {
+    checks.Fail(Path(path, "ways"), few_shot.ways(),
+                absl::StrCat("at most ", usable, ", the classes that have ", few_shot.shots(),
+                             " training and ", few_shot.test_images(), " test images"),
+                "lower shots or test_images");
   }
 }
 
@@ -476,7 +508,7 @@ absl::Status ValidateDatasets(const v1::JobSpec& complete, const JobDatasets& in
                 absl::StrCat("at most the test images, ", infos.main.test_images), "0 means all");
   }
   for (int i = 0; i < complete.evaluation().out_of_distribution_size(); ++i) {
-    CheckOutOfDistributionSet(complete.evaluation().out_of_distribution(i), dataset,
+    CheckOutOfDistributionSet(complete.evaluation().out_of_distribution(i), dataset, infos.main,
                               infos.out_of_distribution[static_cast<size_t>(i)],
                               absl::StrCat("evaluation.out_of_distribution[", i, "]"), checks);
   }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "server/datasets/dataset_description.h"
+#include "server/planner/enum_checks.h"
 #include "worker/data/scan.h"
 
 namespace distill::server {
@@ -54,12 +55,14 @@ DatasetInfo InfoOf(const v1::DatasetFacts& facts) {
   info.classes = facts.classes();
   info.class_names.assign(facts.class_names().begin(), facts.class_names().end());
   for (const v1::DatasetSplit& split : facts.splits()) {
+    const auto& counts = split.images_per_class();
     if (split.name() != "train") {
       info.test_images = static_cast<int>(split.images());
+      info.test_class_images.assign(counts.begin(), counts.end());
       continue;
     }
     info.train_images = static_cast<int>(split.images());
-    const auto& counts = split.images_per_class();
+    info.train_class_images.assign(counts.begin(), counts.end());
     const auto smallest = std::min_element(counts.begin(), counts.end());
     info.smallest_class = smallest == counts.end() ? 0 : static_cast<int>(*smallest);
   }
@@ -77,6 +80,12 @@ absl::StatusOr<DatasetInfo> ReadFolder(const v1::DatasetSpec& dataset, const std
   data::ScanOptions options;
   options.corrupt_images = ReaderPolicy(dataset.corrupt_images());
   const absl::StatusOr<data::DatasetFacts> read = data::InspectDataset(*files, options);
+  if (absl::IsDataLoss(read.status()) &&
+      options.corrupt_images == data::CorruptImagePolicy::kFail) {
+    return Refused(path_field,
+                   absl::StrCat(read.status().message(), "; mend or remove the image, or set ",
+                                field, ".corrupt_images to skip"));
+  }
   if (!read.ok()) return Refused(path_field, read.status().message());
   const absl::StatusOr<v1::DatasetFacts> facts = ToProto(*read);
   if (!facts.ok()) return Refused(path_field, facts.status().message());
@@ -113,8 +122,9 @@ absl::Status CompareWithRecord(const std::string& field, const v1::Dataset& reco
   const v1::DatasetFacts& facts = record.facts();
   Expansion expansion(field, spec);
   expansion.Compare("path", !spec->path().empty(), spec->path(), record.source().path());
-  expansion.Compare("format", spec->has_format(), static_cast<int>(spec->format()),
-                    std::max(1, static_cast<int>(record.source().format())));
+  const auto format = [](int value) { return ValueName(value, v1::DatasetFormat_descriptor()); };
+  expansion.Compare("format", spec->has_format(), format(spec->format()),
+                    format(std::max(1, static_cast<int>(record.source().format()))));
   expansion.Compare("digest", spec->has_digest(), spec->digest(), facts.digest());
   expansion.Compare("classes", spec->has_classes(), spec->classes(), facts.classes());
   expansion.Compare("channels", spec->has_channels(), spec->channels(), facts.channels());
@@ -224,8 +234,8 @@ absl::Status DatasetCatalog::ExpandName(const std::string& field, v1::DatasetSpe
   }
   if (corrupt > 0 && dataset->corrupt_images() == v1::CORRUPT_IMAGE_POLICY_FAIL) {
     return Refused(absl::StrCat(field, ".corrupt_images"),
-                   absl::StrCat("got FAIL, but ", corrupt, " images of ", record.name(),
-                                " cannot be decoded; want SKIP"));
+                   absl::StrCat("got fail, but ", corrupt, " images of ", record.name(),
+                                " cannot be decoded; want skip"));
   }
   const DatasetInfo info = InfoOf(record.facts());
   dataset->set_path(record.source().path());

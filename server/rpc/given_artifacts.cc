@@ -4,16 +4,23 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "server/planner/tensor_shapes.h"
 #include "storage/tensor/safetensors_file.h"
 #include "storage/tensor/safetensors_header.h"
+#include "storage/weights/architecture.h"
+#include "storage/weights/expected_tensors.h"
+#include "storage/weights/task_architecture.h"
 
 namespace distill::server {
 namespace {
@@ -88,19 +95,53 @@ std::vector<std::string> Differences(const storage::SafetensorsHeader& header,
   return differences;
 }
 
+// How many blocks each stage has, from the names in `tensors`: "2 2"; of one stage, or when blocks
+// are counted over the whole model, "4".
+template <typename Tensors>
+std::string BlocksOf(const Tensors& tensors) {
+  std::map<int, std::set<int>> blocks;
+  for (const auto& [name, tensor] : tensors) {
+    const std::vector<absl::string_view> parts = absl::StrSplit(name, '.');
+    const size_t at = parts[0] == "stages" ? 2 : 0;
+    int stage = 0;
+    int block = 0;
+    if (parts.size() < at + 2 || parts[at] != "blocks" ||
+        !absl::SimpleAtoi(parts[at + 1], &block) ||
+        (at > 0 && !absl::SimpleAtoi(parts[1], &stage))) {
+      continue;
+    }
+    blocks[stage].insert(block);
+  }
+  return absl::StrJoin(blocks, " ", [](std::string* out, const auto& stage) {
+    absl::StrAppend(out, stage.second.size());
+  });
+}
+
 // The naming with the fewest differences is the one that was meant.
 absl::Status CheckShapes(const std::string& field, const storage::SafetensorsHeader& header,
                          const std::vector<TensorShapes>& namings) {
   std::vector<std::string> fewest;
+  size_t meant = 0;
   for (size_t i = 0; i < namings.size(); ++i) {
     std::vector<std::string> differences = Differences(header, namings[i]);
     if (differences.empty()) return absl::OkStatus();
-    if (i == 0 || differences.size() < fewest.size()) fewest = std::move(differences);
+    if (i == 0 || differences.size() < fewest.size()) {
+      fewest = std::move(differences);
+      meant = i;
+    }
   }
+  const std::string got_blocks = BlocksOf(header.entries);
+  const std::string want_blocks = BlocksOf(namings[meant]);
   const size_t more = fewest.size() - std::min(fewest.size(), kMaxListed);
   fewest.resize(fewest.size() - more);
   std::string list = absl::StrJoin(fewest, "; ");
   if (more > 0) absl::StrAppend(&list, "; and ", more, " more");
+  if (got_blocks != want_blocks) {
+    return Refuse(field,
+                  absl::StrCat("weights with ", got_blocks.empty() ? "no blocks" : "blocks ",
+                               got_blocks, " (", list, ")"),
+                  absl::StrCat(want_blocks, ", those of the network in this job"));
+  }
   return Refuse(field, absl::StrCat("weights with ", list), "those of the network in this job");
 }
 
@@ -133,7 +174,44 @@ absl::Status CheckWeights(const std::string& field, const std::string& digest,
   return CheckFinite(field, weights);
 }
 
-// For students, whose tensors the trainer compares with the network that it builds.
+// A file of ours says which module it holds. Neighbours may have the same shapes, so that nothing
+// else would tell them apart.
+absl::Status CheckModuleIndex(const std::string& field, const std::string& digest, int index,
+                              const storage::BlobStore& blobs) {
+  DISTILL_ASSIGN_OR_RETURN(const OpenWeights weights, OpenHeader(field, digest, blobs));
+  const auto stage = weights.header.metadata.find("stage");
+  if (stage == weights.header.metadata.end() || stage->second == absl::StrCat(index)) {
+    return absl::OkStatus();
+  }
+  return Refuse(field, absl::StrCat("module ", stage->second),
+                absl::StrCat("module ", index, ": one digest per module, in order"));
+}
+
+// The tensors of the job's whole student, as its fine-tuning would leave them, under each naming
+// that the trainer takes.
+absl::StatusOr<std::vector<TensorShapes>> StudentTensorShapes(const v1::JobSpec& spec) {
+  v1::TaskSpec task;
+  task.set_kind(v1::TASK_KIND_FINETUNE_STUDENT);
+  *task.mutable_dataset() = spec.dataset();
+  *task.mutable_student() = spec.student();
+  *task.mutable_meta() = spec.meta();
+  task.set_patch_size(spec.patch_size());
+  task.set_modules(spec.modules());
+  DISTILL_ASSIGN_OR_RETURN(const v1::ArchitectureDescription architecture,
+                           storage::ArchitectureOfOutput(task, "model"));
+  std::vector<TensorShapes> namings = {storage::ExpectedTensors(architecture)};
+  if (storage::IsStaged(architecture)) {
+    TensorShapes flat;
+    for (const auto& [name, flat_name] : storage::FlatNames(architecture)) {
+      flat[flat_name] = namings[0].at(name);
+    }
+    namings.push_back(std::move(flat));
+  }
+  return namings;
+}
+
+// For student modules, whose tensors the trainer compares with the network that it builds: some of
+// a NAC's may be of another shape.
 absl::Status CheckReadable(const std::string& field, const std::string& digest,
                            const storage::BlobStore& blobs) {
   DISTILL_ASSIGN_OR_RETURN(const OpenWeights weights, OpenHeader(field, digest, blobs));
@@ -159,16 +237,19 @@ absl::Status CheckGivenArtifacts(const v1::JobSpec& spec, const storage::BlobSto
         blobs));
   }
   for (int i = 0; i < given.teacher_stages_size(); ++i) {
-    DISTILL_RETURN_IF_ERROR(CheckWeights(absl::StrCat("given.teacher_stages[", i, "]"),
-                                         given.teacher_stages(i),
+    const std::string field = absl::StrCat("given.teacher_stages[", i, "]");
+    DISTILL_RETURN_IF_ERROR(CheckModuleIndex(field, given.teacher_stages(i), i, blobs));
+    DISTILL_RETURN_IF_ERROR(CheckWeights(field, given.teacher_stages(i),
                                          {StageTensorShapes(spec.teacher(), geometry, i)}, blobs));
   }
   if (given.has_student()) {
-    DISTILL_RETURN_IF_ERROR(CheckReadable("given.student", given.student(), blobs));
+    DISTILL_ASSIGN_OR_RETURN(const std::vector<TensorShapes> namings, StudentTensorShapes(spec));
+    DISTILL_RETURN_IF_ERROR(CheckWeights("given.student", given.student(), namings, blobs));
   }
   for (int i = 0; i < given.student_modules_size(); ++i) {
-    DISTILL_RETURN_IF_ERROR(CheckReadable(absl::StrCat("given.student_modules[", i, "]"),
-                                          given.student_modules(i), blobs));
+    const std::string field = absl::StrCat("given.student_modules[", i, "]");
+    DISTILL_RETURN_IF_ERROR(CheckModuleIndex(field, given.student_modules(i), i, blobs));
+    DISTILL_RETURN_IF_ERROR(CheckReadable(field, given.student_modules(i), blobs));
   }
   return absl::OkStatus();
 }

@@ -89,7 +89,7 @@ class DatasetTest(ProductTest):
         self.assertIn("dog/2.png", shown)
         self.assertEqual(self.product.json("dataset", "get", "pets")["facts"]["class_names"], ["cat", "dog"])
         job = self.product.write("job.yaml", NAMED_JOB % "pets, corrupt_images: fail")
-        self.assert_refused(self.distill("job", "submit", job), INVALID, "corrupt_images", "want SKIP")
+        self.assert_refused(self.distill("job", "submit", job), INVALID, "corrupt_images", "want skip")
 
     def test_a_worker_without_the_files_fetches_them(self):
         path = write_idx_dataset(self.product.path("data"))

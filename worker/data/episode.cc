@@ -59,6 +59,13 @@ absl::Status Validate(const EpisodeSpec& spec, int classes) {
   return absl::OkStatus();
 }
 
+// `train_images` is empty when all come from the test images.
+bool HasEnoughImages(const std::vector<int64_t>& train_images,
+                     const std::vector<int64_t>& test_images, size_t c, const EpisodeSpec& spec) {
+  if (train_images.empty()) return test_images[c] >= int64_t{spec.shots} + spec.test_images;
+  return train_images[c] >= spec.shots && test_images[c] >= spec.test_images;
+}
+
 // The images of each chosen class, in random order.
 std::vector<std::vector<int64_t>> Shuffled(const Dataset& dataset, const std::vector<int>& chosen,
                                            const CounterRandom& random) {
@@ -101,6 +108,12 @@ absl::StatusOr<std::shared_ptr<const Dataset>> Take(
                                                    static_cast<int>(chosen.size()));
 }
 
+std::vector<int64_t> ImagesPerClass(const Dataset& dataset) {
+  std::vector<int64_t> images(static_cast<size_t>(dataset.classes()), 0);
+  for (int64_t i = 0; i < dataset.size(); ++i) ++images[static_cast<size_t>(dataset.Label(i))];
+  return images;
+}
+
 }  // namespace
 
 absl::StatusOr<Episode> DrawEpisode(const DatasetPair& pair, const EpisodeSpec& spec) {
@@ -108,10 +121,20 @@ absl::StatusOr<Episode> DrawEpisode(const DatasetPair& pair, const EpisodeSpec& 
   DISTILL_RETURN_IF_ERROR(Validate(spec, classes));
   const CounterRandom random = CounterRandom(spec.seed).Stream("episode");
   CounterRandom class_random = random.Stream("classes");
+  const std::vector<int64_t> test_images = ImagesPerClass(*pair.test);
+  const std::vector<int64_t> train_images =
+      pair.train == nullptr ? std::vector<int64_t>() : ImagesPerClass(*pair.train);
   Episode episode;
   for (const uint32_t c : class_random.Permutation(static_cast<uint32_t>(classes))) {
     if (static_cast<int>(episode.classes.size()) == spec.ways) break;
+    if (!HasEnoughImages(train_images, test_images, c, spec)) continue;
     episode.classes.push_back(static_cast<int>(c));
+  }
+  if (static_cast<int>(episode.classes.size()) < spec.ways) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot draw few-shot episode: too few classes have enough images; classes=",
+                     episode.classes.size(), " want=", spec.ways, " shots=", spec.shots,
+                     " test_images=", spec.test_images));
   }
   std::sort(episode.classes.begin(), episode.classes.end());
   const auto test = Shuffled(*pair.test, episode.classes, random.Stream("test"));

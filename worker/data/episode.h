@@ -29,9 +29,10 @@ struct Episode {
 };
 
 // Training images come from the training split and test images from the test split, so none is in
-// both; of a data set with test images only, both come from there, and differ. A function of the
-// labels and the spec alone. kInvalidArgument names the field that is out of range, or the class
-// that has too few images.
+// both; of a data set with test images only, both come from there, and differ. Classes are drawn
+// among those that have enough of either. A function of the labels and the spec alone.
+// kInvalidArgument names the field that is out of range, or says that too few classes have enough
+// images.
 absl::StatusOr<Episode> DrawEpisode(const DatasetPair& pair, const EpisodeSpec& spec);
 
 }  // namespace distill::data

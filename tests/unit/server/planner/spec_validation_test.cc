@@ -135,6 +135,52 @@ TEST(DefaultsTest, ClassesOfAnotherSetAreFoundByName) {
   EXPECT_THAT(classes(), ElementsAre());
 }
 
+TEST(SpecValidationTest, NamesTheClassThatTheModelDoesNotKnow) {
+  v1::JobSpec spec = MinimalSpec();
+  auto& set = *spec.mutable_evaluation()->add_out_of_distribution();
+  set.set_name("r");
+  set.mutable_dataset()->set_path("/data/r");
+  JobDatasets infos;
+  infos.main = FashionInfo();
+  infos.main.class_names = {"cat", "dog", "owl"};
+  infos.out_of_distribution = {FashionInfo()};
+  infos.out_of_distribution[0].class_names = {"owl", "elk"};
+  const auto message = [&] {
+    return std::string(
+        ValidateDatasets(ResolveDatasets(ResolveDefaults(spec), infos), infos).message());
+  };
+  EXPECT_THAT(message(), HasSubstr("1 class is not among those of dataset, the first is elk"));
+  infos.main.class_names.clear();
+  EXPECT_THAT(message(), HasSubstr("the classes of dataset have no names"));
+}
+
+TEST(SpecValidationTest, AnEpisodeNeedsEnoughClassesWithEnoughImages) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::FewShotSpec& episode = *spec.add_few_shot();
+  episode.set_name("cub");
+  episode.mutable_dataset()->set_path("/data/cub");
+  episode.set_ways(8);
+  episode.set_shots(5);
+  JobDatasets infos;
+  infos.main = FashionInfo();
+  infos.few_shot = {FashionInfo()};
+  infos.few_shot[0].train_class_images.assign(10, 30);
+  infos.few_shot[0].test_class_images = {11, 14, 15, 15, 15, 15, 15, 15, 15, 15};
+  const auto validate = [&] {
+    return ValidateDatasets(ResolveDatasets(ResolveDefaults(spec), infos), infos);
+  };
+  EXPECT_THAT(validate(), IsOk());
+  episode.set_ways(9);
+  EXPECT_THAT(validate(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("few_shot[0].ways: got 9, want at most 8, the classes that have "
+                                 "5 training and 15 test images")));
+  episode.set_test_images(14);
+  EXPECT_THAT(validate(), IsOk());
+  infos.few_shot[0].train_class_images.clear();
+  EXPECT_THAT(validate(), StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 0")));
+}
+
 TEST(DefaultsTest, DepthFollowsFromStageDepths) {
   v1::JobSpec spec = MinimalSpec();
   for (const int depth : {4, 3, 3, 4}) spec.mutable_teacher()->add_stage_depths(depth);
@@ -265,7 +311,7 @@ std::vector<BadSpec> BadNames() {
       {"project: got \"../etc\"", [](v1::JobSpec& s) { s.set_project("../etc"); }},
       {"display_name: got 201 bytes",
        [](v1::JobSpec& s) { s.set_display_name(std::string(201, 'x')); }},
-      {"baselines[1]: got BASELINE_KIND_ALL_IMAGES again",
+      {"baselines[1]: got all_images again",
        [](v1::JobSpec& s) {
          s.add_baselines(v1::BASELINE_KIND_ALL_IMAGES);
          s.add_baselines(v1::BASELINE_KIND_ALL_IMAGES);
@@ -307,9 +353,9 @@ std::vector<BadSpec> BadStudents() {
          s.mutable_student()->mutable_vmoe()->set_moe_placement("all");
          s.mutable_student()->mutable_vmoe()->add_moe_blocks(1);
        }},
-      {"student.vmoe.router.capacity_factor: got 1.2, want nothing; ROUTER_KIND_TOP_K does not",
+      {"student.vmoe.router.capacity_factor: got 1.2, want nothing; router top_k does not",
        [](v1::JobSpec& s) { RouterOf(s).set_capacity_factor(1.2); }},
-      {"student.vmoe.top_k: got 3, want 2; ROUTER_KIND_GSHARD is defined so",
+      {"student.vmoe.top_k: got 3, want 2; router gshard is defined so",
        [](v1::JobSpec& s) {
          RouterOf(s).set_kind(v1::ROUTER_KIND_GSHARD);
          s.mutable_student()->mutable_vmoe()->set_top_k(3);
@@ -365,7 +411,7 @@ std::vector<BadSpec> BadParts() {
   return {
       {"distill_modules.ema_decay: got 1, want at least 0, below 1",
        [](v1::JobSpec& s) { s.mutable_distill_modules()->set_ema_decay(1); }},
-      {"distill_modules.precision: got 9, want one of PRECISION_FLOAT32",
+      {"distill_modules.precision: got 9, want one of float32",
        [](v1::JobSpec& s) {
          s.mutable_distill_modules()->set_precision(static_cast<v1::Precision>(9));
        }},
@@ -408,7 +454,7 @@ std::vector<BadSpec> BadParts() {
       {"given.student: got \"x\"", [](v1::JobSpec& s) { s.mutable_given()->set_student("x"); }},
       {"dataset.deviation: got 0 numbers, want 1, as many as mean",
        [](v1::JobSpec& s) { s.mutable_dataset()->add_mean(0.5); }},
-      {"dataset.format: got 77, want one of DATASET_FORMAT_IDX",
+      {"dataset.format: got 77, want one of idx",
        [](v1::JobSpec& s) { s.mutable_dataset()->set_format(static_cast<v1::DatasetFormat>(77)); }},
   };
 }

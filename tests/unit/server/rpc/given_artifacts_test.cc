@@ -70,6 +70,48 @@ TEST_F(GivenArtifactsTest, EachTensorThatDoesNotFitIsNamed) {
                              HasSubstr("stages.0.extra unexpected"))));
 }
 
+TEST_F(GivenArtifactsTest, OtherDepthsAreSaidFirst) {
+  v1::VitSpec deeper = spec_.meta();
+  deeper.set_stage_depths(1, 3);
+  deeper.set_depth(6);
+  const ImageGeometry geometry = {28, spec_.patch_size(), 1, 10};
+  EXPECT_THAT(CheckMeta(WholeTensorShapes(deeper, geometry), 0.5f),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("given.meta: got weights with blocks 1 3 1 1 ("),
+                             HasSubstr("), want 1 1 1 1, those of the network"))));
+  EXPECT_THAT(CheckMeta(FlatTensorShapes(deeper, geometry), 0.5f),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("got weights with blocks 6 ("), HasSubstr("), want 4, "))));
+}
+
+TEST_F(GivenArtifactsTest, ModulesInAnotherOrderAreRefused) {
+  storage::SafetensorsWriter writer;
+  EXPECT_THAT(writer.SetMetadata("stage", "1"), IsOk());
+  const auto digest = WriteBlob(blobs_, "upload", *writer.Serialize());
+  ASSERT_THAT(digest, IsOk());
+  v1::JobSpec spec = spec_;
+  spec.mutable_given()->add_teacher_stages(digest->str());
+  EXPECT_THAT(CheckGivenArtifacts(spec, blobs_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("given.teacher_stages[0]: got module 1, want module 0")));
+  spec.mutable_given()->clear_teacher_stages();
+  spec.mutable_given()->add_student_modules(digest->str());
+  EXPECT_THAT(CheckGivenArtifacts(spec, blobs_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("given.student_modules[0]: got module 1, want module 0")));
+}
+
+TEST_F(GivenArtifactsTest, AStudentOfAnotherShapeIsRefused) {
+  v1::JobSpec spec = spec_;
+  const auto digest = WriteBlob(blobs_, "upload", *storage::SafetensorsWriter().Serialize());
+  ASSERT_THAT(digest, IsOk());
+  spec.mutable_given()->set_student(digest->str());
+  EXPECT_THAT(CheckGivenArtifacts(spec, blobs_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("given.student: got weights with no blocks ("),
+                             HasSubstr("cls_token missing"), HasSubstr("want 1 1 1 1, "))));
+}
+
 TEST_F(GivenArtifactsTest, NotANumberIsRefusedByTensorAndElement) {
   EXPECT_THAT(CheckMeta(MetaShapes(), std::numeric_limits<float>::quiet_NaN()),
               StatusIs(absl::StatusCode::kInvalidArgument,

@@ -73,7 +73,18 @@ TEST(EpisodeTest, TestImagesAreNeverTrainingImages) {
   all.insert(test.begin(), test.end());
   EXPECT_EQ(all.size(), 40U);
   EXPECT_THAT(DrawEpisode(pair, {10, 2, 3, 3}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("images=4 want=5")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("too few classes have enough images; classes=0 want=10")));
+}
+
+TEST(EpisodeTest, ClassesWithTooFewImagesAreNotDrawn) {
+  DatasetPair pair = MakePair();               // Six training images of each class.
+  pair.test = MakeDataset(25, 10, {1, 2, 2});  // Three of classes 0 to 4, two of the others.
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const auto episode = DrawEpisode(pair, {5, 2, 3, seed});
+    ASSERT_THAT(episode, IsOk());
+    EXPECT_EQ(episode->classes, std::vector<int>({0, 1, 2, 3, 4}));
+  }
 }
 
 TEST(EpisodeTest, NamesTheFieldThatDoesNotFit) {
@@ -82,7 +93,8 @@ TEST(EpisodeTest, NamesTheFieldThatDoesNotFit) {
   EXPECT_THAT(DrawEpisode(MakePair(), {3, 0, 4, 7}),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("few_shot.shots")));
   EXPECT_THAT(DrawEpisode(MakePair(), {3, 7, 4, 7}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("too few images")));
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("too few classes have enough images")));
 }
 
 }  // namespace
