@@ -7,12 +7,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "server/report/markdown_table.h"
 
 namespace distill::server {
 namespace {
 
 constexpr int kDegreeBins = 8;
+constexpr int kMostExpertsNamed = 16;
 
 std::string Heading(absl::string_view title) { return absl::StrCat("\n## ", title, "\n\n"); }
 
@@ -38,6 +40,26 @@ std::string DegreeTable(const v1::PriorConnectivity& connectivity) {
   return table;
 }
 
+// The blocks that hold the student's mixtures, in order; every block where the job names none.
+std::vector<int> MixtureBlocks(const v1::VmoeSpec& vmoe, int mixtures) {
+  std::vector<int> blocks(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end());
+  std::sort(blocks.begin(), blocks.end());
+  for (int block = static_cast<int>(blocks.size()); block < mixtures; ++block) {
+    blocks.push_back(block);
+  }
+  return blocks;
+}
+
+// What the data set of an episode is called: its name, else its path.
+std::string EpisodeDataset(const v1::Report& report, absl::string_view episode) {
+  for (const v1::FewShotSpec& few_shot : report.job().spec().few_shot()) {
+    if (few_shot.name() != episode) continue;
+    return few_shot.dataset().name().empty() ? few_shot.dataset().path()
+                                             : few_shot.dataset().name();
+  }
+  return "";
+}
+
 std::string Mebibytes(int64_t bytes) { return absl::StrCat(bytes >> 20, " MiB"); }
 
 }  // namespace
@@ -57,14 +79,16 @@ std::string OutOfDistributionSection(const v1::Report& report) {
 
 std::string FewShotSection(const v1::Report& report) {
   if (report.few_shot().empty()) return "";
-  std::string table = Header({"episode", "classes", "images a class", "accuracy", "test images"});
+  std::string table = Header(
+      {"episode", "data set", "classes", "images a class", "accuracy", "chance", "test images"});
   for (const v1::Report::FewShot& few_shot : report.few_shot()) {
-    absl::StrAppend(
-        &table, Row({few_shot.name(), absl::StrCat(few_shot.ways()), absl::StrCat(few_shot.shots()),
-                     few_shot.has_accuracy()
-                         ? Percent(few_shot.accuracy())
-                         : absl::StrCat("(", absl::AsciiStrToLower(few_shot.state()), ")"),
-                     Grouped(few_shot.images())}));
+    absl::StrAppend(&table,
+                    Row({few_shot.name(), Escaped(EpisodeDataset(report, few_shot.name())),
+                         absl::StrCat(few_shot.ways()), absl::StrCat(few_shot.shots()),
+                         few_shot.has_accuracy()
+                             ? Percent(few_shot.accuracy())
+                             : absl::StrCat("(", absl::AsciiStrToLower(few_shot.state()), ")"),
+                         Percent(1.0 / std::max(1, few_shot.ways())), Grouped(few_shot.images())}));
   }
   return absl::StrCat(Heading("Few-shot"), "Only the student's classifier is trained.\n\n", table);
 }
@@ -88,10 +112,12 @@ std::string PriorSection(const v1::Report& report) {
       Row({"edges that are links", Percent(fitted.edges_kept())}),
       Row({absl::StrCat("edges fitted to distance ", fitted.threshold()),
            Percent(fitted.edges_within_threshold())}),
-      Row({"other pairs that are links", Percent(fitted.non_edges_within_truncation())}));
+      Row({"other pairs that are links",
+           fitted.density() < 1.0 ? Percent(fitted.non_edges_within_truncation()) : "-"}));
   absl::StrAppend(&section, DegreeTable(fitted),
-                  "\nPicture of the links (PNG): ", Code(prior.affinity_digest()),
-                  ", signatures: ", Code(prior.signatures_digest()), ".\n");
+                  "\nPicture of the links (PNG; from black, alike, to white, no link): ",
+                  Code(prior.affinity_digest()), ", signatures: ", Code(prior.signatures_digest()),
+                  "; `distill artifact get DIGEST --file PATH` fetches them.\n");
   return section;
 }
 
@@ -102,20 +128,36 @@ std::string ExpertSection(const v1::Report& report) {
   }
   if (student == nullptr) return "";
   const int experts = student->experts();
-  std::string table = Header({"mixture", "least used", "most used", "share of each expert"});
-  for (int begin = 0; begin + experts <= student->expert_load_size(); begin += experts) {
-    const auto first = student->expert_load().begin() + begin;
+  const int mixtures = student->expert_load_size() / experts;
+  const bool can_drop = student->expert_dropped_size() == mixtures;
+  const bool names_each = experts <= kMostExpertsNamed;
+  std::vector<std::string> head = {"block", "least used", "most used"};
+  if (can_drop) head.push_back("dropped");
+  if (names_each) head.push_back("share of each expert");
+  const std::vector<int> blocks = MixtureBlocks(report.job().spec().student().vmoe(), mixtures);
+  std::string table = Header(head);
+  for (int mixture = 0; mixture < mixtures; ++mixture) {
+    const auto first = student->expert_load().begin() + mixture * experts;
     const auto [least, most] = std::minmax_element(first, first + experts);
-    std::string shares;
-    for (auto load = first; load != first + experts; ++load) {
-      absl::StrAppend(&shares, shares.empty() ? "" : " ", absl::StrFormat("%.3f", *load));
+    std::vector<std::string> cells = {absl::StrCat(blocks[static_cast<size_t>(mixture)]),
+                                      Percent(*least), Percent(*most)};
+    if (can_drop) cells.push_back(Percent(student->expert_dropped(mixture)));
+    if (names_each) {
+      cells.push_back(absl::StrJoin(first, first + experts, " ", [](std::string* out, double load) {
+        absl::StrAppendFormat(out, "%.3f", load);
+      }));
     }
-    absl::StrAppend(&table,
-                    Row({absl::StrCat(begin / experts), Percent(*least), Percent(*most), shares}));
+    absl::StrAppend(&table, Row(cells));
   }
+  const bool by_experts =
+      report.job().spec().student().vmoe().router().kind() == v1::ROUTER_KIND_EXPERT_CHOICE;
   return absl::StrCat(Heading("Expert loads of the student"),
                       "Share of token assignments on the test set; even would be ",
-                      Percent(1.0 / experts), ".\n\n", table);
+                      Percent(1.0 / experts), ".",
+                      !can_drop    ? ""
+                      : by_experts ? " Dropped: tokens that no expert took."
+                                   : " Dropped: assignments that found their expert full.",
+                      names_each ? "" : " That of each expert is in report.json.", "\n\n", table);
 }
 
 std::string QualityGateSection(const v1::Report& report) {
@@ -132,7 +174,12 @@ std::string QualityGateSection(const v1::Report& report) {
         Row({absl::StrCat(verdict.module_index()), Percent(verdict.teacher_accuracy()), candidates,
              absl::StrCat(verdict.chosen()), verdict.accepted() ? "passed" : "**not passed**"}));
   }
-  return absl::StrCat(Heading("Quality gate"), table);
+  return absl::StrCat(
+      Heading("Quality gate"),
+      "A module passes when its hybrid falls short of the teacher hybrid by at most ",
+      absl::StrFormat("%.2f", 100.0 * report.verdicts(0).largest_accuracy_gap()),
+      " points. Candidates are counted from 0, which has the seed of a job without a gate.\n\n",
+      table);
 }
 
 std::string ReuseSection(const v1::Report& report) {

@@ -225,6 +225,7 @@ absl::StatusOr<v1::Report> BuildReport(const storage::StateStore& store,
   AddPhases(inputs, report);
   AddChoices(inputs.spec, report);
   AddWarnings(inputs, report);
+  AddLeftOutImages(inputs.spec, store, report);
   report.set_markdown(RenderMarkdown(report));
   const auto& artifacts = inputs.job.status.artifacts;
   if (const auto* json = FindBlob(artifacts, "report.json")) {

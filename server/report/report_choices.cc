@@ -1,7 +1,10 @@
 #include "server/report/report_choices.h"
 
+#include <algorithm>
+#include <functional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -12,25 +15,85 @@
 namespace distill::server {
 namespace {
 
-std::string StudentWords(const v1::StudentSpec& student) {
+constexpr int kMostListed = 40;
+
+// "4 3 3 4", and of very many values the first ones and how many there are.
+template <typename Values>
+std::string Listed(const Values& values) {
+  if (values.size() <= kMostListed) return absl::StrJoin(values, " ");
+  return absl::StrCat(absl::StrJoin(values.begin(), values.begin() + kMostListed, " "), " ... (",
+                      values.size(), " in all)");
+}
+
+// "8 blocks (2 a module) of width 32", "14 blocks (4 3 3 4) of width 32".
+std::string BlockWords(const v1::VitSpec& vit, int modules) {
+  const auto& depths = vit.stage_depths();
+  const bool even =
+      std::adjacent_find(depths.begin(), depths.end(), std::not_equal_to<>()) == depths.end();
+  return absl::StrCat(
+      vit.depth(), " blocks (",
+      even ? absl::StrCat(vit.depth() / std::max(1, modules), " a module") : Listed(depths),
+      ") of width ", vit.embed_dim());
+}
+
+std::string StudentWords(const v1::StudentSpec& student, int modules) {
   switch (student.architecture_case()) {
     case v1::StudentSpec::kVmoe:
-      return absl::StrCat("V-MoE, ", student.vmoe().experts(), " experts, top ",
-                          student.vmoe().top_k());
+      return absl::StrCat("V-MoE, ", BlockWords(student.vmoe().backbone(), modules), ", ",
+                          student.vmoe().experts(), " experts, top ", student.vmoe().top_k());
     case v1::StudentSpec::kNac:
       return absl::StrCat("NAC, ", student.nac().input_latents(), " input, ",
                           student.nac().mediator_latents(), " mediator and ",
-                          student.nac().output_latents(), " output latents");
+                          student.nac().output_latents(), " output latents of width ",
+                          student.nac().state_dim());
     default:
-      return "ViT";
+      return absl::StrCat("ViT, ", BlockWords(student.vit(), modules));
   }
+}
+
+// "vmoe, capacity 1.05 (4 in evaluation), noise 1, losses: importance 0.005, load 0.005".
+std::string RouterWords(const v1::RouterSpec& router) {
+  std::string words = EnumWords(v1::RouterKind_Name(router.kind()), "ROUTER_KIND_");
+  if (router.capacity_factor() > 0.0 || router.evaluation_capacity_factor() > 0.0) {
+    absl::StrAppend(&words, ", capacity ", router.capacity_factor(), " (",
+                    router.evaluation_capacity_factor(), " in evaluation)");
+  }
+  if (router.noise() > 0.0) absl::StrAppend(&words, ", noise ", router.noise());
+  if (router.batch_priority()) absl::StrAppend(&words, ", batch priority");
+  if (router.group_images() > 0) {
+    absl::StrAppend(&words, ", groups of ", router.group_images(), " images");
+  }
+  std::vector<std::string> losses;
+  const auto add_loss = [&](absl::string_view name, double weight) {
+    if (weight > 0.0) losses.push_back(absl::StrCat(name, " ", weight));
+  };
+  add_loss("balance", router.balance_weight());
+  add_loss("importance", router.importance_weight());
+  add_loss("load", router.load_weight());
+  if (!losses.empty()) absl::StrAppend(&words, ", losses: ", absl::StrJoin(losses, ", "));
+  return words;
+}
+
+// Adds "given ...: digest" for everything that the job brought along.
+template <typename Add>
+void AddGiven(const v1::GivenArtifacts& given, const Add& add) {
+  if (given.has_meta()) add("given meta model", given.meta());
+  if (given.has_teacher()) add("given teacher", given.teacher());
+  if (!given.teacher_stages().empty()) {
+    add("given teacher stages", Listed(given.teacher_stages()));
+  }
+  if (!given.student_modules().empty()) {
+    add("given student modules", Listed(given.student_modules()));
+  }
+  if (given.has_student()) add("given student", given.student());
 }
 
 // Adds "name: value" lines of one kind of student.
 template <typename Add>
 void AddStudentChoices(const v1::StudentSpec& student, const Add& add) {
   if (student.has_vmoe()) {
-    add("router", EnumWords(v1::RouterKind_Name(student.vmoe().router().kind()), "ROUTER_KIND_"));
+    add("mixtures in blocks", Listed(student.vmoe().moe_blocks()));
+    add("router", RouterWords(student.vmoe().router()));
     add("stitches in the assembled student", student.vmoe().keep_stitches() ? "kept" : "dropped");
   }
   if (!student.has_nac()) return;
@@ -128,7 +191,17 @@ void AddChoices(const v1::JobSpec& spec, v1::Report& report) {
   add("modules", spec.modules());
   add("training images", spec.dataset().train_images() > 0 ? spec.dataset().train_images()
                                                            : spec.dataset().train_size());
-  add("student", StudentWords(spec.student()));
+  add("images", absl::StrCat(spec.dataset().input_size(), " x ", spec.dataset().input_size(),
+                             " pixels, ", spec.dataset().channels(),
+                             spec.dataset().channels() == 1 ? " channel, " : " channels, ",
+                             spec.dataset().classes(), " classes"));
+  if (spec.dataset().corrupt_images() == v1::CORRUPT_IMAGE_POLICY_SKIP) {
+    add("corrupt images", "left out, and named in the logs of the tasks");
+  }
+  add("meta model", BlockWords(spec.meta(), spec.modules()));
+  add("teacher", BlockWords(spec.teacher(), spec.modules()));
+  add("student", StudentWords(spec.student(), spec.modules()));
+  AddGiven(spec.given(), add);
   AddStudentChoices(spec.student(), add);
   add("kd kind", EnumWords(v1::KdKind_Name(distillation.kind()), "KD_KIND_"));
   add("kd alpha", distillation.alpha());

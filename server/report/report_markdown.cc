@@ -41,12 +41,28 @@ std::map<std::string, double> MeanPerCorruption(const v1::EvaluationResult& resu
   return sums;
 }
 
+// Whether this is the hybrid of a candidate that was never trained, since an earlier one passed the
+// quality gate and was handed on: its numbers are that one's.
+bool IsHandedOn(const v1::Report& report, const v1::Report::Model& model) {
+  for (const v1::ModuleVerdict& verdict : report.verdicts()) {
+    for (int i = 0; i < verdict.candidates_size(); ++i) {
+      if (verdict.candidates(i).handed_on() &&
+          model.label() ==
+              absl::StrCat("student hybrid ", verdict.module_index(), " candidate ", i)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 std::string ModelTable(const v1::Report& report) {
   const std::vector<std::string> corruptions = CorruptionNames(report);
   std::vector<std::string> head = {"model", "parameters", "IID", "corruption mean"};
   head.insert(head.end(), corruptions.begin(), corruptions.end());
   std::string table = Header(head);
   for (const v1::Report::Model& model : report.models()) {
+    if (IsHandedOn(report, model)) continue;
     std::vector<std::string> cells = {model.label()};
     if (!model.has_result()) {
       cells.push_back(absl::StrCat("(", absl::AsciiStrToLower(model.state()), ")"));
@@ -133,6 +149,7 @@ std::string PhaseTable(const v1::Report& report) {
 std::string ProvenanceTable(const v1::Report& report) {
   std::string table = Header({"model", "task", "metrics", "evaluated weights"});
   for (const v1::Report::Model& model : report.models()) {
+    if (IsHandedOn(report, model)) continue;
     absl::StrAppend(&table, Row({model.label(), model.task(), Code(model.metrics_digest()),
                                  Code(model.model_digest())}));
   }
@@ -144,6 +161,24 @@ std::string List(const Lines& lines) {
   std::string list;
   for (const std::string& line : lines) absl::StrAppend(&list, "- ", Escaped(line), "\n");
   return list;
+}
+
+// "Data set **imagenet**, `/data/imagenet` (`sha256:...`)."
+std::string DatasetWords(const v1::DatasetSpec& dataset) {
+  return absl::StrCat(
+      "Data set ",
+      dataset.name().empty() ? "" : absl::StrCat("**", Escaped(dataset.name()), "**, "), "`",
+      dataset.path(), "` (`", dataset.digest(), "`).");
+}
+
+// " on 10,000 test images", once a model was evaluated. All see the same ones.
+std::string OnTestImages(const v1::Report& report) {
+  for (const v1::Report::Model& model : report.models()) {
+    if (model.result().images() > 0) {
+      return absl::StrCat(" on ", Grouped(model.result().images()), " test images");
+    }
+  }
+  return "";
 }
 
 std::string StateWord(v1::JobState state) {
@@ -163,12 +198,11 @@ std::string RenderMarkdown(const v1::Report& report) {
   std::string page = absl::StrCat("# Report: ", title, "\n\n");
   absl::StrAppend(&page, "State **", StateWord(job.state()), "**, ", job.tasks_succeeded(), " of ",
                   job.tasks_total(), " tasks succeeded, ", job.tasks_reused(), " of them reused. ",
-                  "Data set `", job.spec().dataset().path(), "` (`", job.spec().dataset().digest(),
-                  "`).\n");
-  absl::StrAppend(&page, "\n## Models\n\nTop-1 accuracy; each corruption is the mean over its ",
-                  "severities.\n\n", ModelTable(report), ComparisonTable(report),
-                  OutOfDistributionSection(report), FewShotSection(report), PriorSection(report),
-                  ExpertSection(report), QualityGateSection(report));
+                  DatasetWords(job.spec().dataset()), "\n");
+  absl::StrAppend(&page, "\n## Models\n\nTop-1 accuracy", OnTestImages(report),
+                  "; each corruption is the mean over its severities.\n\n", ModelTable(report),
+                  ComparisonTable(report), OutOfDistributionSection(report), FewShotSection(report),
+                  PriorSection(report), ExpertSection(report), QualityGateSection(report));
   absl::StrAppend(&page, "\n## Phases\n\n", PhaseTable(report), ReuseSection(report),
                   MemorySection(report));
   absl::StrAppend(&page, "\n## Where the numbers come from\n\n", ProvenanceTable(report));

@@ -1,15 +1,21 @@
 #include "server/report/report_sections.h"
 
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "distill/v1/dataset_service.pb.h"
 #include "server/report/report_choices.h"
 
 namespace distill::server {
 namespace {
+
+constexpr size_t kMostImagesNamed = 5;
 
 std::string DigestOf(const ReportTask& task, absl::string_view output) {
   const storage::NamedBlob* blob = FindBlob(task.record.status.results, output);
@@ -30,7 +36,47 @@ bool ReadOutput(const ReportTask& task, absl::string_view output, const storage:
   return false;
 }
 
+void WarnOfLeftOutImages(const v1::DatasetSpec& dataset, const storage::StateStore& store,
+                         v1::Report& report) {
+  if (dataset.name().empty() || dataset.corrupt_images() != v1::CORRUPT_IMAGE_POLICY_SKIP) return;
+  const absl::StatusOr<storage::DatasetRecord> record =
+      store.GetDataset(DatasetName(dataset.name()));
+  v1::DatasetFacts facts;
+  // The name may have gone, or stand for other files by now.
+  if (!record.ok() || !facts.ParseFromString(record->status.facts) ||
+      facts.digest() != dataset.digest()) {
+    return;
+  }
+  int64_t images = 0;
+  std::vector<std::string> named;
+  for (const v1::DatasetSplit& split : facts.splits()) {
+    images += split.corrupt_images_total();
+    for (const std::string& image : split.corrupt_images()) {
+      if (named.size() < kMostImagesNamed) named.push_back(image);
+    }
+  }
+  if (images == 0) return;
+  if (images > static_cast<int64_t>(named.size())) named.push_back("...");
+  report.add_warnings(absl::StrCat(images, images == 1 ? " image" : " images", " of data set ",
+                                   dataset.name(), " cannot be decoded and ",
+                                   images == 1 ? "was" : "were",
+                                   " left out: ", absl::StrJoin(named, "; ")));
+}
+
 }  // namespace
+
+void AddLeftOutImages(const v1::JobSpec& spec, const storage::StateStore& store,
+                      v1::Report& report) {
+  std::vector<const v1::DatasetSpec*> datasets = {&spec.dataset()};
+  for (const v1::OutOfDistributionSet& set : spec.evaluation().out_of_distribution()) {
+    datasets.push_back(&set.dataset());
+  }
+  for (const v1::FewShotSpec& episode : spec.few_shot()) datasets.push_back(&episode.dataset());
+  std::set<std::string> seen;
+  for (const v1::DatasetSpec* dataset : datasets) {
+    if (seen.insert(dataset->name()).second) WarnOfLeftOutImages(*dataset, store, report);
+  }
+}
 
 void AddPrior(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report) {
   for (const ReportTask& task : inputs.tasks) {
@@ -55,12 +101,15 @@ void AddVerdicts(const ReportInputs& inputs, const storage::BlobStore& blobs, v1
     if (!verdict.accepted() && verdict.chosen() < verdict.candidates_size()) {
       const double gap =
           verdict.teacher_accuracy() - verdict.candidates(verdict.chosen()).accuracy();
+      const std::string candidates =
+          verdict.candidates_size() == 1
+              ? "it did not pass the quality gate: it"
+              : absl::StrCat("none of its ", verdict.candidates_size(),
+                             " candidates passed the quality gate: the best");
       report.add_warnings(absl::StrFormat(
-          "the student was assembled with module %d although none of its %d candidates passed the "
-          "quality gate: the best falls short of the teacher hybrid by %.2f points, the gate "
-          "allows %.2f",
-          verdict.module_index(), verdict.candidates_size(), 100.0 * gap,
-          100.0 * verdict.largest_accuracy_gap()));
+          "the student was assembled with module %d although %s falls short of the teacher hybrid "
+          "by %.2f points, the gate allows %.2f",
+          verdict.module_index(), candidates, 100.0 * gap, 100.0 * verdict.largest_accuracy_gap()));
     }
     *report.add_verdicts() = std::move(verdict);
   }

@@ -4,6 +4,7 @@
 #include "distill/v1/report.pb.h"
 #include "server/report/report_tasks.h"
 #include "storage/blob/blob_store.h"
+#include "storage/state/state_store.h"
 
 namespace distill::server {
 
@@ -13,5 +14,10 @@ void AddPrior(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::R
 // Also warns of modules that were taken although no candidate passed the gate.
 void AddVerdicts(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report);
 void AddFewShot(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report);
+
+// Adds a warning for each registered data set of the job whose corrupt images are left out, with
+// the first of them by name.
+void AddLeftOutImages(const v1::JobSpec& spec, const storage::StateStore& store,
+                      v1::Report& report);
 
 }  // namespace distill::server

@@ -9,6 +9,7 @@ namespace distill::server {
 namespace {
 
 using ::testing::Contains;
+using ::testing::EndsWith;
 
 v1::Report ReportOn(const v1::JobSpec& spec) {
   v1::Report report;
@@ -36,6 +37,46 @@ TEST(ReportChoicesTest, SaysWhenAJobFollowsTheReference) {
   EXPECT_THAT(report.reference_choices(),
               Contains("cut links in training: are cut (the reference: keep a tiny weight)"));
   EXPECT_THAT(report.choices(), Contains("graph prior: scale free"));
+}
+
+TEST(ReportChoicesTest, SaysWhatTheRouterDoesAndWhere) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::VmoeSpec& vmoe = *spec.mutable_student()->mutable_vmoe();
+  vmoe.set_moe_placement("every_2");
+  vmoe.mutable_router()->set_kind(v1::ROUTER_KIND_VMOE);
+  vmoe.mutable_router()->set_batch_priority(true);
+  const v1::Report report = ReportOn(spec);
+  EXPECT_THAT(report.choices(), Contains("mixtures in blocks: 1 3"));
+  EXPECT_THAT(report.choices(),
+              Contains("router: vmoe, capacity 1.05 (1.05 in evaluation), noise 1, batch priority, "
+                       "groups of 8 images, losses: importance 0.005, load 0.005"));
+  EXPECT_THAT(report.choices(), Contains("student: V-MoE, 4 blocks (1 a module) of width 48, "
+                                         "4 experts, top 2"));
+}
+
+TEST(ReportChoicesTest, ListsUnevenStagesButNotThousands) {
+  v1::JobSpec spec = CompleteSpec(MinimalSpec());
+  spec.mutable_teacher()->clear_stage_depths();
+  for (const int depth : {4, 3, 3, 4}) spec.mutable_teacher()->add_stage_depths(depth);
+  spec.mutable_teacher()->set_depth(14);
+  v1::Report report;
+  AddChoices(spec, report);
+  EXPECT_THAT(report.choices(), Contains("teacher: 14 blocks (4 3 3 4) of width 64"));
+  for (int i = 0; i < 10'000; ++i) spec.mutable_teacher()->add_stage_depths(3);
+  report.clear_choices();
+  AddChoices(spec, report);
+  EXPECT_THAT(report.choices(), Contains(EndsWith(" 3 ... (10004 in all)) of width 64")));
+}
+
+TEST(ReportChoicesTest, NamesWhatWasGiven) {
+  v1::JobSpec spec = MinimalSpec();
+  spec.mutable_given()->set_meta("sha256:ab");
+  for (const char* digest : {"sha256:cd", "sha256:ef"}) {
+    spec.mutable_given()->add_teacher_stages(digest);
+  }
+  const v1::Report report = ReportOn(spec);
+  EXPECT_THAT(report.choices(), Contains("given meta model: sha256:ab"));
+  EXPECT_THAT(report.choices(), Contains("given teacher stages: sha256:cd sha256:ef"));
 }
 
 }  // namespace

@@ -76,7 +76,10 @@ TEST(ReportMarkdownTest, ShowsTheFittedPrior) {
       AllOf(HasSubstr("## Graph prior: scale free"), HasSubstr("| edges of the graph | 50.00 % |"),
             HasSubstr("| links | 60.00 % |"), HasSubstr("| edges that are links | 100.00 % |"),
             HasSubstr("| other pairs that are links | 20.34 % |"), HasSubstr("| 3 | 1 | 0 |"),
-            HasSubstr("Picture of the links (PNG): `sha256:ab`")));
+            HasSubstr("from black, alike, to white, no link): `sha256:ab`"),
+            HasSubstr("`distill artifact get DIGEST --file PATH`")));
+  fitted.set_density(1.0);
+  EXPECT_THAT(RenderMarkdown(report), HasSubstr("| other pairs that are links | - |"));
 }
 
 TEST(ReportMarkdownTest, ShowsExpertLoadsOfTheStudent) {
@@ -85,8 +88,62 @@ TEST(ReportMarkdownTest, ShowsExpertLoadsOfTheStudent) {
   v1::EvaluationResult& result = *report.mutable_models(0)->mutable_result();
   result.set_experts(2);
   for (const double load : {0.25, 0.75, 0.5, 0.5}) result.add_expert_load(load);
-  EXPECT_THAT(RenderMarkdown(report), AllOf(HasSubstr("| 0 | 25.00 % | 75.00 % | 0.250 0.750 |"),
-                                            HasSubstr("even would be 50.00 %")));
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("| 0 | 25.00 % | 75.00 % | 0.250 0.750 |"),
+                    HasSubstr("even would be 50.00 %"), Not(HasSubstr("ropped"))));
+}
+
+TEST(ReportMarkdownTest, NamesTheBlocksOfMixturesAndWhatTheyDropped) {
+  v1::Report report;
+  AddModel("student", 0.8, 0.7, report);
+  v1::EvaluationResult& result = *report.mutable_models(0)->mutable_result();
+  result.set_images(10'000);
+  result.set_experts(2);
+  for (const double load : {0.25, 0.75, 0.5, 0.5}) result.add_expert_load(load);
+  for (const double dropped : {0.125, 0.0}) result.add_expert_dropped(dropped);
+  v1::VmoeSpec& vmoe = *report.mutable_job()->mutable_spec()->mutable_student()->mutable_vmoe();
+  for (const int block : {1, 3}) vmoe.add_moe_blocks(block);
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("| 1 | 25.00 % | 75.00 % | 12.50 % | 0.250 0.750 |"),
+                    HasSubstr("| 3 | 50.00 % | 50.00 % | 0.00 % | 0.500 0.500 |"),
+                    HasSubstr("assignments that found their expert full"),
+                    HasSubstr("Top-1 accuracy on 10,000 test images; ")));
+}
+
+TEST(ReportMarkdownTest, ListsNoSharesOfVeryManyExperts) {
+  v1::Report report;
+  AddModel("student", 0.8, 0.7, report);
+  v1::EvaluationResult& result = *report.mutable_models(0)->mutable_result();
+  result.set_experts(64);
+  for (int expert = 0; expert < 64; ++expert) result.add_expert_load(1.0 / 64);
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("| 0 | 1.56 % | 1.56 % |\n"), HasSubstr("is in report.json")));
+}
+
+TEST(ReportMarkdownTest, LeavesOutCandidatesThatWereNotNeeded) {
+  v1::Report report;
+  for (const char* label : {"student hybrid 2", "student hybrid 2 candidate 1"}) {
+    AddModel(label, 0.8, 0.7, report);
+  }
+  v1::ModuleVerdict& verdict = *report.add_verdicts();
+  verdict.set_module_index(2);
+  verdict.set_accepted(true);
+  verdict.set_largest_accuracy_gap(0.02);
+  verdict.add_candidates()->set_accuracy(0.8);
+  verdict.add_candidates()->set_handed_on(true);
+  EXPECT_THAT(RenderMarkdown(report),
+              AllOf(HasSubstr("| student hybrid 2 |"), Not(HasSubstr("hybrid 2 candidate 1")),
+                    HasSubstr("80.00 %, not needed"), HasSubstr("by at most 2.00 points")));
+}
+
+TEST(ReportMarkdownTest, NamesARegisteredDataSet) {
+  v1::Report report;
+  v1::DatasetSpec& dataset = *report.mutable_job()->mutable_spec()->mutable_dataset();
+  dataset.set_path("/data/imagenet");
+  dataset.set_digest("sha256:ab");
+  EXPECT_THAT(RenderMarkdown(report), HasSubstr("Data set `/data/imagenet` (`sha256:ab`)."));
+  dataset.set_name("imagenet");
+  EXPECT_THAT(RenderMarkdown(report), HasSubstr("Data set **imagenet**, `/data/imagenet` "));
 }
 
 TEST(ReportMarkdownTest, ShowsVerdictsEpisodesAndOtherSets) {
@@ -109,10 +166,13 @@ TEST(ReportMarkdownTest, ShowsVerdictsEpisodesAndOtherSets) {
   episode.set_shots(5);
   episode.set_accuracy(0.625);
   episode.set_images(120);
+  v1::FewShotSpec& few_shot = *report.mutable_job()->mutable_spec()->add_few_shot();
+  few_shot.set_name("cub");
+  few_shot.mutable_dataset()->set_path("/data/cub");
   EXPECT_THAT(RenderMarkdown(report),
               AllOf(HasSubstr("| teacher | imagenet-r | 40.00 % | 30,000 | 200 |"),
                     HasSubstr("| 2 | 90.00 % | 70.00 %, 85.00 % | 1 | **not passed** |"),
-                    HasSubstr("| cub | 8 | 5 | 62.50 % | 120 |")));
+                    HasSubstr("| cub | /data/cub | 8 | 5 | 62.50 % | 12.50 % | 120 |")));
 }
 
 TEST(ReportMarkdownTest, SaysWhatReuseSavedAndHowMuchMemoryWasNeeded) {
