@@ -12,11 +12,6 @@
 namespace distill::client {
 namespace {
 
-std::string TypeName(v1::ArtifactType type) {
-  const auto* const value = v1::ArtifactType_descriptor()->FindValueByNumber(type);
-  return value == nullptr || type == 0 ? "-" : ShortEnumName(*value);
-}
-
 // "job-1/distill-module-0 attempt 1 (module)".
 std::string Maker(const v1::Lineage& lineage) {
   return absl::StrCat(lineage.job(), "/", lineage.task(), " attempt ", lineage.attempt(), " (",
@@ -38,7 +33,7 @@ absl::StatusOr<ExitCode> List(Session& session, const std::string& text) {
   }
   std::vector<std::vector<std::string>> rows;
   for (const v1::Artifact& artifact : artifacts) {
-    rows.push_back({artifact.digest(), TypeName(artifact.type()),
+    rows.push_back({artifact.digest(), ArtifactTypeName(artifact.type()),
                     FormatBytes(artifact.size_bytes()), FormatTime(artifact.create_time()),
                     artifact.lineage().empty() ? "-" : Maker(artifact.lineage(0))});
   }
@@ -69,7 +64,7 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& digest, const 
     return ExitCode::kOk;
   }
   PrintFields({{"artifact", artifact.digest()},
-               {"type", TypeName(artifact.type())},
+               {"type", ArtifactTypeName(artifact.type())},
                {"size", FormatBytes(artifact.size_bytes())},
                {"created", FormatTime(artifact.create_time())}},
               session.out());

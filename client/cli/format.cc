@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "client/jobfile/names.h"
 
 namespace distill::client {
@@ -23,6 +25,17 @@ std::string StateName(v1::JobState state) { return EnumText(*v1::JobState_descri
 std::string StateName(v1::TaskState state) { return EnumText(*v1::TaskState_descriptor(), state); }
 std::string StateName(v1::WorkerState state) {
   return EnumText(*v1::WorkerState_descriptor(), state);
+}
+
+std::string ArtifactTypeName(v1::ArtifactType type) {
+  const auto* const value = v1::ArtifactType_descriptor()->FindValueByNumber(type);
+  return value == nullptr || type == 0 ? "-" : ShortEnumName(*value);
+}
+
+std::string ShortTaskName(absl::string_view name) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '/');
+  if (parts.size() != 6 || parts[2] != "jobs" || parts[4] != "tasks") return std::string(name);
+  return absl::StrCat(parts[3], "/", parts[5]);
 }
 
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {

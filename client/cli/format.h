@@ -5,6 +5,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "distill/v1/artifact_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job.pb.h"
 #include "distill/v1/task.pb.h"
@@ -16,6 +17,12 @@ namespace distill::client {
 std::string StateName(v1::JobState state);
 std::string StateName(v1::TaskState state);
 std::string StateName(v1::WorkerState state);
+// "model", "metrics", ...; "-" when unset or unknown.
+std::string ArtifactTypeName(v1::ArtifactType type);
+
+// "job-1f2e3d4c/finetune-student" for projects/P/jobs/job-1f2e3d4c/tasks/finetune-student; other
+// texts as they are.
+std::string ShortTaskName(absl::string_view name);
 
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
 // RFC 3339 in UTC to the second; "-" when unset.

@@ -10,6 +10,7 @@
 #include "client/cli/embedded_jobs.h"
 #include "client/cli/format.h"
 #include "client/jobfile/names.h"
+#include "nlohmann/json.hpp"
 
 namespace distill::client {
 namespace {
@@ -28,14 +29,28 @@ std::string TitleOf(absl::string_view text) {
   return std::string(absl::StripSuffix(absl::StripSuffix(title, "."), ":"));
 }
 
+nlohmann::ordered_json ToJson(const EmbeddedJob& job) {
+  return {{"name", std::string(job.name)}, {"title", TitleOf(job.text)}};
+}
+
+ExitCode ShowPreset(Session& session, const EmbeddedJob& job) {
+  if (session.json()) {
+    nlohmann::ordered_json json = ToJson(job);
+    json["job_file"] = std::string(job.text);
+    session.out() << json.dump(2) << "\n";
+  } else {
+    session.out() << job.text << std::flush;
+  }
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> ShowPresets(Session& session, const std::string& name) {
+  nlohmann::ordered_json presets = nlohmann::ordered_json::array();
   std::vector<std::string> names;
   std::vector<std::vector<std::string>> rows;
   for (const EmbeddedJob& job : EmbeddedJobs()) {
-    if (job.name == name) {
-      session.out() << job.text << std::flush;
-      return ExitCode::kOk;
-    }
+    if (job.name == name) return ShowPreset(session, job);
+    presets.push_back(ToJson(job));
     names.emplace_back(job.name);
     rows.push_back({std::string(job.name), TitleOf(job.text)});
   }
@@ -43,7 +58,11 @@ absl::StatusOr<ExitCode> ShowPresets(Session& session, const std::string& name) 
     return absl::NotFoundError(
         absl::StrCat("no preset ", name, Suggestion(name, names, "presets")));
   }
-  PrintTable({"PRESET", "WHAT IT IS"}, rows, session.out());
+  if (session.json()) {
+    session.out() << nlohmann::ordered_json({{"presets", presets}}).dump(2) << "\n";
+  } else {
+    PrintTable({"PRESET", "WHAT IT IS"}, rows, session.out());
+  }
   return ExitCode::kOk;
 }
 

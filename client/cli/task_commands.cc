@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
@@ -17,7 +18,8 @@ namespace {
 // The last word on a task, for the end of its line.
 std::string Remark(const v1::Task& task) {
   if (!task.failure_message().empty()) return task.failure_message();
-  if (!task.reused_from().empty()) return absl::StrCat("reused from ", task.reused_from());
+  if (!task.reused_from().empty())
+    return absl::StrCat("reused from ", ShortTaskName(task.reused_from()));
   return task.waiting_reason();
 }
 
@@ -67,7 +69,7 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
                {"state", StateName(task.state())},
                {"waits", task.waiting_reason()},
                {"failure", task.failure_message()},
-               {"reused from", task.reused_from()},
+               {"reused from", ShortTaskName(task.reused_from())},
                {"step", StepOf(task) == "-" ? "" : StepOf(task)},
                {"started", task.has_start_time() ? FormatTime(task.start_time()) : ""},
                {"finished", task.has_finish_time() ? FormatTime(task.finish_time()) : ""},
@@ -76,9 +78,9 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
               session.out());
   std::vector<std::vector<std::string>> rows;
   for (const v1::Attempt& attempt : task.attempts()) {
-    rows.push_back({absl::StrCat(attempt.number()), attempt.state(), attempt.worker(),
-                    FormatTime(attempt.start_time()), FormatSeconds(attempt.stats().wall_seconds()),
-                    attempt.message()});
+    rows.push_back({absl::StrCat(attempt.number()), absl::AsciiStrToLower(attempt.state()),
+                    attempt.worker(), FormatTime(attempt.start_time()),
+                    FormatSeconds(attempt.stats().wall_seconds()), attempt.message()});
   }
   if (!rows.empty()) {
     session.out() << "\n";

@@ -77,7 +77,9 @@ bool SameAttempt(const v1::Task& a, const v1::Task& b) {
 std::string Outcome(const v1::Task& task) {
   switch (task.state()) {
     case v1::TASK_STATE_SUCCEEDED:
-      if (!task.reused_from().empty()) return absl::StrCat("reused from ", task.reused_from());
+      if (!task.reused_from().empty()) {
+        return absl::StrCat("reused from ", ShortTaskName(task.reused_from()));
+      }
       return FormatSeconds(SecondsBetween(task.start_time(), task.finish_time()));
     case v1::TASK_STATE_FAILED:
       return task.failure_message();

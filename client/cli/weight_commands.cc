@@ -1,4 +1,5 @@
 // artifact import, export, inspect: weights of other projects in, ours out, and a look at either.
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -94,6 +95,15 @@ absl::StatusOr<v1::ArchitectureDescription> WantedArchitecture(const ImportArgum
   return architecture;
 }
 
+// Prints the files that were written: a line each, or {"files": [...]}.
+void PrintFiles(Session& session, const std::vector<std::string>& files) {
+  if (session.json()) {
+    session.out() << nlohmann::json({{"files", files}}).dump(2) << "\n";
+    return;
+  }
+  for (const std::string& file : files) session.out() << file << "\n";
+}
+
 absl::StatusOr<ExitCode> Import(Session& session, const ImportArguments& arguments) {
   const Role* role = nullptr;
   for (const Role& known : kRoles) {
@@ -113,7 +123,7 @@ absl::StatusOr<ExitCode> Import(Session& session, const ImportArguments& argumen
   for (const std::string& note : weights.notes) session.Note(note);
   if (!arguments.to.empty()) {
     DISTILL_RETURN_IF_ERROR(storage::WriteWeights(weights.tensors, architecture, arguments.to));
-    session.out() << arguments.to << "\n";
+    PrintFiles(session, {arguments.to});
     return ExitCode::kOk;
   }
   DISTILL_ASSIGN_OR_RETURN(const ScratchDirectory scratch,
@@ -141,6 +151,14 @@ absl::StatusOr<std::string> Fetch(Session& session, const std::string& source,
                                   const ScratchDirectory& scratch) {
   if (!IsDigest(source)) return source;
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+  DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(source));
+  const std::vector<v1::ArtifactType> weights = {v1::ARTIFACT_TYPE_UNSPECIFIED,
+                                                 v1::ARTIFACT_TYPE_MODEL, v1::ARTIFACT_TYPE_MODULE,
+                                                 v1::ARTIFACT_TYPE_CHECKPOINT};
+  if (std::find(weights.begin(), weights.end(), artifact.type()) == weights.end()) {
+    return Invalid(source, absl::StrCat("holds ", ArtifactTypeName(artifact.type()),
+                                        ", no weights; `distill artifact get` fetches it"));
+  }
   const std::string file = scratch.Join("artifact.safetensors");
   DISTILL_RETURN_IF_ERROR(client->DownloadToFile(source, file));
   return file;
@@ -157,16 +175,23 @@ absl::StatusOr<v1::ArchitectureDescription> FindArchitecture(Session& session,
       absl::StrContains(described->second, storage::kArchitectureFormat)) {
     return storage::ParseArchitecture(described->second, file.label());
   }
-  if (IsDigest(source)) {
-    DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-    DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(source));
-    if (!artifact.lineage().empty()) {
-      const v1::Lineage& lineage = artifact.lineage(0);
-      DISTILL_ASSIGN_OR_RETURN(const v1::Task task, client->GetTask(lineage.job(), lineage.task()));
-      return storage::ArchitectureOfOutput(task.spec(), lineage.output());
-    }
+  absl::Status unknown =
+      Invalid("--arch", "is required: neither the file nor a task says what network it is of");
+  if (!IsDigest(source)) return unknown;
+  DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+  DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(source));
+  // Several tasks may have made the same bytes. One that only chose among modules does not know the
+  // network, and one of a deleted job is gone.
+  for (const v1::Lineage& lineage : artifact.lineage()) {
+    const absl::StatusOr<v1::Task> task = client->GetTask(lineage.job(), lineage.task());
+    if (absl::IsNotFound(task.status())) continue;
+    DISTILL_RETURN_IF_ERROR(task.status());
+    absl::StatusOr<v1::ArchitectureDescription> made =
+        storage::ArchitectureOfOutput(task->spec(), lineage.output());
+    if (made.ok()) return made;
+    unknown = made.status();
   }
-  return Invalid("--arch", "is required: neither the file nor a task says what network it is of");
+  return unknown;
 }
 
 storage::WeightNaming NamingOf(absl::string_view name) {
@@ -177,8 +202,9 @@ storage::WeightNaming NamingOf(absl::string_view name) {
 }
 
 // Writes the meta model of a hybrid beside its module, and into its architecture.
-absl::Status AddMeta(Session& session, const ExportArguments& arguments,
-                     v1::ArchitectureDescription* architecture) {
+// Returns the file.
+absl::StatusOr<std::string> AddMeta(Session& session, const ExportArguments& arguments,
+                                    v1::ArchitectureDescription* architecture) {
   if (!architecture->has_module_index()) {
     return Invalid("--meta", "only a module makes a hybrid with a meta model");
   }
@@ -203,8 +229,7 @@ absl::Status AddMeta(Session& session, const ExportArguments& arguments,
   DISTILL_RETURN_IF_ERROR(CreateDirectories(arguments.to));
   const std::string to = JoinPath(arguments.to, "meta.safetensors");
   DISTILL_RETURN_IF_ERROR(storage::WriteWeights(tensors, meta, to));
-  session.out() << to << "\n";
-  return absl::OkStatus();
+  return to;
 }
 
 absl::StatusOr<ExitCode> Export(Session& session, const ExportArguments& arguments) {
@@ -216,13 +241,15 @@ absl::StatusOr<ExitCode> Export(Session& session, const ExportArguments& argumen
   DISTILL_ASSIGN_OR_RETURN(
       v1::ArchitectureDescription architecture,
       FindArchitecture(session, arguments.source, arguments.architecture_file, file));
+  std::vector<std::string> files;
   if (!arguments.meta.empty()) {
-    DISTILL_RETURN_IF_ERROR(AddMeta(session, arguments, &architecture));
+    DISTILL_ASSIGN_OR_RETURN(files.emplace_back(), AddMeta(session, arguments, &architecture));
   }
   DISTILL_ASSIGN_OR_RETURN(
-      const std::vector<std::string> paths,
+      const std::vector<std::string> exported,
       storage::ExportWeights(file, architecture, NamingOf(arguments.naming), arguments.to));
-  for (const std::string& written : paths) session.out() << written << "\n";
+  files.insert(files.end(), exported.begin(), exported.end());
+  PrintFiles(session, files);
   return ExitCode::kOk;
 }
 
@@ -351,32 +378,31 @@ absl::StatusOr<ExitCode> Inspect(Session& session, const std::string& source,
 }
 
 void AddImport(CLI::App& artifact, Command& chosen) {
-  CLI::App* const import =
+  CLI::App* const importing =
       artifact.add_subcommand("import", "Convert weights of timm, DeiT or m2mKD, and upload them");
   // Co-owned, here and below, by the callbacks, which outlive this function.
   const auto arguments = std::make_shared<ImportArguments>();
-  import->add_option("file", arguments->file, ".pth or .safetensors")->required();
-  import->add_option("--as", arguments->role, "What they are for")
+  importing->add_option("file", arguments->file, ".pth or .safetensors")->required();
+  importing->add_option("--as", arguments->role, "What they are for")
       ->required()
       ->check(CLI::IsMember({"meta", "teacher", "student", "teacher-stage", "student-module"}))
       ->type_name("");
-  import->add_option("--arch", arguments->architecture_file, "Architecture file, JSON")->required();
-  import->add_option("--module", arguments->module, "Which module, from 0");
-  import->add_option("--key", arguments->place,
-                     "Where in the file, such as model or model_stages/2; default: found");
-  import->add_option("--image-size", arguments->image_size,
-                     "Resize the position embedding for images of this side");
-  import->add_flag("--new-classifier", arguments->new_classifier,
-                   "Leave the classifier out; zeros take its place");
-  import->add_option("--to", arguments->to, "Write to this file instead of uploading");
-  import->footer(
+  importing->add_option("--arch", arguments->architecture_file, "Architecture file, JSON")
+      ->required();
+  importing->add_option("--module", arguments->module, "Which module, from 0");
+  importing->add_option("--key", arguments->place,
+                        "Where in the file, such as model or model_stages/2; default: found");
+  importing->add_option("--image-size", arguments->image_size,
+                        "Resize the position embedding for images of this side");
+  importing->add_flag("--new-classifier", arguments->new_classifier,
+                      "Leave the classifier out; zeros take its place");
+  importing->add_option("--to", arguments->to, "Write to this file instead of uploading");
+  importing->footer(
       "Example:\n  distill artifact import deit_base.pth --as teacher --arch teacher.json\n");
-  import->callback([arguments, &chosen] {
-    chosen = [arguments](Session& session) { return Import(session, *arguments);
-};
-}  // namespace
-);
-}  // namespace distill::client
+  importing->callback([arguments, &chosen] {
+    chosen = [arguments](Session& session) { return Import(session, *arguments); };
+  });
+}
 
 void AddExport(CLI::App& artifact, Command& chosen) {
   CLI::App* const exporting = artifact.add_subcommand(

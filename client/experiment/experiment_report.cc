@@ -9,6 +9,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/digest.h"
 #include "client/experiment/bar_chart.h"
+#include "client/jobfile/names.h"
 
 namespace distill::client {
 namespace {
@@ -47,7 +48,7 @@ std::string ResultsCsv(const std::vector<RunResult>& results) {
     if (run.report.models().empty()) absl::StrAppend(&csv, head, ",,,,\n");
     for (const v1::Report::Model& model : run.report.models()) {
       if (!model.has_result()) continue;
-      for (const auto& [measure, accuracy] : MeasuresOf(model.result())) {
+      for (const auto& [measure, accuracy] : MeasuresOf(run.report, model)) {
         absl::StrAppend(&csv, head, Field(model.label()), ",", Field(measure), ",",
                         absl::StrFormat("%.17g", accuracy), ",", model.metrics_digest(), ",",
                         model.model_digest(), "\n");
@@ -137,6 +138,12 @@ void AppendDifferences(const ExperimentResults& summary, std::string* page) {
   }
 }
 
+// "succeeded" for JOB_STATE_SUCCEEDED.
+std::string StateText(v1::JobState state) {
+  const auto* const value = v1::JobState_descriptor()->FindValueByNumber(state);
+  return value == nullptr ? absl::StrCat(static_cast<int>(state)) : ShortEnumName(*value);
+}
+
 void AppendJobs(const std::vector<RunResult>& results, std::string* page) {
   absl::StrAppend(page,
                   "\n## Jobs\n\n| settings | seed | job | state | tasks | reused | report.json "
@@ -144,7 +151,7 @@ void AppendJobs(const std::vector<RunResult>& results, std::string* page) {
   for (const RunResult& run : results) {
     const v1::Job& job = run.report.job();
     absl::StrAppend(page, "| ", Cell(SettingsLabel(run.settings)), " | ", run.seed, " | ", job.id(),
-                    " | ", v1::JobState_Name(job.state()), " | ", job.tasks_total(), " | ",
+                    " | ", StateText(job.state()), " | ", job.tasks_total(), " | ",
                     job.tasks_reused(), " | ", run.report.json_digest(), " |\n");
   }
 }

@@ -10,6 +10,8 @@
 namespace distill::client {
 namespace {
 
+constexpr char kStudentLabel[] = "student";  // The model that few-shot episodes start from.
+
 // Measures of one model of one run; null when it has none.
 const v1::Report::Model* FindModel(const v1::Report& report, const std::string& label) {
   for (const v1::Report::Model& model : report.models()) {
@@ -22,7 +24,7 @@ std::optional<double> ValueOf(const RunResult& run, const std::string& model,
                               const std::string& measure) {
   const v1::Report::Model* const found = FindModel(run.report, model);
   if (found == nullptr) return std::nullopt;
-  const Measures measures = MeasuresOf(found->result());
+  const Measures measures = MeasuresOf(run.report, *found);
   const auto value = measures.find(measure);
   if (value == measures.end()) return std::nullopt;
   return value->second;
@@ -133,7 +135,8 @@ void CompareAcross(const ExperimentComparison& comparison, const std::string& me
 
 }  // namespace
 
-Measures MeasuresOf(const v1::EvaluationResult& result) {
+Measures MeasuresOf(const v1::Report& report, const v1::Report::Model& model) {
+  const v1::EvaluationResult& result = model.result();
   Measures measures;
   measures[kIidMeasure] = result.accuracy();
   if (result.corruptions_size() > 0) {
@@ -141,6 +144,12 @@ Measures MeasuresOf(const v1::EvaluationResult& result) {
   }
   for (const v1::EvaluationResult::OutOfDistribution& set : result.out_of_distribution()) {
     measures[set.name()] = set.accuracy();
+  }
+  if (model.label() != kStudentLabel) return measures;
+  for (const v1::Report::FewShot& episode : report.few_shot()) {
+    if (episode.has_accuracy()) {
+      measures[absl::StrCat("few-shot ", episode.name())] = episode.accuracy();
+    }
   }
   return measures;
 }
@@ -177,8 +186,9 @@ ExperimentResults Summarise(const Experiment& experiment, const std::vector<RunR
   summary.measures = {kIidMeasure};
   for (const RunResult& run : results) {
     for (const v1::Report::Model& model : run.report.models()) {
-      for (const auto& [measure, value] : MeasuresOf(model.result())) {
-        if (model.has_result()) AddOnce(measure, &summary.measures);
+      if (!model.has_result()) continue;
+      for (const auto& [measure, value] : MeasuresOf(run.report, model)) {
+        AddOnce(measure, &summary.measures);
       }
     }
   }

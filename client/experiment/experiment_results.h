@@ -12,14 +12,15 @@
 
 namespace distill::client {
 
-// Accuracies of one model by the name of the measure: "IID", "corruptions", or an
-// out-of-distribution set. Between 0 and 1.
+// Accuracies of one model by the name of the measure: "IID", "corruptions", an out-of-distribution
+// set, or for the student "few-shot EPISODE". Between 0 and 1.
 using Measures = std::map<std::string, double>;
 
 inline constexpr char kIidMeasure[] = "IID";
 inline constexpr char kCorruptionMeasure[] = "corruptions";
 
-Measures MeasuresOf(const v1::EvaluationResult& result);
+// Of one of the report's models, which has a result.
+Measures MeasuresOf(const v1::Report& report, const v1::Report::Model& model);
 
 // One job of the experiment with its report; a job that failed has no models.
 struct RunResult {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "base/check.h"
 #include "server/rpc/dataset_catalog.h"
 
@@ -424,8 +425,11 @@ v1::JobEvent ToProto(const storage::EventRecord& event, const v1::Job& job,
     attempt->set_worker(event.worker.str());
   }
   if (!event.reused_from.empty()) {
-    task.set_reused_from(absl::StrCat(storage::JobOf(event.reused_from).str(), "/",
-                                      storage::TaskNameOf(event.reused_from)));
+    // Results are reused within a project.
+    const absl::string_view project =
+        absl::string_view(job.name()).substr(0, job.name().find("/jobs/"));
+    task.set_reused_from(absl::StrCat(project, "/jobs/", storage::JobOf(event.reused_from).str(),
+                                      "/tasks/", storage::TaskNameOf(event.reused_from)));
   }
   for (const storage::NamedBlob& blob : results) *task.add_results() = ToProto(blob);
   return proto;

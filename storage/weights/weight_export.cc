@@ -71,6 +71,11 @@ absl::StatusOr<std::vector<std::string>> ExportWeights(
   DISTILL_RETURN_IF_ERROR(CreateDirectories(directory));
   std::vector<std::string> paths;
   if (naming == WeightNaming::kModules && !architecture.has_module_index()) {
+    if (!IsStaged(architecture)) {
+      return absl::InvalidArgumentError(
+          "cannot export modules of a whole NAC: it has neither their codes nor their stitches; "
+          "export the modules that it was assembled from");
+    }
     DISTILL_RETURN_IF_ERROR(WriteModules(tensors, architecture, directory, &paths));
     return paths;
   }

@@ -103,6 +103,10 @@ TEST_F(WeightCommandsTest, ExportFindsTheArchitectureInTheTaskThatMadeTheArtifac
               HasSubstr("--arch: is required"));
 
   server_.Edit([&](Script& script) {
+    v1::Lineage& forgotten = *script.artifacts[digest].add_lineage();
+    forgotten.set_job("job-0");
+    forgotten.set_task("finetune-teacher");
+    forgotten.set_output("model");
     v1::Lineage& lineage = *script.artifacts[digest].add_lineage();
     lineage.set_job("job-1");
     lineage.set_task("finetune-teacher");

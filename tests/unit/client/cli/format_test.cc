@@ -16,6 +16,16 @@ TEST(FormatTest, Durations) {
   EXPECT_EQ(FormatSeconds(std::nan("")), "-");
 }
 
+TEST(FormatTest, NamesOfTasks) {
+  EXPECT_EQ(ShortTaskName("projects/p/jobs/job-1/tasks/fit-prior"), "job-1/fit-prior");
+  EXPECT_EQ(ShortTaskName("job-1/fit-prior"), "job-1/fit-prior");
+}
+
+TEST(FormatTest, NamesOfArtifactTypes) {
+  EXPECT_EQ(ArtifactTypeName(v1::ARTIFACT_TYPE_METRICS), "metrics");
+  EXPECT_EQ(ArtifactTypeName(v1::ARTIFACT_TYPE_UNSPECIFIED), "-");
+}
+
 TEST(FormatTest, Bytes) {
   EXPECT_EQ(FormatBytes(0), "0 B");
   EXPECT_EQ(FormatBytes(1023), "1023 B");

@@ -8,6 +8,7 @@
 namespace distill::client {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -49,6 +50,20 @@ TEST(SummaryTest, PairsBySeedWithinAJob) {
   EXPECT_NEAR(row.difference.mean, 0.11, 1e-12);
   EXPECT_NEAR(*row.difference.standard_error, 0.01, 1e-12);
   EXPECT_EQ(Verdict(row), "shown");
+}
+
+TEST(SummaryTest, FewShotEpisodesAreMeasuresOfTheStudent) {
+  std::vector<RunResult> runs = {Result({}, 0, {{"student", 0.5}, {"teacher", 0.6}})};
+  v1::Report::FewShot& episode = *runs[0].report.add_few_shot();
+  episode.set_name("cub");
+  episode.set_accuracy(0.75);
+  runs[0].report.add_few_shot()->set_name("cifar100");  // Not over.
+  const ExperimentResults summary = Summarise(Experiment(), runs);
+  EXPECT_THAT(summary.measures, ElementsAre("IID", "few-shot cub"));
+  ASSERT_EQ(summary.models.size(), 2u);
+  EXPECT_EQ(summary.models[0].measures.at("few-shot cub").mean, 0.75);
+  EXPECT_EQ(summary.models[1].measures.count("few-shot cub"), 0u);
+  EXPECT_EQ(RenderExperiment(Experiment(), runs).count("accuracy-few-shot-cub.svg"), 1u);
 }
 
 TEST(SummaryTest, ComparesAlongAnAxisWithAllElseEqual) {

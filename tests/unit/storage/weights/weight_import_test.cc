@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -209,6 +210,29 @@ TEST_F(ExportTest, ModulesAreFilesOfTheirOwn) {
   ASSERT_THAT(architecture, IsOk());
   EXPECT_EQ(architecture->module_index(), 1);
   EXPECT_EQ(Names((*paths)[2]).size(), ExpectedTensors(*architecture).size());
+}
+
+TEST_F(ExportTest, ANacIsExportedWholeOnly) {
+  const auto nac = ParseArchitecture(
+      R"({"format": "distillery-architecture-1", "image_size": 8, "channels": 1, "classes": 3,
+          "modules": 3, "nac": {"state_dim": 8, "code_dim": 4, "tokenizer_depths": [1], "heads": 1}})",
+      "arch");
+  ASSERT_THAT(nac, IsOk());
+  const TensorShapes shapes = ExpectedTensors(*nac);
+  std::map<std::string, std::string> bytes;
+  std::map<std::string, TensorView> tensors;
+  for (const auto& [name, shape] : shapes) {
+    bytes[name] = std::string(static_cast<size_t>(CountParameters({{name, shape}})) * 4, '\0');
+    tensors[name] = {DType::kF32, shape, bytes[name]};
+  }
+  ASSERT_THAT(WriteWeights(tensors, *nac, artifact_), IsOk());
+  const auto file = SafetensorsFile::Open(artifact_);
+  ASSERT_THAT(file, IsOk());
+  const std::string out = directory_.Join("nac");
+  EXPECT_THAT(ExportWeights(*file, *nac, WeightNaming::kFlat, out), IsOk());
+  EXPECT_THAT(
+      ExportWeights(*file, *nac, WeightNaming::kModules, out),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("export the modules that it was")));
 }
 
 TEST_F(ExportTest, RefusesAnotherArchitecture) {
