@@ -52,8 +52,11 @@ class ShardReader {
 
   absl::Status FinishSample() {
     if (image_.has_value() != label_.has_value()) {
-      return BadEntry(key_, image_.has_value() ? "the sample has no .cls beside its image"
-                                               : "the sample has no .jpg, .jpeg or .png");
+      return BadEntry(key_,
+                      image_.has_value()
+                          ? "the sample has no .cls beside its image; pack with tar --sort=name"
+                          : "the sample has no .jpg, .jpeg or .png beside its label; pack with tar "
+                            "--sort=name");
     }
     if (image_.has_value()) {
       const uint64_t bytes = (index_->places.size() + 1) * sizeof(TarShardIndex::Place);

@@ -300,8 +300,9 @@ TEST_F(DatasetFactoryTest, RefusesBadTarShards) {
   std::string damaged = good;
   damaged[3] = 'z';
   expect_refused(damaged, "wrong checksum; offset=0");
-  expect_refused(TarBytes({{"1.jpg", "x"}, {"2.cls", "0"}}), "no .cls beside its image; entry=1");
-  expect_refused(TarBytes({{"1.cls", "0"}}), "no .jpg, .jpeg or .png; entry=1");
+  expect_refused(TarBytes({{"1.jpg", "x"}, {"2.cls", "0"}}),
+                 "no .cls beside its image; pack with tar --sort=name; entry=1");
+  expect_refused(TarBytes({{"1.cls", "0"}}), "no .jpg, .jpeg or .png beside its label; pack with");
   expect_refused(TarBytes({{"1.jpg", "x"}, {"1.png", "x"}}), "two images; entry=1.png");
   expect_refused(TarBytes({{"1.jpg", "x"}, {"1.cls", "cat"}}), "the label is no number");
   expect_refused(TarBytes({{"1.jpg", "x"}, {"1.cls", "-1"}}), "the label is no number");
