@@ -18,8 +18,9 @@ namespace {
 // The last word on a task, for the end of its line.
 std::string Remark(const v1::Task& task) {
   if (!task.failure_message().empty()) return task.failure_message();
-  if (!task.reused_from().empty())
+  if (!task.reused_from().empty()) {
     return absl::StrCat("reused from ", ShortTaskName(task.reused_from()));
+  }
   return task.waiting_reason();
 }
 

@@ -154,7 +154,7 @@ TEST_F(TaskKindsTest, EpisodeWithTooFewImagesIsRefused) {
   job_.Run({job_.Assign("few-shot", spec, model)}, observer);
   EXPECT_EQ(observer.EndOf("few-shot").failure_class(), v1::FAILURE_CLASS_USER);
   EXPECT_THAT(observer.EndOf("few-shot").message(),
-              testing::HasSubstr("a class has too few images"));
+              testing::HasSubstr("too few classes have enough images"));
 }
 
 // The test set itself under another name: once whole, once with a class that the model never says.
