@@ -156,8 +156,10 @@ absl::StatusOr<Response> Client::Call(absl::string_view action, const ServiceStu
   return response;
 }
 
-absl::StatusOr<v1::Job> Client::CreateJob(const v1::JobSpec& spec, const std::string& request_id) {
+absl::StatusOr<v1::Job> Client::CreateJob(const v1::JobSpec& spec, const std::string& request_id,
+                                          Unplaceable unplaceable) {
   v1::CreateJobRequest request;
+  request.set_allow_unplaceable(unplaceable == Unplaceable::kAccept);
   *request.mutable_spec() = spec;
   request.set_request_id(request_id);
   return Call("submit job", jobs_, &v1::JobService::StubInterface::CreateJob, request);
@@ -197,6 +199,37 @@ absl::StatusOr<v1::Job> Client::CancelJob(const std::string& job) {
   request.set_job(job);
   request.set_request_id(dependencies_.ids->RandomHex(16));
   return Call("cancel job", jobs_, &v1::JobService::StubInterface::CancelJob, request);
+}
+
+absl::StatusOr<v1::Job> Client::PauseJob(const std::string& job) {
+  v1::PauseJobRequest request;
+  request.set_job(job);
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("pause job", jobs_, &v1::JobService::StubInterface::PauseJob, request);
+}
+
+absl::StatusOr<v1::Job> Client::ResumeJob(const std::string& job) {
+  v1::ResumeJobRequest request;
+  request.set_job(job);
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("resume job", jobs_, &v1::JobService::StubInterface::ResumeJob, request);
+}
+
+absl::StatusOr<v1::Job> Client::RetryJob(const std::string& job, const std::string& request_id) {
+  v1::RetryJobRequest request;
+  request.set_job(job);
+  request.set_request_id(request_id);
+  return Call("retry job", jobs_, &v1::JobService::StubInterface::RetryJob, request);
+}
+
+absl::Status Client::DeleteJob(const std::string& job) {
+  v1::DeleteJobRequest request;
+  request.set_job(job);
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  const absl::Status status =
+      Call("delete job", jobs_, &v1::JobService::StubInterface::DeleteJob, request).status();
+  // Gone is gone, and the reply to an earlier try may have been lost.
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 absl::StatusOr<v1::Report> Client::GetReport(const std::string& job) {
@@ -253,6 +286,14 @@ absl::StatusOr<v1::Task> Client::GetTask(const std::string& job, const std::stri
   request.set_job(job);
   request.set_task(task);
   return Call("get task", tasks_, &v1::TaskService::StubInterface::GetTask, request);
+}
+
+absl::StatusOr<v1::TaskExplanation> Client::ExplainTask(const std::string& job,
+                                                        const std::string& task) {
+  v1::ExplainTaskRequest request;
+  request.set_job(job);
+  request.set_task(task);
+  return Call("explain task", tasks_, &v1::TaskService::StubInterface::ExplainTask, request);
 }
 
 absl::StatusOr<std::vector<v1::Task>> Client::ListTasks(const std::string& job) {
@@ -481,9 +522,46 @@ absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {
   return workers;
 }
 
-absl::StatusOr<v1::Worker> Client::DrainWorker(const std::string& worker_id) {
+absl::StatusOr<v1::Worker> Client::QuarantineWorker(const std::string& worker_id,
+                                                    const std::string& reason) {
+  v1::QuarantineWorkerRequest request;
+  request.set_worker_id(worker_id);
+  request.set_reason(reason);
+  return Call("quarantine worker", fleet_, &v1::FleetService::StubInterface::QuarantineWorker,
+              request);
+}
+
+absl::StatusOr<std::vector<v1::Quota>> Client::ListQuotas() {
+  DISTILL_ASSIGN_OR_RETURN(v1::ListQuotasResponse response,
+                           Call("list quotas", fleet_, &v1::FleetService::StubInterface::ListQuotas,
+                                v1::ListQuotasRequest()));
+  std::vector<v1::Quota> quotas;
+  for (v1::Quota& quota : *response.mutable_quotas()) quotas.push_back(std::move(quota));
+  return quotas;
+}
+
+absl::StatusOr<v1::Quota> Client::SetQuota(const v1::Quota& quota) {
+  v1::SetQuotaRequest request;
+  *request.mutable_quota() = quota;
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("set quota", fleet_, &v1::FleetService::StubInterface::SetQuota, request);
+}
+
+absl::Status Client::DeleteQuota(const std::string& project) {
+  v1::DeleteQuotaRequest request;
+  request.set_project(project);
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("delete quota", fleet_, &v1::FleetService::StubInterface::DeleteQuota, request)
+      .status();
+}
+
+absl::StatusOr<v1::Worker> Client::DrainWorker(const std::string& worker_id,
+                                               absl::Duration deadline) {
   v1::DrainWorkerRequest request;
   request.set_worker_id(worker_id);
+  if (deadline < absl::InfiniteDuration()) {
+    request.set_deadline_seconds(absl::ToDoubleSeconds(deadline));
+  }
   return Call("drain worker", fleet_, &v1::FleetService::StubInterface::DrainWorker, request);
 }
 

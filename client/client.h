@@ -63,6 +63,9 @@ struct ClientDependencies {
 
 enum class WatchProgress { kNo, kYes };
 
+// What becomes of a job that no worker that is known could ever run.
+enum class Unplaceable { kRefuse, kAccept };
+
 // Thread-safe; calls block.
 class Client {
  public:
@@ -72,7 +75,8 @@ class Client {
 
   // Plans and accepts a job. `request_id`: 1 to 128 of [A-Za-z0-9._-]; the same one returns the
   // same job. kInvalidArgument names the field.
-  absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec, const std::string& request_id);
+  absl::StatusOr<v1::Job> CreateJob(const v1::JobSpec& spec, const std::string& request_id,
+                                    Unplaceable unplaceable = Unplaceable::kRefuse);
   // Plans a job and stores nothing; the job returned has no id.
   absl::StatusOr<v1::Job> ValidateJob(const v1::JobSpec& spec);
   absl::StatusOr<v1::Job> GetJob(const std::string& job);
@@ -80,6 +84,13 @@ class Client {
   absl::StatusOr<std::vector<v1::Job>> ListJobs(const std::string& project, int limit);
   // Accepts at once; the job is CANCELLING until its trainers are gone. Idempotent.
   absl::StatusOr<v1::Job> CancelJob(const std::string& job);
+  // Idempotent; kFailedPrecondition when the job is over.
+  absl::StatusOr<v1::Job> PauseJob(const std::string& job);
+  absl::StatusOr<v1::Job> ResumeJob(const std::string& job);
+  // Submits a job that failed or was cancelled again. The same request_id returns the same new job.
+  absl::StatusOr<v1::Job> RetryJob(const std::string& job, const std::string& request_id);
+  // OK too when there is none of this id. kFailedPrecondition while it is not over.
+  absl::Status DeleteJob(const std::string& job);
   absl::StatusOr<v1::Report> GetReport(const std::string& job);
 
   // Delivers each change of the job after `after_revision` exactly once, in order, across restarts
@@ -91,6 +102,8 @@ class Client {
   absl::StatusOr<v1::Task> GetTask(const std::string& job, const std::string& task);
   // In plan order.
   absl::StatusOr<std::vector<v1::Task>> ListTasks(const std::string& job);
+  // Why the task does not run.
+  absl::StatusOr<v1::TaskExplanation> ExplainTask(const std::string& job, const std::string& task);
   // Hands the log of one attempt (0: the newest) from byte `offset` to `sink`, as far as it is
   // written. Returns the offset of what comes next.
   absl::StatusOr<int64_t> ReadLog(const std::string& job, const std::string& task, int attempt,
@@ -122,8 +135,17 @@ class Client {
   absl::Status DeleteDataset(const std::string& name);
 
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
-  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker_id);
+  // `deadline`: when what still runs is handed back; infinite: it may finish.
+  absl::StatusOr<v1::Worker> DrainWorker(const std::string& worker_id, absl::Duration deadline);
+  absl::StatusOr<v1::Worker> QuarantineWorker(const std::string& worker_id,
+                                              const std::string& reason);
   absl::StatusOr<v1::Worker> ResumeWorker(const std::string& worker_id);
+
+  // In order of project.
+  absl::StatusOr<std::vector<v1::Quota>> ListQuotas();
+  absl::StatusOr<v1::Quota> SetQuota(const v1::Quota& quota);
+  // Idempotent.
+  absl::Status DeleteQuota(const std::string& project);
 
  private:
   // What one try of a stream came to.

@@ -53,6 +53,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddDatasetCommands(app, chosen);
   AddExperimentCommands(app, chosen);
   AddWorkerCommands(app, chosen);
+  AddQuotaCommands(app, chosen);
   AddAdminCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }

@@ -10,7 +10,7 @@ namespace distill::client {
 
 void AddDevCommand(CLI::App& parent, Command& chosen);
 void AddDemoCommand(CLI::App& parent, Command& chosen);
-// job submit, list, get, cancel.
+// job submit, list, get, cancel, pause, resume, retry, delete.
 void AddJobCommands(CLI::App& job, Command& chosen);
 // job watch, wait, logs.
 void AddJobWatchCommands(CLI::App& job, Command& chosen);
@@ -24,6 +24,7 @@ void AddWeightCommands(CLI::App& artifact, Command& chosen);
 void AddDatasetCommands(CLI::App& parent, Command& chosen);
 void AddExperimentCommands(CLI::App& parent, Command& chosen);
 void AddWorkerCommands(CLI::App& parent, Command& chosen);
+void AddQuotaCommands(CLI::App& parent, Command& chosen);
 void AddAdminCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 

@@ -27,6 +27,16 @@ std::string StateName(v1::WorkerState state) {
   return EnumText(*v1::WorkerState_descriptor(), state);
 }
 
+std::string StateName(v1::Quarantine quarantine) {
+  return EnumText(*v1::Quarantine_descriptor(), quarantine);
+}
+std::string StateName(v1::WaitReason reason) {
+  return EnumText(*v1::WaitReason_descriptor(), reason);
+}
+std::string StateName(v1::Predicate predicate) {
+  return EnumText(*v1::Predicate_descriptor(), predicate);
+}
+
 std::string ArtifactTypeName(v1::ArtifactType type) {
   const auto* const value = v1::ArtifactType_descriptor()->FindValueByNumber(type);
   return value == nullptr || type == 0 ? "-" : ShortEnumName(*value);

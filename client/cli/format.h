@@ -8,6 +8,7 @@
 #include "distill/v1/artifact_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job.pb.h"
+#include "distill/v1/job_service.pb.h"
 #include "distill/v1/task.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
@@ -17,6 +18,9 @@ namespace distill::client {
 std::string StateName(v1::JobState state);
 std::string StateName(v1::TaskState state);
 std::string StateName(v1::WorkerState state);
+std::string StateName(v1::Quarantine quarantine);
+std::string StateName(v1::WaitReason reason);
+std::string StateName(v1::Predicate predicate);
 // "model", "metrics", ...; "-" when unset or unknown.
 std::string ArtifactTypeName(v1::ArtifactType type);
 

@@ -1,4 +1,4 @@
-// job submit, list, get, cancel.
+// job submit, list, get, cancel, pause, resume, retry, delete.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -27,6 +27,7 @@ struct SubmitOptions {
   bool watch = false;
   bool dry_run = false;
   bool full_eval = false;
+  bool allow_unplaceable = false;
 };
 
 // Leads the server's complaint about a field back to the line of the file that holds it.
@@ -79,7 +80,8 @@ absl::StatusOr<ExitCode> SubmitAll(Session& session, Client& client, const Submi
   v1::ListJobsResponse jobs;
   for (size_t i = 0; i < points.size(); ++i) {
     absl::StatusOr<v1::Job> job = client.CreateJob(
-        points[i].spec, points.size() == 1 ? request_id : absl::StrCat(request_id, "-", i));
+        points[i].spec, points.size() == 1 ? request_id : absl::StrCat(request_id, "-", i),
+        options.allow_unplaceable ? Unplaceable::kAccept : Unplaceable::kRefuse);
     if (!job.ok()) {
       if (i > 0) {
         session.Note(absl::StrCat(i, " of ", points.size(), " jobs are submitted; repeat with ",
@@ -142,7 +144,8 @@ void PrintJob(Session& session, const v1::Job& job) {
        {"created", FormatTime(job.create_time())},
        {"finished", job.has_finish_time() ? FormatTime(job.finish_time()) : ""},
        {"seed", absl::StrCat(job.spec().seed())},
-       {"numeric class", job.spec().execution().numeric_class()}},
+       {"numeric class", job.spec().execution().numeric_class()},
+       {"priority", absl::StrCat(job.spec().execution().priority())}},
       session.out());
 }
 
@@ -167,6 +170,56 @@ absl::StatusOr<ExitCode> List(Session& session, const std::string& project, int 
   return ExitCode::kOk;
 }
 
+void AddRetry(CLI::App& job, Command& chosen) {
+  CLI::App* const retry = job.add_subcommand(
+      "retry", "Submit a failed or cancelled job again; what had succeeded is reused");
+  // Co-owned, here and below, by the callback, which outlives this function.
+  const auto text = std::make_shared<std::string>();
+  const auto request_id = std::make_shared<std::string>();
+  retry->add_option("job", *text, "Job id, or latest")->required();
+  retry->add_option("--request-id", *request_id,
+                    "Makes repeating this command harmless: the same id is the same job");
+  retry->footer("Example:\n  distill job retry job-1f2e3d4c\n");
+  retry->callback([text, request_id, &chosen] {
+    chosen = [text, request_id](Session& session) -> absl::StatusOr<ExitCode> {
+      if (!request_id->empty() && !IsValidIdText(*request_id)) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "--request-id ", *request_id, ": expected 1 to 128 of letters, digits, . _ and -"));
+      }
+      DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+      DISTILL_ASSIGN_OR_RETURN(const std::string id, session.ResolveJob(*text));
+      DISTILL_ASSIGN_OR_RETURN(
+          const v1::Job again,
+          client->RetryJob(
+              id, request_id->empty() ? session.environment().ids->RandomHex(16) : *request_id));
+      if (session.json()) {
+        session.PrintJson(again);
+        return ExitCode::kOk;
+      }
+      session.out() << again.id() << std::endl;
+      session.Note(absl::StrCat("follow with: distill job watch ", again.id()));
+      return ExitCode::kOk;
+    };
+  });
+}
+
+void AddDelete(CLI::App& job, Command& chosen) {
+  CLI::App* const remove = job.add_subcommand(
+      "delete", "Forget a job that is over, and what only it holds in the blob store");
+  const auto text = std::make_shared<std::string>();
+  remove->add_option("job", *text, "Job id, or latest")->required();
+  remove->footer("Example:\n  distill job delete job-1f2e3d4c\n");
+  remove->callback([text, &chosen] {
+    chosen = [text](Session& session) -> absl::StatusOr<ExitCode> {
+      DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+      DISTILL_ASSIGN_OR_RETURN(const std::string id, session.ResolveJob(*text));
+      DISTILL_RETURN_IF_ERROR(client->DeleteJob(id));
+      session.Note(absl::StrCat("deleted ", id));
+      return ExitCode::kOk;
+    };
+  });
+}
+
 }  // namespace
 
 void AddJobCommands(CLI::App& job, Command& chosen) {
@@ -187,6 +240,8 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
       ->allow_extra_args(false);
   submit->add_option("--request-id", options->request_id,
                      "Makes repeating this command harmless: the same id is the same job");
+  submit->add_flag("--allow-unplaceable", options->allow_unplaceable,
+                   "Accept it though no worker that is known could run it: one is still to come");
   submit->add_flag("--full-eval", options->full_eval, "Evaluate corruptions on all test images");
   submit->footer(
       "Example:\n  distill job submit deploy/jobs/fashion-mnist-vmoe.yaml --watch\n"
@@ -227,6 +282,12 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
   add_single("get", "Show one job", "Example:\n  distill job get latest\n", &Client::GetJob);
   add_single("cancel", "Cancel a job; its running tasks stop within seconds",
              "Example:\n  distill job cancel job-1f2e3d4c\n", &Client::CancelJob);
+  add_single("pause", "Start nothing more of a job; what runs is checkpointed and handed back",
+             "Example:\n  distill job pause latest\n", &Client::PauseJob);
+  add_single("resume", "Let a paused job go on, from its checkpoints",
+             "Example:\n  distill job resume latest\n", &Client::ResumeJob);
+  AddRetry(job, chosen);
+  AddDelete(job, chosen);
 }
 
 }  // namespace distill::client

@@ -1,10 +1,11 @@
-// task list, get.
+// task list, get, explain.
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/cli/commands.h"
@@ -99,6 +100,39 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
   return ExitCode::kOk;
 }
 
+absl::StatusOr<ExitCode> Explain(Session& session, const std::string& text, const std::string& id) {
+  DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+  DISTILL_ASSIGN_OR_RETURN(const std::string job, session.ResolveJob(text));
+  DISTILL_ASSIGN_OR_RETURN(const v1::TaskExplanation explanation, client->ExplainTask(job, id));
+  if (session.json()) {
+    session.PrintJson(explanation);
+    return ExitCode::kOk;
+  }
+  const bool queued = explanation.state() == v1::TASK_STATE_QUEUED;
+  PrintFields(
+      {{"task", absl::StrCat(explanation.job(), "/", explanation.task())},
+       {"state", StateName(explanation.state())},
+       {"reason", StateName(explanation.reason())},
+       {"in words", explanation.detail()},
+       {"waits for", absl::StrJoin(explanation.waits_for(), ", ")},
+       {"retries in",
+        explanation.retry_in_seconds() > 0 ? FormatSeconds(explanation.retry_in_seconds()) : ""},
+       {"priority", absl::StrCat(explanation.priority())},
+       {"by waiting", queued ? absl::StrCat(explanation.effective_priority()) : ""},
+       {"share", absl::StrFormat("%.2f", explanation.project_share())}},
+      session.out());
+  std::vector<std::vector<std::string>> rows;
+  for (const v1::WorkerFit& fit : explanation.workers()) {
+    rows.push_back({fit.worker_id(), StateName(fit.failed()),
+                    fit.detail().empty() ? "could take it" : fit.detail()});
+  }
+  if (!rows.empty()) {
+    session.out() << "\n";
+    PrintTable({"WORKER", "FAILS", "IN WORDS"}, rows, session.out());
+  }
+  return ExitCode::kOk;
+}
+
 }  // namespace
 
 void AddTaskCommands(CLI::App& parent, Command& chosen) {
@@ -122,6 +156,17 @@ void AddTaskCommands(CLI::App& parent, Command& chosen) {
   get->footer("Example:\n  distill task get latest distill-module-0\n");
   get->callback([of, id, &chosen] {
     chosen = [of, id](Session& session) { return Get(session, *of, *id); };
+  });
+
+  CLI::App* const explain =
+      task->add_subcommand("explain", "Say why a task does not run, and what each worker lacks");
+  const auto whose = std::make_shared<std::string>();
+  const auto which = std::make_shared<std::string>();
+  explain->add_option("job", *whose, "Job id, or latest")->required();
+  explain->add_option("task", *which, "Task id")->required();
+  explain->footer("Example:\n  distill task explain latest distill-module-0\n");
+  explain->callback([whose, which, &chosen] {
+    chosen = [whose, which](Session& session) { return Explain(session, *whose, *which); };
   });
 }
 

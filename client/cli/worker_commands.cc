@@ -1,4 +1,4 @@
-// worker list, drain, resume.
+// worker list, drain, quarantine, resume.
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +12,21 @@
 namespace distill::client {
 namespace {
 
+// Why it gets no work, and how it did lately.
+std::string Remark(const v1::Worker& worker) {
+  if (worker.quarantine() != v1::QUARANTINE_UNSPECIFIED) {
+    return absl::StrCat(StateName(worker.quarantine()),
+                        " quarantine: ", worker.quarantine_reason());
+  }
+  if (worker.has_drain_deadline()) {
+    return absl::StrCat("handed back at ", FormatTime(worker.drain_deadline()));
+  }
+  if (worker.failures_in_a_row() > 0) {
+    return absl::StrCat(worker.failures_in_a_row(), " failures in a row");
+  }
+  return "";
+}
+
 std::vector<std::string> Row(const v1::Worker& worker) {
   std::vector<std::string> tasks;
   for (const v1::LeaseRef& lease : worker.leases()) {
@@ -23,12 +38,13 @@ std::vector<std::string> Row(const v1::Worker& worker) {
           worker.info().device_kind(),
           worker.info().numeric_classes().empty() ? "-" : worker.info().numeric_classes(0),
           FormatTime(worker.last_seen_time()),
-          tasks.empty() ? "-" : absl::StrJoin(tasks, ",")};
+          tasks.empty() ? "-" : absl::StrJoin(tasks, ","),
+          Remark(worker)};
 }
 
 const std::vector<std::string>& Header() {
   static const auto* const header = new std::vector<std::string>{
-      "WORKER", "STATE", "SLOTS", "DEVICE", "NUMERIC CLASS", "LAST SEEN", "TASKS"};
+      "WORKER", "STATE", "SLOTS", "DEVICE", "NUMERIC CLASS", "LAST SEEN", "TASKS", "REMARK"};
   return *header;
 }
 
@@ -47,6 +63,58 @@ absl::StatusOr<ExitCode> List(Session& session) {
     PrintTable(Header(), rows, session.out());
   }
   return ExitCode::kOk;
+}
+
+ExitCode Show(Session& session, const v1::Worker& worker) {
+  if (session.json()) {
+    session.PrintJson(worker);
+  } else {
+    PrintTable(Header(), {Row(worker)}, session.out());
+  }
+  return ExitCode::kOk;
+}
+
+void AddDrain(CLI::App& worker, Command& chosen) {
+  CLI::App* const drain = worker.add_subcommand(
+      "drain", "Give a worker no new tasks; what runs there finishes, or is handed back");
+  // Co-owned, here and below, by the callback, which outlives this function.
+  const auto id = std::make_shared<std::string>();
+  const auto deadline = std::make_shared<double>(0);
+  drain->add_option("worker", *id, "Worker id")->required();
+  drain
+      ->add_option("--deadline-seconds", *deadline,
+                   "Hand back, with a checkpoint, what still runs then; 0: let it finish")
+      ->check(CLI::Range(0.0, 604800.0))
+      ->capture_default_str();
+  drain->footer(
+      "Example:\n  distill worker drain host-a-5d21\n"
+      "  distill worker drain host-a-5d21 --deadline-seconds 300\n");
+  drain->callback([id, deadline, &chosen] {
+    chosen = [id, deadline](Session& session) -> absl::StatusOr<ExitCode> {
+      DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+      const absl::Duration wait =
+          *deadline > 0 ? absl::Seconds(*deadline) : absl::InfiniteDuration();
+      DISTILL_ASSIGN_OR_RETURN(const v1::Worker found, client->DrainWorker(*id, wait));
+      return Show(session, found);
+    };
+  });
+}
+
+void AddQuarantine(CLI::App& worker, Command& chosen) {
+  CLI::App* const quarantine =
+      worker.add_subcommand("quarantine", "Trust a worker with no new tasks until it is resumed");
+  const auto id = std::make_shared<std::string>();
+  const auto reason = std::make_shared<std::string>();
+  quarantine->add_option("worker", *id, "Worker id")->required();
+  quarantine->add_option("--reason", *reason, "Why, for those who find it so");
+  quarantine->footer("Example:\n  distill worker quarantine host-a-5d21 --reason \"bad memory\"\n");
+  quarantine->callback([id, reason, &chosen] {
+    chosen = [id, reason](Session& session) -> absl::StatusOr<ExitCode> {
+      DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
+      DISTILL_ASSIGN_OR_RETURN(const v1::Worker found, client->QuarantineWorker(*id, *reason));
+      return Show(session, found);
+    };
+  });
 }
 
 }  // namespace
@@ -72,18 +140,13 @@ void AddWorkerCommands(CLI::App& parent, Command& chosen) {
       chosen = [id, action](Session& session) -> absl::StatusOr<ExitCode> {
         DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
         DISTILL_ASSIGN_OR_RETURN(const v1::Worker found, (client->*action)(*id));
-        if (session.json()) {
-          session.PrintJson(found);
-        } else {
-          PrintTable(Header(), {Row(found)}, session.out());
-        }
-        return ExitCode::kOk;
+        return Show(session, found);
       };
     });
   };
-  add_single("drain", "Give a worker no new tasks; what runs there finishes",
-             "Example:\n  distill worker drain host-a-5d21\n", &Client::DrainWorker);
-  add_single("resume", "Let a drained worker take tasks again",
+  AddDrain(*worker, chosen);
+  AddQuarantine(*worker, chosen);
+  add_single("resume", "End draining and quarantine: let a worker take tasks again",
              "Example:\n  distill worker resume host-a-5d21\n", &Client::ResumeWorker);
 }
 

@@ -48,6 +48,19 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--max-retry-backoff-seconds", config.max_retry_backoff_seconds,
                  "The pause before a retry doubles with each failure up to this; 0.1 to 3600")
       ->capture_default_str();
+  app.add_option("--preempt-seconds", config.preempt_seconds,
+                 "What is preempted has so long to write a checkpoint and come back; 1 to 3600")
+      ->capture_default_str();
+  app.add_option("--quarantine-after-failures", config.quarantine_after_failures,
+                 "Infrastructure failures in a row that put a worker in quarantine; 0: never")
+      ->capture_default_str();
+  app.add_option(
+         "--poison-after-workers", config.poison_after_workers,
+         "Workers whose trainer a task may kill, alone and without getting on; 0: any number")
+      ->capture_default_str();
+  app.add_option("--stall-minutes", config.stall_minutes,
+                 "Heartbeats without progress for so long end an attempt; 0: never")
+      ->capture_default_str();
   app.add_option("--max-disk-bytes", config.max_disk_bytes, "Cap of all blobs; 0: none")
       ->capture_default_str();
   app.add_option("--min-free-disk-bytes", config.min_free_disk_bytes,
@@ -162,6 +175,11 @@ absl::Status ValidateConfig(const ServerConfig& config) {
       InRange("--heartbeat-seconds", config.heartbeat_seconds, 0.1, config.lease_seconds / 3));
   DISTILL_RETURN_IF_ERROR(
       InRange("--max-retry-backoff-seconds", config.max_retry_backoff_seconds, 0.1, 3600));
+  DISTILL_RETURN_IF_ERROR(InRange("--preempt-seconds", config.preempt_seconds, 1, 3600));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--quarantine-after-failures", config.quarantine_after_failures, 0, 1000));
+  DISTILL_RETURN_IF_ERROR(InRange("--poison-after-workers", config.poison_after_workers, 0, 1000));
+  DISTILL_RETURN_IF_ERROR(InRange("--stall-minutes", config.stall_minutes, 0, 10080));
   DISTILL_RETURN_IF_ERROR(
       InRange("--max-disk-bytes", static_cast<double>(config.max_disk_bytes), 0, 1e18));
   DISTILL_RETURN_IF_ERROR(
@@ -189,7 +207,10 @@ std::string PrintConfig(const ServerConfig& config) {
       "\nlease-seconds = ", config.lease_seconds,
       "\nheartbeat-seconds = ", config.heartbeat_seconds,
       "\nmax-retry-backoff-seconds = ", config.max_retry_backoff_seconds,
-      "\nmax-disk-bytes = ", config.max_disk_bytes,
+      "\npreempt-seconds = ", config.preempt_seconds,
+      "\nquarantine-after-failures = ", config.quarantine_after_failures,
+      "\npoison-after-workers = ", config.poison_after_workers,
+      "\nstall-minutes = ", config.stall_minutes, "\nmax-disk-bytes = ", config.max_disk_bytes,
       "\nmin-free-disk-bytes = ", config.min_free_disk_bytes,
       "\njob-retention-hours = ", config.job_retention_hours,
       "\nblob-grace-hours = ", config.blob_grace_hours,

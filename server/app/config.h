@@ -22,6 +22,10 @@ struct ServerConfig {
   double lease_seconds = 30;
   double heartbeat_seconds = 2;
   double max_retry_backoff_seconds = 60;
+  double preempt_seconds = 60;
+  int quarantine_after_failures = 5;
+  int poison_after_workers = 4;
+  double stall_minutes = 20;
   int64_t max_disk_bytes = int64_t{50} << 30;  // Of blobs; 0: no cap.
   int64_t min_free_disk_bytes = int64_t{1} << 30;
   double job_retention_hours = 30 * 24;

@@ -18,11 +18,13 @@ namespace {
 std::string StateOf(const WorkerView& worker) {
   if (!worker.live) return "lost";
   if (worker.draining) return "draining";
+  if (worker.quarantine != storage::Quarantine::kNone) return "quarantined";
   return worker.slots_in_use >= worker.info.slots ? "busy" : "ready";
 }
 
 void SetWorkerGauges(const std::vector<WorkerView>& workers, absl::Time now, Metrics& metrics) {
-  std::map<std::string, int> counts = {{"ready", 0}, {"busy", 0}, {"draining", 0}, {"lost", 0}};
+  std::map<std::string, int> counts = {
+      {"ready", 0}, {"busy", 0}, {"draining", 0}, {"quarantined", 0}, {"lost", 0}};
   absl::Duration longest_silence;
   for (const WorkerView& worker : workers) {
     ++counts[StateOf(worker)];

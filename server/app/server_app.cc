@@ -136,6 +136,10 @@ class ServerAppImpl : public ServerApp {
     DriverConfig config;
     config.core.lease_duration = absl::Seconds(config_.lease_seconds);
     config.core.max_retry_backoff = absl::Seconds(config_.max_retry_backoff_seconds);
+    config.core.preempt_grace = absl::Seconds(config_.preempt_seconds);
+    config.core.quarantine_after_failures = config_.quarantine_after_failures;
+    config.core.poison_after_workers = config_.poison_after_workers;
+    config.core.stall_timeout = absl::Minutes(config_.stall_minutes);
     DriverDependencies dependencies;
     dependencies.store = store_.get();
     dependencies.clock = dependencies_.clock;

@@ -32,6 +32,14 @@ DriverMetrics::DriverMetrics(Metrics& metrics)
       cache_merged_(Lookups(metrics, "merged")),
       nondeterminism_(&metrics.AddCounter("distill_nondeterminism_detected_total",
                                           "Equal tasks that published different digests.")),
+      preemptions_(&metrics.AddCounter("distill_preemptions_total",
+                                       "Leases that were wanted back: pause, drain deadline.")),
+      quarantines_(&metrics.AddCounter("distill_workers_quarantined_total",
+                                       "Workers put in quarantine after failures in a row.")),
+      stalled_(&metrics.AddCounter("distill_attempts_stalled_total",
+                                   "Attempts ended because heartbeats brought no progress.")),
+      quota_refusals_(
+          &metrics.AddCounter("distill_quota_refusals_total", "Submissions refused by a quota.")),
       commit_seconds_(&metrics.AddHistogram(
           "distill_db_commit_seconds", "Time of one commit of the state store.", LatencyBounds())),
       batch_size_(&metrics.AddHistogram("distill_db_batch_size", "Events in one commit.",
@@ -50,6 +58,20 @@ void DriverMetrics::Count(const Effects& effects) {
   add(cache_misses_, effects.counts.results_missed);
   add(cache_merged_, effects.counts.followers_joined);
   add(nondeterminism_, effects.counts.nondeterminism_detected);
+  add(preemptions_, effects.counts.preemptions);
+  add(quarantines_, effects.counts.workers_quarantined);
+  add(stalled_, effects.counts.attempts_stalled);
+  add(quota_refusals_, effects.counts.quota_refusals);
+  for (const TaskTransition& transition : effects.transitions) {
+    Counter*& counter = transitions_[{transition.from, transition.event}];
+    if (counter == nullptr) {
+      counter = &metrics_->AddCounter(
+          "distill_task_transitions_total", "Changes of state of tasks, by state and event.",
+          {{"from", absl::AsciiStrToLower(storage::Name(transition.from))},
+           {"event", Name(transition.event)}});
+    }
+    counter->Increment();
+  }
   for (const AttemptEnd& end : effects.attempts_ended) {
     metrics_
         ->AddCounter("distill_attempts_total", "Attempts that ended.",
@@ -83,7 +105,7 @@ void DriverMetrics::SetEventQueueLength(size_t length) {
 
 void DriverMetrics::SetTotals(const CoreTotals& totals) {
   for (const JobState state : {JobState::kRunning, JobState::kSucceeded, JobState::kFailed,
-                               JobState::kCancelling, JobState::kCancelled}) {
+                               JobState::kCancelling, JobState::kCancelled, JobState::kPaused}) {
     const auto found = totals.jobs.find(state);
     metrics_
         ->AddGauge("distill_jobs", "Jobs that the server knows, by state.",
@@ -106,6 +128,7 @@ void DriverMetrics::SetTotals(const CoreTotals& totals) {
   queued("slot", totals.ready_tasks);
   queued("backoff", totals.backoff_tasks);
   queued("equal_task", totals.following_tasks);
+  queued("job_paused", totals.held_tasks);
   metrics_
       ->AddGauge("distill_queue_oldest_age_seconds",
                  "Age of the oldest ready task; 0 if there is none.")

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "base/metrics.h"
@@ -33,6 +34,12 @@ class DriverMetrics {
   Counter* const cache_misses_;
   Counter* const cache_merged_;
   Counter* const nondeterminism_;
+  Counter* const preemptions_;
+  Counter* const quarantines_;
+  Counter* const stalled_;
+  Counter* const quota_refusals_;
+  // By state and event; null until the first.
+  std::map<std::pair<storage::TaskState, TaskEvent>, Counter*> transitions_;
   Histogram* const commit_seconds_;
   Histogram* const batch_size_;
   Gauge* const event_queue_length_;

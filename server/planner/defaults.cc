@@ -88,6 +88,7 @@ void ResolveExecution(v1::ExecutionSpec* execution) {
   DISTILL_SET_DEFAULT(execution, max_infrastructure_failures, 20);
   DISTILL_SET_DEFAULT(execution, max_bundle, 16);
   DISTILL_SET_DEFAULT(execution, checkpoint_interval_seconds, 0.0);
+  DISTILL_SET_DEFAULT(execution, priority, 5);
 }
 
 void ResolveDatasetSpec(uint64_t seed, v1::DatasetSpec* dataset) {

@@ -8,9 +8,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/corruption_names.h"
+#include "base/ids.h"
 #include "server/planner/enum_checks.h"
 #include "server/planner/field_checks.h"
 #include "server/planner/limits.h"
@@ -26,6 +28,8 @@ constexpr int64_t kMostImages = 1'000'000'000'000;
 constexpr size_t kLongestDisplayName = 200;
 constexpr size_t kLongestPath = 4096;
 constexpr size_t kLongestLabel = 40;
+constexpr int kMostWorkerLabels = 16;
+constexpr size_t kLongestWorkerLabel = 256;
 
 std::string Path(absl::string_view parent, absl::string_view field) {
   return absl::StrCat(parent, ".", field);
@@ -147,6 +151,24 @@ void CheckExecution(const v1::ExecutionSpec& execution, FieldChecks& checks) {
   checks.InRange("execution.max_bundle", int64_t{execution.max_bundle()}, 1, 64);
   checks.InRange("execution.checkpoint_interval_seconds", execution.checkpoint_interval_seconds(),
                  0.0, 86400.0);
+  checks.InRange("execution.priority", int64_t{execution.priority()}, 0, 9);
+  if (execution.has_device_kind() && execution.device_kind() != "cpu" &&
+      execution.device_kind() != "cuda") {
+    checks.Fail("execution.device_kind", execution.device_kind(), "cpu or cuda");
+  }
+  if (execution.labels_size() > kMostWorkerLabels) {
+    checks.Fail("execution.labels", absl::StrCat(execution.labels_size(), " entries"),
+                absl::StrCat("at most ", kMostWorkerLabels));
+  }
+  for (int i = 0; i < execution.labels_size(); ++i) {
+    const std::string& label = execution.labels(i);
+    const size_t equals = label.find('=');
+    if (equals != std::string::npos && IsValidIdText(label.substr(0, equals)) &&
+        label.size() <= kLongestWorkerLabel && !absl::StrContains(label, '\n')) {
+      continue;
+    }
+    checks.Fail(absl::StrCat("execution.labels[", i, "]"), label, "key=value");
+  }
 }
 
 void CheckDigests(absl::string_view path,

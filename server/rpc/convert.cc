@@ -1,5 +1,6 @@
 #include "server/rpc/convert.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -81,6 +82,7 @@ storage::TaskDefinition ToDefinition(const PlannedTask& task, int index) {
 v1::WorkerState StateOf(const WorkerView& worker) {
   if (!worker.live) return v1::WORKER_STATE_LOST;
   if (worker.draining) return v1::WORKER_STATE_DRAINING;
+  if (worker.quarantine != storage::Quarantine::kNone) return v1::WORKER_STATE_QUARANTINED;
   return worker.slots_in_use >= worker.info.slots ? v1::WORKER_STATE_BUSY : v1::WORKER_STATE_READY;
 }
 
@@ -156,7 +158,8 @@ FailAttempts FromProto(const v1::FailAttemptsRequest& request) {
   for (const auto& item : request.items()) {
     event.items.push_back({FromProto(item.lease()),
                            static_cast<storage::FailureClass>(item.failure_class()), item.message(),
-                           FromProto(item.observations()), item.stats().SerializeAsString()});
+                           FromProto(item.observations()), item.stats().SerializeAsString(),
+                           item.stats().trainer_died()});
   }
   return event;
 }
@@ -252,6 +255,54 @@ v1::Worker ToProto(const WorkerView& worker) {
     *proto.mutable_last_seen_time() = ToProto(worker.last_seen);
   }
   proto.set_draining(worker.draining);
+  if (worker.drain_deadline != storage::kUnsetTime) {
+    *proto.mutable_drain_deadline() = ToProto(worker.drain_deadline);
+  }
+  proto.set_quarantine(static_cast<v1::Quarantine>(worker.quarantine));
+  proto.set_quarantine_reason(worker.quarantine_reason);
+  proto.set_failures_in_a_row(worker.failures_in_a_row);
+  return proto;
+}
+
+v1::Quota ToProto(const QuotaView& view) {
+  v1::Quota proto;
+  proto.set_project(view.quota.project.str());
+  proto.set_weight(view.quota.weight);
+  proto.set_max_slots(view.quota.max_slots);
+  proto.set_max_running_tasks(view.quota.max_running_tasks);
+  proto.set_max_blob_bytes(view.quota.max_blob_bytes);
+  proto.set_max_submits_per_hour(view.quota.max_submits_per_hour);
+  proto.set_slots_in_use(view.slots_in_use);
+  proto.set_running_tasks(view.running_tasks);
+  proto.set_share(view.share);
+  return proto;
+}
+
+storage::QuotaRecord FromProto(const v1::Quota& quota) {
+  return {ProjectId(quota.project()), quota.weight() == 0 ? 1 : quota.weight(),
+          quota.max_slots(),          quota.max_running_tasks(),
+          quota.max_blob_bytes(),     quota.max_submits_per_hour()};
+}
+
+v1::TaskExplanation ToProto(const Explanation& explanation, const JobId& job,
+                            const std::string& task) {
+  v1::TaskExplanation proto;
+  proto.set_job(job.str());
+  proto.set_task(task);
+  proto.set_state(static_cast<v1::TaskState>(explanation.state));
+  proto.set_reason(static_cast<v1::WaitReason>(explanation.reason));
+  proto.set_detail(explanation.detail);
+  for (const std::string& name : explanation.waits_for) proto.add_waits_for(name);
+  proto.set_retry_in_seconds(absl::ToDoubleSeconds(explanation.retry_in));
+  proto.set_priority(explanation.priority);
+  proto.set_effective_priority(explanation.effective_priority);
+  proto.set_project_share(explanation.project_share);
+  for (const WorkerFit& fit : explanation.workers) {
+    v1::WorkerFit* out = proto.add_workers();
+    out->set_worker_id(fit.worker.str());
+    out->set_failed(static_cast<v1::Predicate>(fit.failed));
+    out->set_detail(fit.detail);
+  }
   return proto;
 }
 
@@ -264,14 +315,18 @@ SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& r
   event.job.spec = plan.spec.SerializeAsString();
   const v1::ExecutionSpec& execution = plan.spec.execution();
   event.job.limits = {execution.max_user_failures(), execution.max_infrastructure_failures(),
-                      execution.max_bundle()};
+                      execution.max_bundle(), execution.priority()};
   event.job.datasets = DatasetCatalog::NamesIn(plan.spec);
+  std::vector<std::string> labels(execution.labels().begin(), execution.labels().end());
+  std::sort(labels.begin(), labels.end());
   int index = 0;
   for (const PlannedTask& task : plan.tasks) {
     storage::TaskRecord record;
     record.id = storage::MakeTaskId(job, task.name);
     record.job = job;
     record.definition = ToDefinition(task, index++);
+    record.definition.device_kind = execution.device_kind();
+    record.definition.labels = labels;
     event.tasks.push_back(std::move(record));
   }
   event.request_id = request_id;

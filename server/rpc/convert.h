@@ -37,6 +37,11 @@ absl::StatusOr<v1::LeaseSet> ToProto(const LeaseSet& lease_set);
 v1::ItemStatus ToProto(const LeaseRef& lease, const absl::Status& status);
 v1::Worker ToProto(const WorkerView& worker);
 
+v1::Quota ToProto(const QuotaView& view);
+storage::QuotaRecord FromProto(const v1::Quota& quota);
+v1::TaskExplanation ToProto(const Explanation& explanation, const JobId& job,
+                            const std::string& task);
+
 // A plan as the event that submits it. `job` is the id chosen for it.
 SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& request_id,
                        const Digest& body);

@@ -39,23 +39,11 @@ grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext*
   });
 }
 
-void FleetService::SetDrainingAndShow(const UnaryCallPtr& call, const WorkerId& worker,
-                                      bool draining, v1::Worker& response) {
-  Driver* const driver = dependencies_.driver;
-  driver->Post(SetDraining{worker, draining}, [driver, call, worker, draining,
-                                               &response](absl::StatusOr<Done> reply) {
-    if (!reply.ok()) return call->Finish(reply.status());
-    driver->PostQuery([call, worker, draining, &response](const Core* core, MonotonicTime now) {
-      if (core == nullptr) return call->Finish(Stopped());
-      // A worker that is not connected has no view; its decision is stored all the same.
-      response.mutable_info()->set_worker_id(worker.str());
-      response.set_draining(draining);
-      response.set_state(v1::WORKER_STATE_LOST);
-      for (const WorkerView& view : core->Workers(now)) {
-        if (view.info.id == worker) response = ToProto(view);
-      }
-      call->Finish(absl::OkStatus());
-    });
+void FleetService::Show(const UnaryCallPtr& call, const WorkerId& worker, v1::Worker& response) {
+  dependencies_.driver->PostQuery([call, worker, &response](const Core* core, MonotonicTime now) {
+    if (core == nullptr) return call->Finish(Stopped());
+    response = ToProto(core->FindWorker(worker, now));
+    call->Finish(absl::OkStatus());
   });
 }
 
@@ -63,7 +51,29 @@ grpc::ServerUnaryReactor* FleetService::DrainWorker(grpc::CallbackServerContext*
                                                     const v1::DrainWorkerRequest* request,
                                                     v1::Worker* response) {
   return StartCall(context, "DrainWorker", metrics_, *request, [&](const UnaryCallPtr& call) {
-    SetDrainingAndShow(call, WorkerId(request->worker_id()), /*draining=*/true, *response);
+    const WorkerId worker(request->worker_id());
+    server::DrainWorker event;
+    event.worker = worker;
+    if (request->deadline_seconds() > 0) {
+      event.deadline = absl::Seconds(request->deadline_seconds());
+    }
+    dependencies_.driver->Post(event, [this, call, worker, response](absl::StatusOr<Done> reply) {
+      if (!reply.ok()) return call->Finish(reply.status());
+      Show(call, worker, *response);
+    });
+  });
+}
+
+grpc::ServerUnaryReactor* FleetService::QuarantineWorker(grpc::CallbackServerContext* context,
+                                                         const v1::QuarantineWorkerRequest* request,
+                                                         v1::Worker* response) {
+  return StartCall(context, "QuarantineWorker", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const WorkerId worker(request->worker_id());
+    dependencies_.driver->Post(server::QuarantineWorker{worker, request->reason()},
+                               [this, call, worker, response](absl::StatusOr<Done> reply) {
+                                 if (!reply.ok()) return call->Finish(reply.status());
+                                 Show(call, worker, *response);
+                               });
   });
 }
 
@@ -71,7 +81,54 @@ grpc::ServerUnaryReactor* FleetService::ResumeWorker(grpc::CallbackServerContext
                                                      const v1::ResumeWorkerRequest* request,
                                                      v1::Worker* response) {
   return StartCall(context, "ResumeWorker", metrics_, *request, [&](const UnaryCallPtr& call) {
-    SetDrainingAndShow(call, WorkerId(request->worker_id()), /*draining=*/false, *response);
+    const WorkerId worker(request->worker_id());
+    dependencies_.driver->Post(server::ReleaseWorker{worker},
+                               [this, call, worker, response](absl::StatusOr<Done> reply) {
+                                 if (!reply.ok()) return call->Finish(reply.status());
+                                 Show(call, worker, *response);
+                               });
+  });
+}
+
+grpc::ServerUnaryReactor* FleetService::ListQuotas(grpc::CallbackServerContext* context,
+                                                   const v1::ListQuotasRequest* request,
+                                                   v1::ListQuotasResponse* response) {
+  return StartCall(context, "ListQuotas", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->PostQuery([call, response](const Core* core, MonotonicTime now) {
+      if (core == nullptr) return call->Finish(Stopped());
+      for (const QuotaView& view : core->Quotas(now)) *response->add_quotas() = ToProto(view);
+      call->Finish(absl::OkStatus());
+    });
+  });
+}
+
+grpc::ServerUnaryReactor* FleetService::SetQuota(grpc::CallbackServerContext* context,
+                                                 const v1::SetQuotaRequest* request,
+                                                 v1::Quota* response) {
+  return StartCall(context, "SetQuota", metrics_, *request, [&](const UnaryCallPtr& call) {
+    Driver* const driver = dependencies_.driver;
+    const storage::QuotaRecord quota = FromProto(request->quota());
+    driver->Post(server::SetQuota{quota},
+                 [driver, call, quota, response](absl::StatusOr<Done> reply) {
+                   if (!reply.ok()) return call->Finish(reply.status());
+                   driver->PostQuery([call, quota, response](const Core* core, MonotonicTime now) {
+                     if (core == nullptr) return call->Finish(Stopped());
+                     for (const QuotaView& view : core->Quotas(now)) {
+                       if (view.quota.project == quota.project) *response = ToProto(view);
+                     }
+                     call->Finish(absl::OkStatus());
+                   });
+                 });
+  });
+}
+
+grpc::ServerUnaryReactor* FleetService::DeleteQuota(grpc::CallbackServerContext* context,
+                                                    const v1::DeleteQuotaRequest* request,
+                                                    v1::DeleteQuotaResponse*) {
+  return StartCall(context, "DeleteQuota", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->Post(
+        server::DeleteQuota{ProjectId(request->project())},
+        [call](const absl::StatusOr<Done>& reply) { call->Finish(reply.status()); });
   });
 }
 

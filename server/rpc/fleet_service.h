@@ -18,13 +18,25 @@ class FleetService : public v1::FleetService::CallbackService {
   grpc::ServerUnaryReactor* DrainWorker(grpc::CallbackServerContext* context,
                                         const v1::DrainWorkerRequest* request,
                                         v1::Worker* response) override;
+  grpc::ServerUnaryReactor* QuarantineWorker(grpc::CallbackServerContext* context,
+                                             const v1::QuarantineWorkerRequest* request,
+                                             v1::Worker* response) override;
   grpc::ServerUnaryReactor* ResumeWorker(grpc::CallbackServerContext* context,
                                          const v1::ResumeWorkerRequest* request,
                                          v1::Worker* response) override;
+  grpc::ServerUnaryReactor* ListQuotas(grpc::CallbackServerContext* context,
+                                       const v1::ListQuotasRequest* request,
+                                       v1::ListQuotasResponse* response) override;
+  grpc::ServerUnaryReactor* SetQuota(grpc::CallbackServerContext* context,
+                                     const v1::SetQuotaRequest* request,
+                                     v1::Quota* response) override;
+  grpc::ServerUnaryReactor* DeleteQuota(grpc::CallbackServerContext* context,
+                                        const v1::DeleteQuotaRequest* request,
+                                        v1::DeleteQuotaResponse* response) override;
 
  private:
-  void SetDrainingAndShow(const UnaryCallPtr& call, const WorkerId& worker, bool draining,
-                          v1::Worker& response);
+  // Finishes the call with the worker as it is now.
+  void Show(const UnaryCallPtr& call, const WorkerId& worker, v1::Worker& response);
 
   const RpcDependencies dependencies_;
   const CallMetrics metrics_;

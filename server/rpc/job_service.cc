@@ -135,7 +135,7 @@ void JobService::ChooseClass(const UnaryCallPtr& call, const v1::CreateJobReques
     if (core == nullptr) {
       return call->Finish(absl::UnavailableError("the server is stopping; retry later"));
     }
-    std::string numeric_class = core->CommonNumericClass(/*device_kind=*/"", now);
+    std::string numeric_class = core->CommonNumericClass(spec->execution().device_kind(), now);
     // Nobody is there to ask: workers of the same make as this machine are the best guess.
     if (numeric_class.empty()) numeric_class = HostNumericClass();
     spec->mutable_execution()->set_numeric_class(numeric_class);
@@ -156,10 +156,12 @@ void JobService::PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequ
     response.set_tasks_total(static_cast<int>(plan->tasks.size()));
     return call->Finish(absl::OkStatus());
   }
-  const Digest body = BodyDigest(request);
+  SubmitJob submission =
+      ToSubmission(*plan, job, RequestId(request.request_id()), BodyDigest(request));
+  submission.allow_unplaceable = request.allow_unplaceable();
+  submission.retry_of = JobId(request.retry_of());
   dependencies_.driver->Post(
-      ToSubmission(*plan, job, RequestId(request.request_id()), body),
-      [this, call, &response](absl::StatusOr<SubmitJobReply> reply) {
+      std::move(submission), [this, call, &response](absl::StatusOr<SubmitJobReply> reply) {
         if (absl::IsAlreadyExists(reply.status())) {
           return call->Finish(absl::InvalidArgumentError(
               absl::StrCat("cannot create job: request_id: got one that was used for another spec, "
@@ -229,12 +231,82 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* con
                                                 const v1::CancelJobRequest* request,
                                                 v1::Job* response) {
   return StartCall(context, "CancelJob", metrics_, *request, [&](const UnaryCallPtr& call) {
-    const JobId job(request->job());
-    dependencies_.driver->Post(server::CancelJob{job},
-                               [this, call, job, response](absl::StatusOr<Done> reply) {
-                                 if (!reply.ok()) return call->Finish(reply.status());
-                                 Show(call, job, *response);
-                               });
+    PostAndShow(call, server::CancelJob{JobId(request->job())}, *response);
+  });
+}
+
+template <typename EventType>
+void JobService::PostAndShow(const UnaryCallPtr& call, EventType event, v1::Job& response) {
+  const JobId job = event.job;
+  dependencies_.driver->Post(std::move(event),
+                             [this, call, job, &response](absl::StatusOr<Done> reply) {
+                               if (!reply.ok()) return call->Finish(reply.status());
+                               Show(call, job, response);
+                             });
+}
+
+grpc::ServerUnaryReactor* JobService::PauseJob(grpc::CallbackServerContext* context,
+                                               const v1::PauseJobRequest* request,
+                                               v1::Job* response) {
+  return StartCall(context, "PauseJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    PostAndShow(call, server::PauseJob{JobId(request->job()), /*paused=*/true}, *response);
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::ResumeJob(grpc::CallbackServerContext* context,
+                                                const v1::ResumeJobRequest* request,
+                                                v1::Job* response) {
+  return StartCall(context, "ResumeJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    PostAndShow(call, server::PauseJob{JobId(request->job()), /*paused=*/false}, *response);
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::DeleteJob(grpc::CallbackServerContext* context,
+                                                const v1::DeleteJobRequest* request,
+                                                v1::DeleteJobResponse*) {
+  return StartCall(context, "DeleteJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->Post(
+        server::DeleteJob{JobId(request->job())},
+        [call](const absl::StatusOr<Done>& reply) { call->Finish(reply.status()); });
+  });
+}
+
+absl::StatusOr<v1::CreateJobRequest> JobService::AsNewJob(
+    const v1::RetryJobRequest& request) const {
+  const JobId job(request.job());
+  DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record, dependencies_.store->GetJob(job));
+  const storage::JobState state = record.status.state;
+  if (!storage::IsTerminal(state) || state == storage::JobState::kSucceeded) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot retry job: only one that failed or was cancelled can be; job=", job.str(),
+        " state=", storage::Name(state)));
+  }
+  v1::CreateJobRequest again;
+  if (!again.mutable_spec()->ParseFromString(record.spec)) {
+    return absl::DataLossError(
+        absl::StrCat("cannot retry job: its stored spec does not parse; job=", job.str()));
+  }
+  again.set_request_id(request.request_id());
+  again.set_retry_of(job.str());
+  return again;
+}
+
+grpc::ServerUnaryReactor* JobService::RetryJob(grpc::CallbackServerContext* context,
+                                               const v1::RetryJobRequest* request,
+                                               v1::Job* response) {
+  return StartCall(context, "RetryJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const absl::Status queued = dependencies_.queries->Submit([this, call, request, response] {
+      absl::StatusOr<v1::CreateJobRequest> again = AsNewJob(*request);
+      if (!again.ok()) return call->Finish(again.status());
+      // The steps of CreateJob borrow their request: it lives as long as they hold the call.
+      struct Retry {
+        UnaryCallPtr call;
+        v1::CreateJobRequest request;
+      };
+      const auto retry = std::make_shared<Retry>(Retry{call, *std::move(again)});
+      Prepare(UnaryCallPtr(retry, call.get()), retry->request, *response);
+    });
+    if (!queued.ok()) call->Finish(queued);
   });
 }
 

@@ -26,6 +26,18 @@ class JobService : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const v1::CancelJobRequest* request,
                                       v1::Job* response) override;
+  grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* context,
+                                     const v1::PauseJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
+                                      const v1::ResumeJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerUnaryReactor* RetryJob(grpc::CallbackServerContext* context,
+                                     const v1::RetryJobRequest* request,
+                                     v1::Job* response) override;
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context,
+                                      const v1::DeleteJobRequest* request,
+                                      v1::DeleteJobResponse* response) override;
   grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
                                                    const v1::WatchJobRequest* request) override;
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
@@ -48,6 +60,11 @@ class JobService : public v1::JobService::CallbackService {
   void RefuseUnlessRepeated(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                             const v1::JobSpec& resolved, const absl::Status& reason,
                             v1::Job& response);
+  // The request that submits a terminal job again. kFailedPrecondition when it may not be retried.
+  absl::StatusOr<v1::CreateJobRequest> AsNewJob(const v1::RetryJobRequest& request) const;
+  // Posts an event about a job and finishes the call with the job as it then is.
+  template <typename EventType>
+  void PostAndShow(const UnaryCallPtr& call, EventType event, v1::Job& response);
   // Finishes the call with the job as it is stored.
   void Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response);
   absl::Status Read(const JobId& job, v1::Job& response) const;

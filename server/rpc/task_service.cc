@@ -130,6 +130,22 @@ grpc::ServerUnaryReactor* TaskService::ListTasks(grpc::CallbackServerContext* co
   });
 }
 
+grpc::ServerUnaryReactor* TaskService::ExplainTask(grpc::CallbackServerContext* context,
+                                                   const v1::ExplainTaskRequest* request,
+                                                   v1::TaskExplanation* response) {
+  return StartCall(context, "ExplainTask", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->PostQuery([call, request, response](const Core* core, MonotonicTime now) {
+      if (core == nullptr) {
+        return call->Finish(absl::UnavailableError("the server is stopping; retry later"));
+      }
+      const JobId job(request->job());
+      const absl::StatusOr<Explanation> explanation = core->Explain(job, request->task(), now);
+      if (explanation.ok()) *response = ToProto(*explanation, job, request->task());
+      call->Finish(explanation.status());
+    });
+  });
+}
+
 grpc::ServerWriteReactor<v1::ReadLogResponse>* TaskService::ReadLog(
     grpc::CallbackServerContext*, const v1::ReadLogRequest* request) {
   const absl::Status valid = ValidateRequest(*request);

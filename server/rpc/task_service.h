@@ -20,6 +20,9 @@ class TaskService : public v1::TaskService::CallbackService {
   grpc::ServerUnaryReactor* ListTasks(grpc::CallbackServerContext* context,
                                       const v1::ListTasksRequest* request,
                                       v1::ListTasksResponse* response) override;
+  grpc::ServerUnaryReactor* ExplainTask(grpc::CallbackServerContext* context,
+                                        const v1::ExplainTaskRequest* request,
+                                        v1::TaskExplanation* response) override;
   grpc::ServerWriteReactor<v1::ReadLogResponse>* ReadLog(
       grpc::CallbackServerContext* context, const v1::ReadLogRequest* request) override;
   grpc::ServerUnaryReactor* ReadSeries(grpc::CallbackServerContext* context,

@@ -16,6 +16,8 @@ constexpr size_t kLongestPageToken = 256;
 constexpr size_t kLongestPath = 4096;
 constexpr int64_t kMostClasses = 100'000;
 constexpr double kMostWaitSeconds = 60.0;
+constexpr double kMostDrainSeconds = 604800.0;
+constexpr size_t kLongestReason = 200;
 
 // A page size of 0 means the default.
 void CheckPage(int page_size, const std::string& page_token, FieldChecks& checks) {
@@ -30,6 +32,15 @@ void CheckText(absl::string_view path, const std::string& text, FieldChecks& che
   if (text.size() > kLongestText) {
     checks.Fail(path, absl::StrCat(text.size(), " bytes"), absl::StrCat("at most ", kLongestText));
   }
+}
+
+// A call that names a job and may name its request.
+template <typename Request>
+absl::Status CheckJobAction(const Request& request, absl::string_view action) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus(action);
 }
 
 template <typename Items>
@@ -87,6 +98,7 @@ absl::Status ValidateRequest(const v1::CreateJobRequest& request) {
   if (!request.validate_only() || !request.request_id().empty()) {
     checks.IsIdText("request_id", request.request_id());
   }
+  if (!request.retry_of().empty()) checks.IsIdText("retry_of", request.retry_of());
   return checks.ToStatus("create job");
 }
 
@@ -106,10 +118,26 @@ absl::Status ValidateRequest(const v1::ListJobsRequest& request) {
 }
 
 absl::Status ValidateRequest(const v1::CancelJobRequest& request) {
+  return CheckJobAction(request, "cancel job");
+}
+
+absl::Status ValidateRequest(const v1::PauseJobRequest& request) {
+  return CheckJobAction(request, "pause job");
+}
+
+absl::Status ValidateRequest(const v1::ResumeJobRequest& request) {
+  return CheckJobAction(request, "resume job");
+}
+
+absl::Status ValidateRequest(const v1::DeleteJobRequest& request) {
+  return CheckJobAction(request, "delete job");
+}
+
+absl::Status ValidateRequest(const v1::RetryJobRequest& request) {
   FieldChecks checks;
   checks.IsIdText("job", request.job());
-  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
-  return checks.ToStatus("cancel job");
+  checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("retry job");
 }
 
 absl::Status ValidateRequest(const v1::WatchJobRequest& request) {
@@ -161,9 +189,50 @@ absl::Status ValidateRequest(const v1::ListWorkersRequest& request) {
   return checks.ToStatus("list workers");
 }
 
+absl::Status ValidateRequest(const v1::ExplainTaskRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  checks.IsIdText("task", request.task());
+  return checks.ToStatus("explain task");
+}
+
+absl::Status ValidateRequest(const v1::QuarantineWorkerRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  if (request.reason().size() > kLongestReason) {
+    checks.Fail("reason", absl::StrCat(request.reason().size(), " bytes"),
+                absl::StrCat("at most ", kLongestReason));
+  }
+  return checks.ToStatus("quarantine worker");
+}
+
+absl::Status ValidateRequest(const v1::ListQuotasRequest&) { return absl::OkStatus(); }
+
+absl::Status ValidateRequest(const v1::SetQuotaRequest& request) {
+  FieldChecks checks;
+  const v1::Quota& quota = request.quota();
+  checks.IsIdText("quota.project", quota.project());
+  // 0 is the default, 1.
+  checks.InRange("quota.weight", int64_t{quota.weight()}, 0, 1000);
+  checks.InRange("quota.max_slots", int64_t{quota.max_slots()}, 0, INT32_MAX);
+  checks.InRange("quota.max_running_tasks", int64_t{quota.max_running_tasks()}, 0, INT32_MAX);
+  checks.InRange("quota.max_blob_bytes", quota.max_blob_bytes(), 0, INT64_MAX);
+  checks.InRange("quota.max_submits_per_hour", int64_t{quota.max_submits_per_hour()}, 0, INT32_MAX);
+  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("set quota");
+}
+
+absl::Status ValidateRequest(const v1::DeleteQuotaRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("project", request.project());
+  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("delete quota");
+}
+
 absl::Status ValidateRequest(const v1::DrainWorkerRequest& request) {
   FieldChecks checks;
   checks.IsIdText("worker_id", request.worker_id());
+  checks.InRange("deadline_seconds", request.deadline_seconds(), 0.0, kMostDrainSeconds);
   return checks.ToStatus("drain worker");
 }
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "server/scheduler/core_state.h"
 #include "server/scheduler/core_step.h"
+#include "server/scheduler/explainer.h"
 
 namespace distill::server {
 
@@ -37,26 +39,46 @@ MonotonicTime Core::NextDeadline() const {
     next = std::min(next, state_->poll_deadlines.begin()->first);
   }
   if (!state_->backoffs.empty()) next = std::min(next, state_->backoffs.begin()->first);
+  next = std::min(next, state_->preempt_check.since_start);
+  if (!state_->hold_deadlines.empty()) {
+    next = std::min(next, state_->hold_deadlines.begin()->first);
+  }
   return MonotonicTime{next};
 }
 
-std::vector<WorkerView> Core::Workers(MonotonicTime now) const {
-  std::vector<WorkerView> views;
-  for (const auto& [id, worker] : state_->workers) {
-    WorkerView view;
+WorkerView Core::FindWorker(const WorkerId& id, MonotonicTime now) const {
+  WorkerView view;
+  view.info.id = id;
+  view.last_seen = storage::kUnsetTime;
+  const auto known = state_->workers.find(id);
+  if (known != state_->workers.end()) {
+    const Worker& worker = known->second;
     view.info = worker.info;
     view.info.id = id;
-    view.draining = state_->draining.count(id) != 0;
     view.live = state_->IsLive(worker, now);
     view.last_seen = worker.last_seen_wall;
+    view.failures_in_a_row = worker.failures_in_a_row;
     view.slots_in_use = static_cast<int32_t>(worker.sets.size());
     for (const auto& [set, leases] : worker.sets) {
       for (const LeaseId& lease : leases) {
         view.leases.push_back(RefOf(*state_, lease, state_->leases.at(lease)));
       }
     }
-    views.push_back(std::move(view));
   }
+  const auto hold = state_->holds.find(id);
+  if (hold != state_->holds.end()) {
+    view.draining = hold->second.record.draining;
+    view.drain_deadline = hold->second.record.drain_deadline;
+    view.quarantine = hold->second.record.quarantine;
+    view.quarantine_reason = hold->second.record.quarantine_reason;
+  }
+  return view;
+}
+
+std::vector<WorkerView> Core::Workers(MonotonicTime now) const {
+  std::vector<WorkerView> views;
+  views.reserve(state_->workers.size());
+  for (const auto& [id, worker] : state_->workers) views.push_back(FindWorker(id, now));
   return views;
 }
 
@@ -64,6 +86,7 @@ std::vector<TaskView> Core::Tasks(const JobId& id, MonotonicTime now) const {
   std::vector<TaskView> views;
   const Job* job = state_->FindJob(id);
   if (job == nullptr) return views;
+  Explainer explainer(*state_, now);
   for (size_t i = 0; i < job->tasks.size(); ++i) {
     const Task& task = job->tasks[i];
     if (storage::IsTerminal(task.status.state)) continue;
@@ -78,8 +101,8 @@ std::vector<TaskView> Core::Tasks(const JobId& id, MonotonicTime now) const {
       view.has_progress = lease.has_progress;
       view.progress = lease.progress;
     } else {
-      view.waiting_reason = state_->WaitingReason(
-          TaskRank{job->record.create_revision, static_cast<int32_t>(i)}, now);
+      view.waiting_reason =
+          explainer.Explain(TaskRank{job->record.create_revision, static_cast<int32_t>(i)}).detail;
     }
     views.push_back(std::move(view));
   }
@@ -101,6 +124,7 @@ CoreTotals Core::Totals(MonotonicTime now) const {
       ++totals.tasks[task.status.state];
       totals.backoff_tasks += task.wait == Task::Wait::kBackoff ? 1 : 0;
       totals.following_tasks += task.wait == Task::Wait::kFollows ? 1 : 0;
+      totals.held_tasks += task.wait == Task::Wait::kHeld ? 1 : 0;
       if (task.wait != Task::Wait::kReady) continue;
       ++totals.ready_tasks;
       totals.oldest_wait = std::max(totals.oldest_wait, now - task.ready_since);
@@ -113,6 +137,36 @@ CoreTotals Core::Totals(MonotonicTime now) const {
     totals.slots += worker.info.slots;
   }
   return totals;
+}
+
+absl::StatusOr<Explanation> Core::Explain(const JobId& id, const std::string& name,
+                                          MonotonicTime now) const {
+  const Job* const job = state_->FindJob(id);
+  if (job == nullptr) {
+    return absl::NotFoundError(absl::StrCat("cannot explain task: no such job; job=", id.str()));
+  }
+  const auto index = job->index_of.find(name);
+  if (index == job->index_of.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("cannot explain task: no such task; job=", id.str(), " task=", name));
+  }
+  const TaskRank rank{job->record.create_revision, index->second};
+  Explainer explainer(*state_, now);
+  Explanation explanation = explainer.Explain(rank);
+  explanation.workers = explainer.FitOfWorkers(rank);
+  return explanation;
+}
+
+std::vector<QuotaView> Core::Quotas(MonotonicTime now) const {
+  std::vector<QuotaView> views;
+  for (const auto& [id, project] : state_->projects) {
+    if (!project.has_quota && project.slots_in_use == 0) continue;
+    QuotaView view{project.quota, project.slots_in_use, project.running_tasks,
+                   state_->Share(id, now)};
+    view.quota.project = id;
+    views.push_back(std::move(view));
+  }
+  return views;
 }
 
 std::string Core::CommonNumericClass(const std::string& device_kind, MonotonicTime now) const {

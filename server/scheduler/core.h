@@ -25,6 +25,7 @@
 #include "base/random_ids.h"
 #include "server/scheduler/effects.h"
 #include "server/scheduler/events.h"
+#include "server/scheduler/explanation.h"
 #include "storage/state/state_store.h"
 
 namespace distill::server {
@@ -38,12 +39,36 @@ struct CoreConfig {
   absl::Duration max_retry_backoff = absl::Seconds(60);
   // Budgets that jobs do not choose.
   int32_t max_resource_failures = 3;
-  int32_t max_poison_failures = 3;
+  int32_t max_poison_failures = 1;
   // A worker with a warm trainer for a younger job may be given that job first, unless an older
   // task has been waiting this long.
   absl::Duration warm_patience = absl::Seconds(5);
   // A worker not heard of for this long is forgotten.
   absl::Duration worker_retention = absl::Hours(1);
+  // What is preempted has so long to write a checkpoint and come back before its lease is taken.
+  absl::Duration preempt_grace = absl::Seconds(60);
+  // A task that has waited so long takes a slot from a running one of which the job's priority is
+  // lower by at least the margin. 0: never.
+  absl::Duration preempt_patience = absl::Minutes(2);
+  int32_t preempt_margin = 3;
+  // A waiting task rises by one priority each time it has waited so long.
+  absl::Duration ageing_interval = absl::Minutes(10);
+  // How fast the past use of slots is forgotten in a project's share.
+  absl::Duration share_half_life = absl::Hours(1);
+  // A worker that reports so many infrastructure failures in a row, over so many different tasks,
+  // is put in quarantine. 0 failures: never.
+  int32_t quarantine_after_failures = 5;
+  int32_t quarantine_after_tasks = 3;
+  // When the first canary task is tried; doubles with each canary that fails, up to the cap.
+  absl::Duration canary_after = absl::Minutes(1);
+  absl::Duration max_canary_after = absl::Hours(1);
+  // A task of which the trainer died, alone and without progress, on so many different workers is
+  // poison. 0: never.
+  int32_t poison_after_workers = 4;
+  // An attempt that started and heartbeats without any news of progress for so long, and for
+  // `stall_factor` times its usual time between two news, has failed. 0: never.
+  absl::Duration stall_timeout = absl::Minutes(20);
+  double stall_factor = 20;
   // Longest wait of a long poll.
   absl::Duration max_wait = absl::Seconds(60);
 };
@@ -58,7 +83,11 @@ struct Instant {
 struct WorkerView {
   WorkerInfo info;
   bool draining = false;
-  bool live = false;  // Heard of within a lease term.
+  absl::Time drain_deadline = storage::kUnsetTime;
+  storage::Quarantine quarantine = storage::Quarantine::kNone;
+  std::string quarantine_reason;
+  int32_t failures_in_a_row = 0;  // Infrastructure failures since its last success.
+  bool live = false;              // Heard of within a lease term.
   absl::Time last_seen;
   int32_t slots_in_use = 0;
   std::vector<LeaseRef> leases;
@@ -80,15 +109,25 @@ struct TaskView {
 struct CoreTotals {
   std::map<storage::JobState, int64_t> jobs;
   std::map<storage::TaskState, int64_t> tasks;
-  // QUEUED tasks by why they wait: for a slot, for the end of a back-off, for an equal task.
+  // QUEUED tasks by why they wait: for a slot, for the end of a back-off, for an equal task, for
+  // their job to be resumed.
   int64_t ready_tasks = 0;
   int64_t backoff_tasks = 0;
   int64_t following_tasks = 0;
+  int64_t held_tasks = 0;
   // Of the task that has waited longest for a slot; zero when there is none.
   absl::Duration oldest_wait;
   int64_t workers_live = 0;
   int64_t slots = 0;  // Of live workers.
   int64_t slots_in_use = 0;
+};
+
+// What a project may use, and what it uses.
+struct QuotaView {
+  storage::QuotaRecord quota;
+  int32_t slots_in_use = 0;
+  int32_t running_tasks = 0;
+  double share = 0;
 };
 
 struct AcceptedRequest {
@@ -116,9 +155,16 @@ class Core {
 
   // Queries. They change nothing.
   std::vector<WorkerView> Workers(MonotonicTime now) const;
+  // Of a worker that is not connected, what is known.
+  WorkerView FindWorker(const WorkerId& worker, MonotonicTime now) const;
   // Tasks that are not terminal, in plan order; empty for an unknown job.
   std::vector<TaskView> Tasks(const JobId& job, MonotonicTime now) const;
   CoreTotals Totals(MonotonicTime now) const;
+  // Why a task does not run, and what keeps it from each worker. kNotFound.
+  absl::StatusOr<Explanation> Explain(const JobId& job, const std::string& task,
+                                      MonotonicTime now) const;
+  // Of projects that have a quota or use slots, in order of project.
+  std::vector<QuotaView> Quotas(MonotonicTime now) const;
   // The job that SubmitJob accepted under this request, with the digest of what was asked.
   std::optional<AcceptedRequest> FindRequest(const ProjectId& project,
                                              const RequestId& request) const;

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
-
 namespace distill::server {
 
 using storage::TaskState;
@@ -35,16 +32,23 @@ ResultKey Core::State::KeyOf(TaskRank rank) const {
 }
 
 int32_t Core::State::RequirementNumber(const Requirement& requirement) {
-  const auto [found, added] = requirement_numbers.try_emplace(
-      std::make_tuple(requirement.numeric_class, requirement.device_kind, requirement.memory_bytes),
-      static_cast<int32_t>(requirements.size()));
+  const auto [found, added] =
+      requirement_numbers.try_emplace(requirement, static_cast<int32_t>(requirements.size()));
   if (added) requirements.push_back(requirement);
+  return found->second;
+}
+
+int32_t Core::State::LaneNumber(const ProjectId& project, int32_t priority) {
+  const auto [found, added] = lane_numbers.try_emplace(std::make_pair(project, priority),
+                                                       static_cast<int32_t>(lanes.size()));
+  if (added) lanes.push_back(Lane{project, priority, WorkerId(), ""});
   return found->second;
 }
 
 void Core::State::AddTasks(Job& job, std::vector<storage::TaskRecord> records) {
   job.tasks.resize(records.size());
   job.index_of.reserve(records.size());
+  job.lane = LaneNumber(job.record.project, job.record.limits.priority);
   for (size_t i = 0; i < records.size(); ++i) {
     storage::TaskDefinition& definition = records[i].definition;
     Task& task = job.tasks[i];
@@ -56,8 +60,9 @@ void Core::State::AddTasks(Job& job, std::vector<storage::TaskRecord> records) {
     if (!definition.bundle_group.empty()) {
       task.bundle_group = strings.Intern(definition.bundle_group);
     }
-    task.requirement = RequirementNumber(
-        Requirement{definition.numeric_class, definition.device_kind, definition.memory_bytes});
+    task.requirement =
+        RequirementNumber(Requirement{definition.numeric_class, definition.device_kind,
+                                      definition.memory_bytes, std::move(definition.labels)});
     task.inputs.reserve(definition.inputs.size());
     for (storage::TaskInput& input : definition.inputs) {
       InputSlot slot;
@@ -91,6 +96,19 @@ void Core::State::AddTasks(Job& job, std::vector<storage::TaskRecord> records) {
   }
 }
 
+void Core::State::PutReady(TaskRank rank, MonotonicTime now) {
+  Task& task = TaskAt(rank);
+  // An attempt that resumes is at another step than its fellows.
+  const bool bundles = task.bundle_group != ReadyQueue::kAlone && !task.status.solo &&
+                       task.status.checkpoint.digest.empty();
+  task.wait = Task::Wait::kReady;
+  task.place = {task.requirement, JobAt(rank).lane,
+                bundles ? task.bundle_group : ReadyQueue::kAlone};
+  task.ready_since = now;
+  ready.Add(rank, task.place);
+  match_wanted = true;
+}
+
 bool Core::State::IsPresent(const Digest& digest) const {
   const auto found = blobs.find(digest);
   return found != blobs.end() && found->second.record.state != storage::BlobState::kUnlinking;
@@ -108,60 +126,36 @@ const storage::NamedBlob* Core::State::ResultNamed(const Task& task, int32_t out
   return nullptr;
 }
 
+bool Core::State::IsDraining(const WorkerId& worker) const {
+  const auto hold = holds.find(worker);
+  return hold != holds.end() && hold->second.record.draining;
+}
+
+bool Core::State::IsQuarantined(const WorkerId& worker) const {
+  const auto hold = holds.find(worker);
+  return hold != holds.end() && hold->second.record.quarantine != storage::Quarantine::kNone;
+}
+
+int64_t Core::State::OfferedSlots(const WorkerId& id, const Worker& worker,
+                                  MonotonicTime now) const {
+  const auto used = static_cast<int64_t>(worker.sets.size());
+  const int64_t free = std::max<int64_t>(0, worker.info.slots - used);
+  const auto found = holds.find(id);
+  if (found == holds.end()) return free;
+  const WorkerHold& hold = found->second;
+  if (hold.record.draining || hold.record.quarantine == storage::Quarantine::kManual) return 0;
+  if (hold.record.quarantine == storage::Quarantine::kNone) return free;
+  return now >= hold.canary_at && used == 0 ? std::min<int64_t>(free, 1) : 0;
+}
+
 int64_t Core::State::UsableFreeSlots(const Requirement& requirement, MonotonicTime now) const {
   int64_t slots = 0;
   for (const auto& [id, worker] : workers) {
-    if (!IsLive(worker, now) || draining.count(id) != 0) continue;
-    const int64_t free = worker.info.slots - static_cast<int64_t>(worker.sets.size());
-    if (free > 0 && Fits(requirement, worker.info)) slots += free;
+    if (!IsLive(worker, now)) continue;
+    const int64_t offered = OfferedSlots(id, worker, now);
+    if (offered > 0 && Fits(requirement, worker.info)) slots += offered;
   }
   return slots;
-}
-
-std::string Core::State::WaitingReason(TaskRank rank, MonotonicTime now) const {
-  const Job& job = JobAt(rank);
-  const Task& task = TaskAt(rank);
-  if (task.status.state == TaskState::kBlocked) {
-    for (const InputSlot& input : task.inputs) {
-      if (input.producer < 0) continue;
-      const Task& producer = job.tasks[static_cast<size_t>(input.producer)];
-      if (producer.status.state == TaskState::kSucceeded) continue;
-      if (task.blocked_on == 1) return absl::StrCat("waits for ", producer.name);
-      return absl::StrCat("waits for ", producer.name, " and ", task.blocked_on - 1, " more");
-    }
-    return "about to be queued";
-  }
-  if (task.status.state != TaskState::kQueued) return "";
-  if (task.wait == Task::Wait::kFollows) {
-    const auto execution = executions.find(KeyOf(rank));
-    if (execution == executions.end()) return "waits for an equal task";
-    return absl::StrCat("waits for the equal task ", IdOf(execution->second.leader).str());
-  }
-  if (task.wait == Task::Wait::kBackoff) {
-    return absl::StrCat("retries in ",
-                        absl::FormatDuration(absl::Ceil(task.not_before - now, absl::Seconds(1))),
-                        " after: ", task.status.failure_message);
-  }
-  bool any_live = false;
-  bool any_fits = false;
-  bool any_accepting = false;
-  std::string unfit;
-  for (const auto& [id, worker] : workers) {
-    if (!IsLive(worker, now)) continue;
-    any_live = true;
-    const std::string why =
-        WhyUnfit(requirements[static_cast<size_t>(task.requirement)], worker.info);
-    if (!why.empty()) {
-      unfit = why;
-      continue;
-    }
-    any_fits = true;
-    if (draining.count(id) == 0) any_accepting = true;
-  }
-  if (!any_live) return "no worker is connected";
-  if (!any_fits) return absl::StrCat("no worker fits: each ", unfit);
-  if (!any_accepting) return "all workers that fit are draining";
-  return "no free slot";
 }
 
 LeaseRef RefOf(const Core::State& state, const LeaseId& id, const Lease& lease) {

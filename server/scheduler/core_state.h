@@ -61,12 +61,16 @@ struct Task {
   std::vector<storage::AttemptRecord> attempts;  // attempts[n - 1] has number n.
 
   // Of a QUEUED task, exactly one of: in the ready queue, waiting for its back-off, following an
-  // equal task.
-  enum class Wait : int8_t { kNone, kReady, kBackoff, kFollows };
+  // equal task, held because its job is paused.
+  enum class Wait : int8_t { kNone, kReady, kBackoff, kFollows, kHeld };
   Wait wait = Wait::kNone;
   ReadyQueue::Place place;    // While kReady.
   MonotonicTime not_before;   // While kBackoff.
   MonotonicTime ready_since;  // Since it is QUEUED.
+  // Charged failures since its checkpoint last advanced; sets the back-off.
+  int32_t failures_in_a_row = 0;
+  // Workers whose trainer died over it, alone, since its checkpoint last advanced; null: none.
+  std::unique_ptr<std::set<WorkerId>> deaths;
 };
 
 struct Job {
@@ -77,11 +81,13 @@ struct Job {
   int32_t open_tasks = 0;                                    // Not terminal.
   storage::JobCounts counts;
   MonotonicTime finished;  // When it became terminal, as far as this process can tell.
+  int32_t lane = 0;        // Index into State::lanes.
 
+  bool paused() const { return record.status.state == storage::JobState::kPaused; }
   // Nothing of it may start any more: cancelled, or a task has failed for good.
   bool stopping() const {
-    return record.status.state != storage::JobState::kRunning ||
-           !record.status.failure_message.empty();
+    const bool open = record.status.state == storage::JobState::kRunning || paused();
+    return !open || !record.status.failure_message.empty();
   }
 };
 
@@ -96,8 +102,13 @@ struct Lease {
   bool stop_announced = false;     // Told over the long poll.
   bool release_requested = false;  // kReleaseIfUnstarted stands.
   bool release_announced = false;
+  // Preempted: to be handed back by then. InfiniteFuture(): not.
+  MonotonicTime preempt_by = InfiniteFuture();
+  bool preempt_announced = false;
   bool has_progress = false;
   Progress progress;
+  MonotonicTime moved_at;        // When `progress` last said something new.
+  absl::Duration usual_silence;  // Smoothed time between two news.
 };
 
 struct Worker {
@@ -110,6 +121,45 @@ struct Worker {
   bool drain_announced = false;
   // Acquire requests already answered, newest last, so that a late repeat is granted nothing new.
   std::deque<RequestId> answered;
+  // Infrastructure failures since the last success: how many lease sets, and over which tasks.
+  int32_t failures_in_a_row = 0;
+  std::set<TaskRank> failed_tasks;
+  std::string last_failed_set;
+};
+
+// What keeps a worker from new work. Known also while the worker is not.
+struct WorkerHold {
+  storage::WorkerRecord record;
+  MonotonicTime drain_by = InfiniteFuture();  // What runs then is preempted.
+  // Of an automatic quarantine: when one task may be tried, and how many such canaries failed.
+  MonotonicTime canary_at;
+  int32_t failed_canaries = 0;
+};
+
+// What a project may use, and what it uses.
+struct Project {
+  storage::QuotaRecord quota;
+  bool has_quota = false;
+  int32_t slots_in_use = 0;
+  int32_t running_tasks = 0;
+  // Mean of slots_in_use over the last hours, the older the less; as of `mean_at`.
+  double mean_slots = 0;
+  MonotonicTime mean_at;
+  // Submissions that are still free in this hour, as of `tokens_at`.
+  double submit_tokens = 0;
+  MonotonicTime tokens_at;
+  // What was in use when a lower quota came may go on, but does not rise again.
+  int32_t slots_allowed = 0;
+  int32_t tasks_allowed = 0;
+};
+
+// Jobs of one project and priority.
+struct Lane {
+  ProjectId project;
+  int32_t priority = 0;
+  // The lease set that was last preempted for a task of this lane.
+  WorkerId wanted_from;
+  std::string wanted_set;
 };
 
 // An AcquireTasks that is not answered yet. Several calls may wait for it: repeats of one request.
@@ -148,7 +198,11 @@ struct Core::State {
 
   StringTable strings;
   std::vector<Requirement> requirements;
-  std::map<std::tuple<std::string, std::string, int64_t>, int32_t> requirement_numbers;
+  std::map<Requirement, int32_t> requirement_numbers;
+  std::vector<Lane> lanes;
+  std::map<std::pair<ProjectId, int32_t>, int32_t> lane_numbers;
+  std::map<ProjectId, Project> projects;
+  std::map<int32_t, int64_t> leases_of_priority;  // No zeros.
 
   ReadyQueue ready;
   absl::btree_set<std::pair<absl::Duration, TaskRank>> backoffs;
@@ -159,7 +213,9 @@ struct Core::State {
   std::map<LeaseId, Lease> leases;
   absl::btree_set<std::pair<absl::Duration, LeaseId>> lease_deadlines;
   std::map<WorkerId, Worker> workers;
-  std::set<WorkerId> draining;
+  std::map<WorkerId, WorkerHold> holds;
+  // When a drain deadline or the time of a canary comes.
+  absl::btree_set<std::pair<absl::Duration, WorkerId>> hold_deadlines;
 
   std::map<uint64_t, Poll> polls;  // By arrival.
   absl::btree_set<std::pair<absl::Duration, uint64_t>> poll_deadlines;
@@ -171,6 +227,9 @@ struct Core::State {
   std::map<DatasetName, storage::DatasetRecord> datasets;
   // Blobs whose removal the server before this one may not have finished.
   std::vector<Digest> unlinks_due;
+
+  // When a waiting task may take a slot from one of lower priority.
+  MonotonicTime preempt_check = InfiniteFuture();
 
   // Set when a free slot and a ready task may have come together.
   bool match_wanted = false;
@@ -186,17 +245,36 @@ struct Core::State {
   TaskId IdOf(TaskRank rank) const;
   ResultKey KeyOf(TaskRank rank) const;
   int32_t RequirementNumber(const Requirement& requirement);
+  int32_t LaneNumber(const ProjectId& project, int32_t priority);
   // Fills tasks, index_of and dependents of `job` from `records`, which are in plan order and
   // checked.
   void AddTasks(Job& job, std::vector<storage::TaskRecord> records);
+
+  // Puts a QUEUED task that waits nowhere into the ready queue.
+  void PutReady(TaskRank rank, MonotonicTime now);
 
   bool IsPresent(const Digest& digest) const;  // PRESENT or DELETING.
   bool IsLive(const Worker& worker, MonotonicTime now) const;
   // The blob of one input; null when its producer has not succeeded.
   const storage::NamedBlob* ResultNamed(const Task& task, int32_t output) const;
+  bool IsDraining(const WorkerId& worker) const;
+  bool IsQuarantined(const WorkerId& worker) const;
+  // How many slots of the worker may take new work now: its free ones, none while it drains, one in
+  // all for the canary of a quarantine.
+  int64_t OfferedSlots(const WorkerId& id, const Worker& worker, MonotonicTime now) const;
   // Slots of live workers that take work and can run tasks with this requirement, and are free.
   int64_t UsableFreeSlots(const Requirement& requirement, MonotonicTime now) const;
-  std::string WaitingReason(TaskRank rank, MonotonicTime now) const;
+
+  // Keeps the books of the project as a lease comes (+1) or goes (-1), and a slot with it or not.
+  void CountLease(const Job& job, int slots, int tasks, MonotonicTime now);
+  // Whether a task of a job of at most this priority runs.
+  bool AnyLeaseUpTo(int32_t priority) const;
+  // Slots in use plus their mean over the last hours, by weight; zero for an unknown project.
+  double Share(const ProjectId& project, MonotonicTime now) const;
+  // Whether one more task, in so many more slots, is within the quota.
+  bool QuotaAdmits(const ProjectId& project, int slots) const;
+  // How many more tasks, in one more slot, the quota lets run; a large number when there is none.
+  int32_t TasksAdmitted(const ProjectId& project) const;
 };
 
 // The lease that names `lease` truly; null when there is none.

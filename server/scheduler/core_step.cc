@@ -26,8 +26,23 @@ void CoreStep::FireDeadlines() {
   while (!state_.lease_deadlines.empty() &&
          MonotonicTime{state_.lease_deadlines.begin()->first} <= now_.monotonic) {
     const LeaseId id = state_.lease_deadlines.begin()->second;
+    if (state_.leases.at(id).preempt_by <= now_.monotonic) {
+      EndLease(id, storage::AttemptState::kExpired, storage::FailureClass::kPreempted,
+               "preempted, and not handed back in time");
+      continue;
+    }
     ++effects_.counts.leases_expired;
     ExpireLease(id, "lease expired");
+  }
+  if (state_.preempt_check <= now_.monotonic) {
+    state_.preempt_check = InfiniteFuture();
+    state_.match_wanted = true;
+  }
+  while (!state_.hold_deadlines.empty() &&
+         MonotonicTime{state_.hold_deadlines.begin()->first} <= now_.monotonic) {
+    const WorkerId worker = state_.hold_deadlines.begin()->second;
+    state_.hold_deadlines.erase(state_.hold_deadlines.begin());
+    FireHold(worker);
   }
   while (!state_.backoffs.empty() &&
          MonotonicTime{state_.backoffs.begin()->first} <= now_.monotonic) {

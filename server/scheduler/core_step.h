@@ -61,6 +61,11 @@ class CoreStep {
   void On(uint64_t call, CancelJob& event);
   void On(uint64_t call, AttachJobArtifacts& event);
   absl::Status CheckJob(const SubmitJob& event) const;
+  absl::Status CheckGivenBlobs(const SubmitJob& event) const;
+  // Refuses what no worker that is known could ever run.
+  absl::Status CheckPlaceable(const SubmitJob& event) const;
+  // Lends the tasks of `job` the checkpoints of the cancelled ones of the job that it retries.
+  void TakeCheckpointsOf(const JobId& retried, Job& job);
   void Unblock();
   void BecomeReady(TaskRank rank);
   void Enqueue(TaskRank rank, absl::Duration delay);
@@ -78,6 +83,52 @@ class CoreStep {
   void StopJob(Job& job);
   void FinishJobIfDone(Job& job);
 
+  // step_control.cc: pausing, resuming and deleting jobs.
+  void On(uint64_t call, PauseJob& event);
+  void On(uint64_t call, DeleteJob& event);
+  void Pause(Job& job);
+  void Resume(Job& job);
+  // Of a task whose job is paused: an equal task of a job that goes on takes its place, or it is
+  // held.
+  void Hold(TaskRank rank);
+  // `heir` executes the key from now on and `leader` follows it.
+  void HandOver(Execution& execution, TaskRank heir);
+  // Equal keys mean equal bits, so the heir goes on where the other stopped.
+  void InheritCheckpoint(const Task& from, TaskRank heir);
+
+  // step_preempt.cc: leases that are wanted back.
+  // Wants the lease back with a checkpoint, by `deadline` at the latest.
+  void Preempt(const LeaseId& id, MonotonicTime deadline);
+  void PreemptForPriority();
+  // Preempts the best of the lease sets of at most this priority, if there is one.
+  void PreemptFor(Lane& lane, const Requirement& requirement, int32_t highest);
+
+  // step_health.cc: drains and quarantines; what failures say about a worker, and about a task.
+  void On(uint64_t call, DrainWorker& event);
+  void On(uint64_t call, QuarantineWorker& event);
+  void On(uint64_t call, ReleaseWorker& event);
+  // kNotFound for a worker never heard of.
+  absl::Status CheckKnown(const WorkerId& worker, absl::string_view action) const;
+  void ForgetFailures(const WorkerId& worker);
+  WorkerHold& HoldFor(const WorkerId& worker);
+  // Writes the hold down, and forgets it when it holds nothing.
+  void KeepHold(const WorkerId& worker);
+  void FireHold(const WorkerId& worker);
+  void NoteFailure(const storage::AttemptRecord& attempt, TaskRank rank, absl::string_view message);
+  void NoteSuccess(const WorkerId& worker);
+  void PlanCanary(const WorkerId& worker);
+  // Whether this death of a trainer, of many, shows that the task is what kills them.
+  bool IsPoison(const storage::AttemptRecord& attempt, Task& task) const;
+  // Whether another worker has failed with the same words: no retry will help.
+  bool IsRepeatedError(const Task& task, const storage::AttemptRecord& attempt) const;
+
+  // step_quota.cc: quotas of projects.
+  void On(uint64_t call, SetQuota& event);
+  void On(uint64_t call, DeleteQuota& event);
+  // kResourceExhausted when the project may not submit now.
+  absl::Status CheckQuota(const ProjectId& project);
+  int64_t HeldBytes(const ProjectId& project) const;
+
   // step_leases.cc: how attempts end.
   void On(uint64_t call, CompleteAttempts& event);
   void On(uint64_t call, FailAttempts& event);
@@ -89,12 +140,18 @@ class CoreStep {
   absl::Status RejectRepeat(const Named& named, const std::vector<storage::NamedBlob>& results);
   absl::StatusOr<Named> Find(const LeaseRef& lease);
   absl::Status LeaseLost(const Named& named, absl::string_view action);
+  // Closes a running attempt in the server's own right; its worker learns of it.
+  void EndLease(const LeaseId& id, storage::AttemptState state, storage::FailureClass cause,
+                absl::string_view reason);
   void ExpireLease(const LeaseId& id, absl::string_view reason);
   // Closes the attempt and its lease, if it has one; does not touch the task.
   void CloseAttempt(const Named& named, Ending ending);
   void DropLease(const LeaseId& id);
   // Charges the failure, then queues the task again, fails it, or lets its job end.
   void AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt);
+  // What a failure that was reported says about the worker and about the task; may call the task
+  // poison.
+  void JudgeFailure(const Named& named, bool trainer_died, Ending& ending);
   void Charge(Task& task, storage::AttemptRecord& attempt);
   bool BudgetSpent(const Job& job, const Task& task, storage::FailureClass failure_class) const;
   void TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint);
@@ -103,12 +160,15 @@ class CoreStep {
   // step_workers.cc: registration, heartbeats, directives.
   void On(uint64_t call, RegisterWorker& event);
   void On(uint64_t call, Heartbeat& event);
-  void On(uint64_t call, SetDraining& event);
   Worker* Hear(const WorkerId& id);
   // Renews a lease, or revives one that expired; false when it is lost for good.
   bool Renew(const LeaseRef& lease, const WorkerId& worker);
   bool Revive(const Named& named, const WorkerId& worker);
   void AddLease(TaskRank rank, const storage::AttemptRecord& attempt);
+  // A full term from now, but no longer than a preempted lease has.
+  void SetDeadline(const LeaseId& id, Lease& lease);
+  // Takes the progress in; false when it has said nothing new for so long that the attempt hangs.
+  bool NoteProgress(Lease& lease, Progress progress);
   // Whether a directive stands that the long poll has not told yet.
   bool HasNews(const WorkerId& id, const Worker& worker) const;
   // All directives that stand, which are told now.
@@ -132,6 +192,10 @@ class CoreStep {
   void Match();
   bool GrantOne(Poll& poll, Worker& worker);
   std::optional<ReadyQueue::Entry> ChooseFor(const Poll& poll, const Worker& worker);
+  // Heads of the lanes whose turn it is on this worker.
+  std::vector<ReadyQueue::Entry> LanesFor(const Worker& worker) const;
+  // How many tasks of the chosen one's group the slot takes.
+  size_t SizeOfSet(const ReadyQueue::Entry& chosen, const Worker& worker) const;
   void GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>& members);
   Grant MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt);
   std::vector<ResolvedInput> ResolveInputs(TaskRank rank) const;

@@ -39,6 +39,10 @@ struct CoreCounts {
   int64_t results_missed = 0;    // A task became ready and nothing equal was there.
   int64_t followers_joined = 0;  // A task became ready while an equal one was under way.
   int64_t nondeterminism_detected = 0;
+  int64_t preemptions = 0;  // Leases that were wanted back.
+  int64_t workers_quarantined = 0;
+  int64_t attempts_stalled = 0;  // Heartbeat without progress.
+  int64_t quota_refusals = 0;    // Submissions refused.
 };
 
 struct AttemptEnd {

@@ -35,6 +35,7 @@ struct Directive {
     kReleaseIfUnstarted = 3,  // A slot is free elsewhere: hand back members not yet started.
     kDrain = 4,               // Take no new work; finish what runs.
     kRegister = 5,            // The server does not know this worker: register again.
+    kPreemptAttempt = 6,      // Write a checkpoint, then release the lease.
   };
   Kind kind = Kind::kStopAttempt;
   LeaseRef lease;  // Empty for kDrain and kRegister.
@@ -64,7 +65,8 @@ struct ItemStatuses {
 // state, times and revisions are set by the core. Tasks need only id, job and definition. The graph
 // must be acyclic with producers that exist; otherwise kInvalidArgument. A repeat of (project,
 // request_id) with the same body returns the first job; with another body kAlreadyExists.
-// kFailedPrecondition when a given blob is absent or a data set that it names is not READY.
+// kFailedPrecondition when a given blob is absent, a data set that it names is not READY, or no
+// worker that is known could ever run a task. kResourceExhausted when a quota is used up.
 struct SubmitJobReply {
   JobId job;
   bool existed = false;
@@ -75,10 +77,27 @@ struct SubmitJob {
   std::vector<storage::TaskRecord> tasks;
   RequestId request_id;
   Digest body;  // Digest of what was asked, to tell a repeat from another request.
+  bool allow_unplaceable = false;  // Workers that can run it are still to come.
+  // A terminal job of the same plan: its cancelled tasks lend their checkpoints. May be gone.
+  JobId retry_of;
 };
 
 // Idempotent; a terminal job stays as it is. kNotFound.
 struct CancelJob {
+  using Reply = Done;
+  JobId job;
+};
+
+// Nothing of a paused job starts, and what runs is preempted. Idempotent. kNotFound;
+// kFailedPrecondition when the job is over or being cancelled.
+struct PauseJob {
+  using Reply = Done;
+  JobId job;
+  bool paused = true;
+};
+
+// Forgets a terminal job. kNotFound; kFailedPrecondition when it is not terminal.
+struct DeleteJob {
   using Reply = Done;
   JobId job;
 };
@@ -191,6 +210,7 @@ struct FailAttempts {
     std::string message;
     std::vector<storage::NamedBlob> observations;
     std::string stats;
+    bool trainer_died = false;  // By itself: a crash or a kill, not a failure that it reported.
   };
   WorkerId worker;
   std::vector<Item> items;
@@ -210,11 +230,40 @@ struct ReleaseLeases {
   std::vector<Item> items;
 };
 
-// Durable; also for a worker that is not connected. kNotFound for one never heard of.
-struct SetDraining {
+// Gives a worker no new work. Durable; also for a worker that is not connected. kNotFound for one
+// never heard of.
+struct DrainWorker {
   using Reply = Done;
   WorkerId worker;
-  bool draining = true;
+  // What still runs after so long is preempted.
+  absl::Duration deadline = absl::InfiniteDuration();
+};
+
+// Puts a worker in quarantine until it is released. Durable; also for a worker that is not
+// connected. kNotFound for one never heard of.
+struct QuarantineWorker {
+  using Reply = Done;
+  WorkerId worker;
+  std::string reason;
+};
+
+// Ends draining and quarantine of a worker, and forgets its failures. Durable. kNotFound for one
+// never heard of.
+struct ReleaseWorker {
+  using Reply = Done;
+  WorkerId worker;
+};
+
+// Durable. What runs already goes on. kInvalidArgument.
+struct SetQuota {
+  using Reply = Done;
+  storage::QuotaRecord quota;
+};
+
+// Durable, idempotent.
+struct DeleteQuota {
+  using Reply = Done;
+  ProjectId project;
 };
 
 // A blob is complete, verified and durable in the blob store. kUnavailable while the same blob is
@@ -299,10 +348,11 @@ struct Tick {
 };
 
 using EventBody =
-    std::variant<SubmitJob, CancelJob, AttachJobArtifacts, RegisterWorker, AcquireTasks, Heartbeat,
-                 CompleteAttempts, FailAttempts, ReleaseLeases, SetDraining, BlobPresent, BlobsGone,
-                 FindMissing, CollectGarbage, CreateDataset, UpdateDataset, DeleteDataset,
-                 AbandonCall, Tick>;
+    std::variant<SubmitJob, CancelJob, PauseJob, DeleteJob, AttachJobArtifacts, RegisterWorker,
+                 AcquireTasks, Heartbeat, CompleteAttempts, FailAttempts, ReleaseLeases,
+                 DrainWorker, QuarantineWorker, ReleaseWorker, SetQuota, DeleteQuota, BlobPresent,
+                 BlobsGone, FindMissing, CollectGarbage, CreateDataset, UpdateDataset,
+                 DeleteDataset, AbandonCall, Tick>;
 
 struct Event {
   uint64_t call = 0;  // Chosen by the caller, unique among open calls; 0: no reply wanted.

@@ -1,7 +1,9 @@
 #include "server/scheduler/invariants.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -54,6 +56,9 @@ absl::Status CheckBudgets(const Job& job, const Task& task, const std::string& w
   int32_t infrastructure = 0;
   for (const storage::AttemptRecord& attempt : task.attempts) {
     if (!attempt.charged) continue;
+    if (attempt.failure_class == storage::FailureClass::kPreempted) {
+      return Broken("what was preempted is charged to nobody", where);
+    }
     user += attempt.failure_class == storage::FailureClass::kUser ? 1 : 0;
     infrastructure += attempt.failure_class == storage::FailureClass::kInfrastructure ? 1 : 0;
     if (attempt.lease_set_size > 1 &&
@@ -95,6 +100,15 @@ absl::Status CheckWaiting(const Core::State& state, TaskRank rank, const std::st
   if (task.wait == Task::Wait::kBackoff &&
       !state.backoffs.contains({task.not_before.since_start, rank})) {
     return Broken("a task in back-off has its timer", where);
+  }
+  if (job.paused() && (task.wait == Task::Wait::kReady || task.wait == Task::Wait::kBackoff)) {
+    return Broken("nothing of a paused job is about to start", where);
+  }
+  if (task.wait == Task::Wait::kHeld && !job.paused()) {
+    return Broken("only a pause holds a task", where);
+  }
+  if (task.wait == Task::Wait::kReady && task.place.lane != job.lane) {
+    return Broken("a task is queued in the lane of its job", where);
   }
   if (task.wait == Task::Wait::kFollows) {
     const auto execution = state.executions.find(state.KeyOf(rank));
@@ -181,6 +195,9 @@ absl::Status CheckLeases(const Core::State& state) {
     if (!state.lease_deadlines.contains({lease.deadline.since_start, id})) {
       return Broken("every lease has its deadline", id.str());
     }
+    if (lease.deadline > lease.preempt_by) {
+      return Broken("a preempted lease ends by its deadline", id.str());
+    }
     const Task& task = state.TaskAt(lease.task);
     if (task.attempts.empty() || task.attempts.back().lease_id != id) {
       return Broken("a lease names the newest attempt of its task", id.str());
@@ -192,6 +209,36 @@ absl::Status CheckLeases(const Core::State& state) {
   return absl::OkStatus();
 }
 
+absl::Status CheckProjects(const Core::State& state) {
+  std::map<ProjectId, std::pair<int32_t, int32_t>> used;  // Slots, tasks.
+  for (const auto& [id, worker] : state.workers) {
+    for (const auto& [set, leases] : worker.sets) {
+      auto& [slots, tasks] =
+          used[state.JobAt(state.leases.at(*leases.begin()).task).record.project];
+      ++slots;
+      tasks += static_cast<int32_t>(leases.size());
+    }
+  }
+  for (const auto& [id, project] : state.projects) {
+    const std::string where = absl::StrCat("project=", id.str());
+    const auto& [slots, tasks] = used[id];
+    if (slots != project.slots_in_use || tasks != project.running_tasks) {
+      return Broken("the books of a project are those of its leases", where);
+    }
+    if (!project.has_quota) continue;
+    if (project.quota.max_slots > 0 && slots > project.slots_allowed) {
+      return Broken("no project has more slots than its quota", where);
+    }
+    if (project.quota.max_running_tasks > 0 && tasks > project.tasks_allowed) {
+      return Broken("no project runs more tasks than its quota", where);
+    }
+  }
+  for (const auto& [id, use] : used) {
+    if (state.projects.count(id) == 0) return Broken("who uses slots has books", id.str());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckExecutions(const Core::State& state) {
   for (const auto& [key, execution] : state.executions) {
     const std::string where = state.IdOf(execution.leader).str();
@@ -199,12 +246,16 @@ absl::Status CheckExecutions(const Core::State& state) {
     const bool under_way =
         leader.status.state == TaskState::kRunning ||
         (leader.status.state == TaskState::kQueued && leader.wait != Task::Wait::kFollows);
+    const bool held = leader.wait == Task::Wait::kHeld;
     if (!under_way) {
       return Broken("who executes a key is under way itself", where);
     }
     for (const TaskRank follower : execution.followers) {
       if (state.TaskAt(follower).wait != Task::Wait::kFollows) {
         return Broken("followers follow", where);
+      }
+      if (held && !state.JobAt(follower).paused()) {
+        return Broken("a pause holds up no equal task of another job", where);
       }
     }
   }
@@ -227,6 +278,7 @@ absl::Status CheckInvariants(const Core& core) {
   if (ready != state.ready.size()) return Broken("the ready queue holds ready tasks only", "");
   if (backoffs != state.backoffs.size()) return Broken("timers belong to waiting tasks", "");
   DISTILL_RETURN_IF_ERROR(CheckLeases(state));
+  DISTILL_RETURN_IF_ERROR(CheckProjects(state));
   return CheckExecutions(state);
 }
 

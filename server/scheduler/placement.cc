@@ -8,22 +8,64 @@
 
 namespace distill::server {
 
-std::string WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
+namespace {
+
+// Whether the worker has label "key=value".
+bool HasLabel(const WorkerInfo& worker, const std::string& label) {
+  const size_t equals = label.find('=');
+  if (equals == std::string::npos) return worker.labels.count(label) != 0;
+  const auto found = worker.labels.find(label.substr(0, equals));
+  return found != worker.labels.end() && found->second == label.substr(equals + 1);
+}
+
+}  // namespace
+
+Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
   if (!requirement.device_kind.empty() && requirement.device_kind != worker.device_kind) {
-    return absl::StrCat("is not of device kind ", requirement.device_kind);
+    return {Predicate::kDeviceKind,
+            absl::StrCat("is not of device kind ", requirement.device_kind)};
   }
   const bool any_class = requirement.numeric_class.empty() || requirement.numeric_class == "any" ||
                          std::find(worker.numeric_classes.begin(), worker.numeric_classes.end(),
                                    requirement.numeric_class) != worker.numeric_classes.end();
-  if (!any_class) return absl::StrCat("has no numeric class ", requirement.numeric_class);
-  if (worker.slot_memory_bytes > 0 && requirement.memory_bytes > worker.slot_memory_bytes) {
-    return absl::StrCat("has no slot with ", requirement.memory_bytes >> 20, " MiB");
+  if (!any_class) {
+    return {Predicate::kNumericClass,
+            absl::StrCat("has no numeric class ", requirement.numeric_class)};
   }
-  return "";
+  if (worker.slot_memory_bytes > 0 && requirement.memory_bytes > worker.slot_memory_bytes) {
+    return {Predicate::kMemory,
+            absl::StrCat("has no slot with ", requirement.memory_bytes >> 20, " MiB")};
+  }
+  for (const std::string& label : requirement.labels) {
+    if (!HasLabel(worker, label)) {
+      return {Predicate::kLabels, absl::StrCat("has no label ", label)};
+    }
+  }
+  return {};
 }
 
 bool Fits(const Requirement& requirement, const WorkerInfo& worker) {
-  return WhyUnfit(requirement, worker).empty();
+  return WhyUnfit(requirement, worker).failed == Predicate::kNone;
+}
+
+int32_t EffectivePriority(int32_t priority, absl::Duration waited, absl::Duration ageing_interval) {
+  if (waited <= absl::ZeroDuration() || ageing_interval <= absl::ZeroDuration()) return priority;
+  const int64_t intervals = waited / ageing_interval;
+  const int64_t aged = priority + std::min<int64_t>(intervals, kHighestPriority);
+  return std::max(priority, static_cast<int32_t>(std::min<int64_t>(aged, kHighestPriority)));
+}
+
+std::vector<size_t> ChooseLanes(absl::Span<const LaneView> lanes) {
+  const auto order = [](const LaneView& lane) {
+    return std::make_tuple(-lane.effective_priority, lane.share);
+  };
+  std::vector<size_t> best;
+  for (size_t i = 0; i < lanes.size(); ++i) {
+    if (!best.empty() && order(lanes[best.front()]) < order(lanes[i])) continue;
+    if (!best.empty() && order(lanes[i]) < order(lanes[best.front()])) best.clear();
+    best.push_back(i);
+  }
+  return best;
 }
 
 size_t ChooseCandidate(absl::Span<const Candidate> candidates, absl::Duration warm_patience) {

@@ -1,30 +1,58 @@
 // Which queued task a free slot should take: stateless functions of plain views.
 //
-// The oldest job goes first, and within it plan order. Two preferences bend this a little: a warm
-// trainer of a younger job (a second of processor time saved) while no older task has been waiting
-// for long, and inputs that the worker already holds, within one job.
+// Lanes (the tasks of one project and priority) go first by priority, which rises with the time
+// that they wait, and then by the share of slots that their project has had: the least goes first.
+// Within a lane the oldest job goes first, and within it plan order. Two preferences bend this a
+// little: a warm trainer of a younger job (a second of processor time saved) while no older task
+// has been waiting for long, and inputs that the worker already holds, within one job.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/scheduler/events.h"
+#include "server/scheduler/explanation.h"
 
 namespace distill::server {
 
 // What a worker must have to run a task.
 struct Requirement {
-  std::string numeric_class;  // "any" or empty: no demand.
-  std::string device_kind;    // Empty: any.
-  int64_t memory_bytes = 0;   // Of a slot; 0: no demand.
+  std::string numeric_class;        // "any" or empty: no demand.
+  std::string device_kind;          // Empty: any.
+  int64_t memory_bytes = 0;         // Of a slot; 0: no demand.
+  std::vector<std::string> labels;  // "key=value".
+
+  auto Tie() const { return std::tie(numeric_class, device_kind, memory_bytes, labels); }
+  friend bool operator<(const Requirement& a, const Requirement& b) { return a.Tie() < b.Tie(); }
 };
 
-// Empty when the worker can run such a task; otherwise why not: "has no numeric class cuda-sm90".
-std::string WhyUnfit(const Requirement& requirement, const WorkerInfo& worker);
+// The first demand that the worker does not meet, in words: "has no numeric class cuda-sm90".
+// kNone when it could run such a task.
+struct Unfit {
+  Predicate failed = Predicate::kNone;
+  std::string detail;
+};
+Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker);
 bool Fits(const Requirement& requirement, const WorkerInfo& worker);
+
+inline constexpr int32_t kHighestPriority = 9;
+
+// The priority of a task after waiting: one more for each whole interval, up to the highest.
+int32_t EffectivePriority(int32_t priority, absl::Duration waited, absl::Duration ageing_interval);
+
+// The head of a lane.
+struct LaneView {
+  int32_t effective_priority = 0;
+  double share = 0;
+};
+
+// Positions of the lanes whose turn it is: all that tie for the first place.
+std::vector<size_t> ChooseLanes(absl::Span<const LaneView> lanes);
 
 // A queued task, as seen by one worker.
 struct Candidate {

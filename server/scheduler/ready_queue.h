@@ -1,5 +1,6 @@
 // The tasks that could run now, indexed so that the oldest fitting one is found in logarithmic time
-// however many wait: by requirement, then age of the job, then bundle group, then plan order.
+// however many wait: by requirement, then lane (project and priority), then age of the job, then
+// bundle group, then plan order.
 #pragma once
 
 #include <cstddef>
@@ -37,9 +38,10 @@ class ReadyQueue {
   // Group of tasks that never share a trainer.
   static constexpr int32_t kAlone = -1;
 
-  // Numbers of the requirement and of the bundle group, as the core interned them.
+  // Numbers of the requirement, the lane and the bundle group, as the core interned them.
   struct Place {
     int32_t requirement = 0;
+    int32_t lane = 0;
     int32_t group = kAlone;
   };
   struct Entry {
@@ -57,20 +59,23 @@ class ReadyQueue {
   size_t CountInGroup(int64_t job_age, Place place) const;
   // The first `limit` tasks of the job in that place, in plan order.
   std::vector<TaskRank> FirstInGroup(int64_t job_age, Place place, size_t limit) const;
-  // The oldest tasks with this requirement: of at most `max_jobs` jobs, at most `max_tasks` of each
-  // group.
-  void AppendOldest(int32_t requirement, size_t max_jobs, size_t max_tasks,
+  // The oldest tasks with this requirement in this lane: of at most `max_jobs` jobs, at most
+  // `max_tasks` of each group.
+  void AppendOldest(int32_t requirement, int32_t lane, size_t max_jobs, size_t max_tasks,
                     std::vector<Entry>& out) const;
   // Requirements that some task has.
   std::vector<int32_t> Requirements() const;
+  // The first task of each lane that has some with this requirement.
+  std::vector<Entry> Heads(int32_t requirement) const;
 
  private:
   using Group = absl::btree_set<int32_t>;
   using Job = std::map<int32_t, Group>;
+  using Lane = absl::btree_map<int64_t, Job>;
 
   const Group* Find(int64_t job_age, Place place) const;
 
-  std::map<int32_t, absl::btree_map<int64_t, Job>> by_requirement_;
+  std::map<int32_t, std::map<int32_t, Lane>> by_requirement_;
   size_t size_ = 0;
 };
 

@@ -29,6 +29,23 @@ MonotonicTime Before(const Instant& now, absl::Time then) {
   return now.monotonic - std::max(absl::ZeroDuration(), now.wall - then);
 }
 
+// A deadline on the wall clock becomes one on the monotonic clock; a canary waits anew.
+void RecoverHold(Core::State& state, storage::WorkerRecord record, const Instant& now) {
+  WorkerHold hold;
+  if (record.draining && record.drain_deadline != storage::kUnsetTime) {
+    hold.drain_by =
+        now.monotonic + std::max(absl::ZeroDuration(), record.drain_deadline - now.wall);
+    state.hold_deadlines.emplace(hold.drain_by.since_start, record.id);
+  }
+  if (record.quarantine == storage::Quarantine::kAutomatic) {
+    hold.canary_at = now.monotonic + state.config.canary_after;
+    state.hold_deadlines.emplace(hold.canary_at.since_start, record.id);
+  }
+  const WorkerId worker = record.id;
+  hold.record = std::move(record);
+  state.holds.emplace(worker, std::move(hold));
+}
+
 void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant& now) {
   for (storage::BlobRecord& record : image.blobs) {
     const Digest digest = record.digest;
@@ -40,8 +57,17 @@ void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant&
     ResultKey key(result.project, result.key);
     state.results.emplace(std::move(key), std::move(result));
   }
-  for (const storage::WorkerRecord& worker : image.workers) {
-    if (worker.draining) state.draining.insert(worker.id);
+  for (storage::WorkerRecord& worker : image.workers) {
+    if (worker.draining || worker.quarantine != storage::Quarantine::kNone) {
+      RecoverHold(state, std::move(worker), now);
+    }
+  }
+  for (storage::QuotaRecord& quota : image.quotas) {
+    Project& project = state.projects[quota.project];
+    project.submit_tokens = quota.max_submits_per_hour;
+    project.tokens_at = now.monotonic;
+    project.quota = std::move(quota);
+    project.has_quota = true;
   }
   for (storage::DatasetRecord& dataset : image.datasets) {
     const DatasetName name = dataset.name;
@@ -105,11 +131,16 @@ void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecor
   lease.worker = attempt.worker;
   lease.set = attempt.lease_set;
   lease.deadline = now + state.config.lease_duration;
+  lease.moved_at = now;
+  if (state.JobAt(rank).paused()) lease.preempt_by = now + state.config.preempt_grace;
+  lease.deadline = std::min(lease.deadline, lease.preempt_by);
   lease.started = true;  // Unknown; a wrong "no" would only cause needless directives.
   state.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
   Worker& worker = state.workers[attempt.worker];
   worker.last_seen = now;
-  worker.sets[attempt.lease_set].insert(attempt.lease_id);
+  std::set<LeaseId>& set = worker.sets[attempt.lease_set];
+  state.CountLease(state.JobAt(rank), set.empty() ? 1 : 0, 1, now);
+  set.insert(attempt.lease_id);
   state.leases.emplace(attempt.lease_id, std::move(lease));
 }
 
@@ -146,43 +177,57 @@ absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, con
   return absl::OkStatus();
 }
 
-// Running tasks lead their key; of the others the oldest does. All that may run is looked at in the
-// first step.
+// What was in use before may go on, though a quota may be lower.
+void RecoverAllowances(Core::State& state) {
+  for (auto& [id, project] : state.projects) {
+    project.slots_allowed = std::max(project.quota.max_slots, project.slots_in_use);
+    project.tasks_allowed = std::max(project.quota.max_running_tasks, project.running_tasks);
+  }
+}
+
+void RecoverQueued(Core::State& state, TaskRank rank, MonotonicTime now) {
+  Task& task = state.TaskAt(rank);
+  if (!task.key.empty()) {
+    const auto [execution, first] =
+        state.executions.try_emplace(state.KeyOf(rank), Execution{rank, {}});
+    if (!first) {
+      execution->second.followers.insert(rank);
+      task.wait = Task::Wait::kFollows;
+      return;
+    }
+  }
+  if (state.JobAt(rank).paused()) {
+    task.wait = Task::Wait::kHeld;
+  } else {
+    state.PutReady(rank, now);
+  }
+}
+
+// Running tasks lead their key; of the others the oldest does that its job does not hold back. All
+// that may run is looked at in the first step.
 void RecoverQueue(Core::State& state, MonotonicTime now) {
-  for (const TaskState wanted : {TaskState::kRunning, TaskState::kQueued}) {
+  const auto for_each = [&](auto visit) {
     for (auto& [age, job] : state.jobs) {
       for (size_t i = 0; i < job->tasks.size(); ++i) {
-        Task& task = job->tasks[i];
-        if (task.status.state != wanted) continue;
-        const TaskRank rank{age, static_cast<int32_t>(i)};
-        bool leads = true;
-        if (!task.key.empty()) {
-          const auto [execution, first] =
-              state.executions.try_emplace(state.KeyOf(rank), Execution{rank, {}});
-          leads = first;
-          if (!first && wanted == TaskState::kQueued) {
-            execution->second.followers.insert(rank);
-            task.wait = Task::Wait::kFollows;
-          }
-        }
-        if (wanted != TaskState::kQueued || !leads) continue;
-        const bool bundles = task.bundle_group != ReadyQueue::kAlone && !task.status.solo &&
-                             task.status.checkpoint.digest.empty();
-        task.wait = Task::Wait::kReady;
-        task.place = {task.requirement, bundles ? task.bundle_group : ReadyQueue::kAlone};
-        task.ready_since = now;
-        state.ready.Add(rank, task.place);
+        visit(*job, job->tasks[i], TaskRank{age, static_cast<int32_t>(i)});
       }
     }
+  };
+  for_each([&](const Job&, const Task& task, TaskRank rank) {
+    if (task.status.state != TaskState::kRunning || task.key.empty()) return;
+    state.executions.try_emplace(state.KeyOf(rank), Execution{rank, {}});
+  });
+  for (const bool paused : {false, true}) {
+    for_each([&](const Job& job, const Task& task, TaskRank rank) {
+      if (task.status.state != TaskState::kQueued || job.paused() != paused) return;
+      RecoverQueued(state, rank, now);
+    });
   }
-  for (auto& [age, job] : state.jobs) {
-    for (size_t i = 0; i < job->tasks.size(); ++i) {
-      const Task& task = job->tasks[i];
-      if (task.status.state == TaskState::kBlocked && task.blocked_on == 0) {
-        state.unblocked.push_back(TaskRank{age, static_cast<int32_t>(i)});
-      }
+  for_each([&](const Job&, const Task& task, TaskRank rank) {
+    if (task.status.state == TaskState::kBlocked && task.blocked_on == 0) {
+      state.unblocked.push_back(rank);
     }
-  }
+  });
 }
 
 }  // namespace
@@ -195,6 +240,7 @@ absl::StatusOr<Core> Core::Recover(const CoreConfig& config, storage::StateImage
   RecoverBlobs(*state, image, now);
   DISTILL_RETURN_IF_ERROR(RecoverJobs(*state, image, now));
   DISTILL_RETURN_IF_ERROR(RecoverAttempts(*state, image, now));
+  RecoverAllowances(*state);
   RecoverQueue(*state, now.monotonic);
   return Core(std::move(state));
 }

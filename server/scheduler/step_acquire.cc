@@ -146,12 +146,12 @@ void CoreStep::Match() {
       granted_polls_.insert(id);
     }
   }
+  PreemptForPriority();
   if (!AnyUnstartedBundle()) return;
   for (const auto& [id, poll] : state_.polls) {
     const Worker& worker = state_.workers.at(poll.worker);
-    const bool free_slot = static_cast<int32_t>(worker.sets.size()) < worker.info.slots;
-    if (poll.max_lease_sets > 0 && poll.reply.lease_sets.empty() && free_slot &&
-        state_.draining.count(poll.worker) == 0) {
+    if (poll.max_lease_sets > 0 && poll.reply.lease_sets.empty() &&
+        state_.OfferedSlots(poll.worker, worker, now_.monotonic) > 0) {
       RequestUnstarted(poll.worker);
     }
   }
@@ -159,24 +159,13 @@ void CoreStep::Match() {
 
 bool CoreStep::GrantOne(Poll& poll, Worker& worker) {
   if (static_cast<int32_t>(poll.reply.lease_sets.size()) >= poll.max_lease_sets) return false;
-  if (static_cast<int32_t>(worker.sets.size()) >= worker.info.slots) return false;
-  if (state_.draining.count(poll.worker) != 0) return false;
+  if (state_.OfferedSlots(poll.worker, worker, now_.monotonic) == 0) return false;
   const std::optional<ReadyQueue::Entry> chosen = ChooseFor(poll, worker);
   if (!chosen.has_value()) return false;
 
   std::vector<TaskRank> members = {chosen->rank};
-  const int32_t max_bundle = state_.JobAt(chosen->rank).record.limits.max_bundle;
-  if (chosen->place.group != ReadyQueue::kAlone && max_bundle > 1) {
-    const Requirement& requirement =
-        state_.requirements[static_cast<size_t>(chosen->place.requirement)];
-    BundleInputs inputs;
-    inputs.ready =
-        static_cast<int64_t>(state_.ready.CountInGroup(chosen->rank.job_age, chosen->place));
-    inputs.usable_slots = state_.UsableFreeSlots(requirement, now_.monotonic);
-    inputs.max_bundle = max_bundle;
-    inputs.task_memory_bytes = requirement.memory_bytes;
-    inputs.slot_memory_bytes = worker.info.slot_memory_bytes;
-    const auto size = static_cast<size_t>(BundleSize(inputs));
+  const size_t size = SizeOfSet(*chosen, worker);
+  if (size > 1) {
     for (const TaskRank rank :
          state_.ready.FirstInGroup(chosen->rank.job_age, chosen->place, size)) {
       if (members.size() < size && rank != chosen->rank) members.push_back(rank);
@@ -187,11 +176,50 @@ bool CoreStep::GrantOne(Poll& poll, Worker& worker) {
   return true;
 }
 
-std::optional<ReadyQueue::Entry> CoreStep::ChooseFor(const Poll& poll, const Worker& worker) {
-  std::vector<ReadyQueue::Entry> entries;
+size_t CoreStep::SizeOfSet(const ReadyQueue::Entry& chosen, const Worker& worker) const {
+  const Job& job = state_.JobAt(chosen.rank);
+  const int32_t max_bundle =
+      std::min(job.record.limits.max_bundle, state_.TasksAdmitted(job.record.project));
+  // A worker in quarantine gets its canary alone.
+  const bool alone = chosen.place.group == ReadyQueue::kAlone || max_bundle <= 1 ||
+                     state_.IsQuarantined(worker.info.id);
+  if (alone) return 1;
+  const Requirement& requirement =
+      state_.requirements[static_cast<size_t>(chosen.place.requirement)];
+  BundleInputs inputs;
+  inputs.ready = static_cast<int64_t>(state_.ready.CountInGroup(chosen.rank.job_age, chosen.place));
+  inputs.usable_slots = state_.UsableFreeSlots(requirement, now_.monotonic);
+  inputs.max_bundle = max_bundle;
+  inputs.task_memory_bytes = requirement.memory_bytes;
+  inputs.slot_memory_bytes = worker.info.slot_memory_bytes;
+  return static_cast<size_t>(BundleSize(inputs));
+}
+
+std::vector<ReadyQueue::Entry> CoreStep::LanesFor(const Worker& worker) const {
+  std::vector<ReadyQueue::Entry> heads;
+  std::vector<LaneView> views;
   for (const int32_t requirement : state_.ready.Requirements()) {
     if (!Fits(state_.requirements[static_cast<size_t>(requirement)], worker.info)) continue;
-    state_.ready.AppendOldest(requirement, kJobsConsidered, kTasksConsidered, entries);
+    for (const ReadyQueue::Entry& head : state_.ready.Heads(requirement)) {
+      const Lane& lane = state_.lanes[static_cast<size_t>(head.place.lane)];
+      if (state_.TasksAdmitted(lane.project) == 0) continue;
+      const absl::Duration waited = now_.monotonic - state_.TaskAt(head.rank).ready_since;
+      views.push_back(
+          LaneView{EffectivePriority(lane.priority, waited, state_.config.ageing_interval),
+                   state_.Share(lane.project, now_.monotonic)});
+      heads.push_back(head);
+    }
+  }
+  std::vector<ReadyQueue::Entry> chosen;
+  for (const size_t i : ChooseLanes(views)) chosen.push_back(heads[i]);
+  return chosen;
+}
+
+std::optional<ReadyQueue::Entry> CoreStep::ChooseFor(const Poll& poll, const Worker& worker) {
+  std::vector<ReadyQueue::Entry> entries;
+  for (const ReadyQueue::Entry& head : LanesFor(worker)) {
+    state_.ready.AppendOldest(head.place.requirement, head.place.lane, kJobsConsidered,
+                              kTasksConsidered, entries);
   }
   if (entries.empty()) return std::nullopt;
   std::vector<Candidate> candidates;
@@ -301,7 +329,8 @@ void CoreStep::RequestUnstarted(const WorkerId& idle) {
             const Lease& lease = state_.leases.at(lease_id);
             const auto requirement = static_cast<size_t>(state_.TaskAt(lease.task).requirement);
             return !lease.started && !lease.release_requested &&
-                   !state_.JobAt(lease.task).stopping() &&
+                   lease.preempt_by == InfiniteFuture() && !state_.JobAt(lease.task).stopping() &&
+                   state_.QuotaAdmits(state_.JobAt(lease.task).record.project, 1) &&
                    Fits(state_.requirements[requirement], worker.info);
           });
       if (!untouched) continue;

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 #include "server/scheduler/core_step.h"
 #include "server/scheduler/graph_check.h"
 
@@ -19,8 +20,12 @@ absl::Status CoreStep::CheckJob(const SubmitJob& event) const {
   }
   const absl::Status graph = CheckGraph(event.job, event.tasks);
   if (!graph.ok()) return graph;
-  absl::Status datasets = CheckDatasets(event.job);
-  if (!datasets.ok()) return datasets;
+  DISTILL_RETURN_IF_ERROR(CheckDatasets(event.job));
+  DISTILL_RETURN_IF_ERROR(CheckGivenBlobs(event));
+  return event.allow_unplaceable ? absl::OkStatus() : CheckPlaceable(event);
+}
+
+absl::Status CoreStep::CheckGivenBlobs(const SubmitJob& event) const {
   for (const storage::TaskRecord& task : event.tasks) {
     for (const storage::TaskInput& input : task.definition.inputs) {
       if (!input.producer.empty() || state_.IsPresent(input.given)) continue;
@@ -30,6 +35,47 @@ absl::Status CoreStep::CheckJob(const SubmitJob& event) const {
     }
   }
   return absl::OkStatus();
+}
+
+absl::Status CoreStep::CheckPlaceable(const SubmitJob& event) const {
+  std::set<Requirement> looked_at;
+  for (const storage::TaskRecord& task : event.tasks) {
+    const storage::TaskDefinition& definition = task.definition;
+    const Requirement requirement{definition.numeric_class, definition.device_kind,
+                                  definition.memory_bytes, definition.labels};
+    if (!looked_at.insert(requirement).second) continue;
+    std::string unfit;
+    bool fits = false;
+    for (const auto& [id, worker] : state_.workers) {
+      if (!worker.registered) continue;
+      const Unfit why = WhyUnfit(requirement, worker.info);
+      fits = fits || why.failed == Predicate::kNone;
+      if (unfit.empty()) unfit = absl::StrCat("worker ", id.str(), " ", why.detail);
+    }
+    // With no worker to look at, nothing is known to be impossible.
+    if (fits || unfit.empty()) continue;
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot submit job: no worker could ever run one of its tasks, change what it demands, "
+        "start a worker that fits, or allow a job that waits for one (allow_unplaceable); task=",
+        definition.name, " reason=", unfit));
+  }
+  return absl::OkStatus();
+}
+
+void CoreStep::TakeCheckpointsOf(const JobId& retried, Job& job) {
+  const Job* const before = state_.FindJob(retried);
+  if (before == nullptr || before->record.project != job.record.project) return;
+  for (size_t i = 0; i < job.tasks.size(); ++i) {
+    Task& task = job.tasks[i];
+    const auto same = before->index_of.find(task.name);
+    if (task.key.empty() || same == before->index_of.end()) continue;
+    const Task& old = before->tasks[static_cast<size_t>(same->second)];
+    // A checkpoint may be what made a task fail; of a cancelled one it is good.
+    if (old.key != task.key || old.status.state != TaskState::kCancelled) continue;
+    if (!Touch(old.status.checkpoint.digest)) continue;
+    task.status.checkpoint = old.status.checkpoint;
+    WriteTask(TaskRank{job.record.create_revision, static_cast<int32_t>(i)});
+  }
 }
 
 void CoreStep::On(uint64_t call, SubmitJob& event) {
@@ -46,6 +92,10 @@ void CoreStep::On(uint64_t call, SubmitJob& event) {
     }
   }
   absl::Status status = CheckJob(event);
+  if (status.ok()) {
+    status = CheckQuota(event.job.project);
+    effects_.counts.quota_refusals += status.ok() ? 0 : 1;
+  }
   if (!status.ok()) return Refuse(call, std::move(status));
 
   auto owned = std::make_unique<Job>();
@@ -92,6 +142,7 @@ void CoreStep::On(uint64_t call, SubmitJob& event) {
   const JobId id = job.record.id;
   state_.age_of.emplace(id, age);
   state_.jobs.emplace(age, std::move(owned));
+  if (!event.retry_of.empty()) TakeCheckpointsOf(event.retry_of, job);
   ReplyTo(call, SubmitJobReply{id, /*existed=*/false});
 }
 
@@ -101,7 +152,7 @@ void CoreStep::On(uint64_t call, CancelJob& event) {
     return Refuse(call, absl::NotFoundError(
                             absl::StrCat("cannot cancel job: no such job; job=", event.job.str())));
   }
-  if (job->record.status.state == JobState::kRunning) {
+  if (job->record.status.state == JobState::kRunning || job->paused()) {
     MoveJob(*job, JobState::kCancelling);
     StopJob(*job);
     FinishJobIfDone(*job);
@@ -182,6 +233,8 @@ void CoreStep::JoinExecution(TaskRank rank) {
       ++effects_.counts.followers_joined;
       execution->second.followers.insert(rank);
       task.wait = Task::Wait::kFollows;
+      const bool leader_held = state_.TaskAt(execution->second.leader).wait == Task::Wait::kHeld;
+      if (leader_held && !state_.JobAt(rank).paused()) HandOver(execution->second, rank);
       return;
     }
     if (first) ++effects_.counts.results_missed;
@@ -202,39 +255,29 @@ void CoreStep::LeaveExecution(TaskRank rank) {
   const TaskRank next = *execution.followers.begin();
   execution.followers.erase(execution.followers.begin());
   execution.leader = next;
-  Task& heir = state_.TaskAt(next);
-  heir.wait = Task::Wait::kNone;
-  // Equal keys mean equal bits, so the heir goes on where the other stopped.
-  if (heir.status.checkpoint.digest.empty() && !task.status.checkpoint.digest.empty()) {
-    heir.status.checkpoint = task.status.checkpoint;
-    WriteTask(next);
-  }
+  state_.TaskAt(next).wait = Task::Wait::kNone;
+  InheritCheckpoint(task, next);
   Enqueue(next, absl::ZeroDuration());
 }
 
 void CoreStep::Enqueue(TaskRank rank, absl::Duration delay) {
   Task& task = state_.TaskAt(rank);
   DISTILL_CHECK(task.wait == Task::Wait::kNone, "a task waits in one place");
+  if (state_.JobAt(rank).paused()) return Hold(rank);
   if (delay > absl::ZeroDuration()) {
     task.wait = Task::Wait::kBackoff;
     task.not_before = now_.monotonic + delay;
     state_.backoffs.emplace(task.not_before.since_start, rank);
     return;
   }
-  // An attempt that resumes is at another step than its fellows.
-  const bool bundles = task.bundle_group != ReadyQueue::kAlone && !task.status.solo &&
-                       task.status.checkpoint.digest.empty();
-  task.wait = Task::Wait::kReady;
-  task.place = {task.requirement, bundles ? task.bundle_group : ReadyQueue::kAlone};
-  task.ready_since = now_.monotonic;
-  state_.ready.Add(rank, task.place);
-  state_.match_wanted = true;
+  state_.PutReady(rank, now_.monotonic);
 }
 
 void CoreStep::Dequeue(TaskRank rank) {
   Task& task = state_.TaskAt(rank);
   switch (task.wait) {
     case Task::Wait::kNone:
+    case Task::Wait::kHeld:
       break;
     case Task::Wait::kReady:
       state_.ready.Remove(rank, task.place);

@@ -163,6 +163,7 @@ absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
   task.status.winner_attempt = attempt.number;
   task.status.observations = ending.observations;
   CloseAttempt(named, std::move(ending));
+  NoteSuccess(attempt.worker);
 
   std::vector<Digest> inputs;
   for (const ResolvedInput& input : ResolveInputs(rank)) inputs.push_back(input.digest);
@@ -190,10 +191,23 @@ absl::Status CoreStep::Fail(FailAttempts::Item& item) {
   ending.observations = PresentOnly(std::move(item.observations));
   ending.stats = std::move(item.stats);
   attempt.failure_class = item.failure_class;
+  JudgeFailure(named, item.trainer_died, ending);
   if (!state_.JobAt(named.rank).stopping()) Charge(state_.TaskAt(named.rank), attempt);
   CloseAttempt(named, std::move(ending));
   AfterAttempt(named.rank, attempt);
   return absl::OkStatus();
+}
+
+void CoreStep::JudgeFailure(const Named& named, bool trainer_died, Ending& ending) {
+  storage::AttemptRecord& attempt = *named.attempt;
+  Task& task = state_.TaskAt(named.rank);
+  // An input that was lost is nobody's fault here.
+  if (attempt.failure_class != FailureClass::kInfrastructure || task.blocked_on > 0) return;
+  NoteFailure(attempt, named.rank, ending.message);
+  if (!trainer_died || !IsPoison(attempt, task)) return;
+  ending.message = absl::StrCat("killed the trainers of ", task.deaths->size(),
+                                " workers; the last: ", ending.message);
+  attempt.failure_class = ending.failure_class = FailureClass::kPoison;
 }
 
 absl::Status CoreStep::Release(ReleaseLeases::Item& item) {
@@ -217,15 +231,20 @@ absl::Status CoreStep::Release(ReleaseLeases::Item& item) {
 }
 
 void CoreStep::ExpireLease(const LeaseId& id, absl::string_view reason) {
+  EndLease(id, AttemptState::kExpired, FailureClass::kInfrastructure, reason);
+}
+
+void CoreStep::EndLease(const LeaseId& id, AttemptState state, FailureClass cause,
+                        absl::string_view reason) {
   const Lease& lease = state_.leases.at(id);
   const TaskRank rank = lease.task;
   Task& task = state_.TaskAt(rank);
   const Named named{rank, &task.attempts[static_cast<size_t>(lease.attempt - 1)]};
   Ending ending;
-  ending.state = AttemptState::kExpired;
-  ending.failure_class = FailureClass::kInfrastructure;
+  ending.state = state;
+  ending.failure_class = cause;
   ending.message = std::string(reason);
-  named.attempt->failure_class = FailureClass::kInfrastructure;
+  named.attempt->failure_class = cause;
   if (!state_.JobAt(rank).stopping()) Charge(task, *named.attempt);
   CloseAttempt(named, std::move(ending));
   AfterAttempt(rank, *named.attempt);
@@ -256,10 +275,11 @@ void CoreStep::DropLease(const LeaseId& id) {
   Worker& worker = state_.workers.at(lease.worker);
   const auto set = worker.sets.find(lease.set);
   set->second.erase(id);
-  if (set->second.empty()) {
-    worker.sets.erase(set);
-    state_.match_wanted = true;
-  }
+  const bool frees_slot = set->second.empty();
+  if (frees_slot) worker.sets.erase(set);
+  state_.CountLease(state_.JobAt(lease.task), frees_slot ? -1 : 0, -1, now_.monotonic);
+  // A free slot, or room in a quota.
+  state_.match_wanted = true;
   state_.leases.erase(found);
 }
 
@@ -315,6 +335,10 @@ void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
     return FinishJobIfDone(job);
   }
   const FailureClass cause = attempt.failure_class;
+  if (attempt.charged && attempt.state == AttemptState::kFailed && IsRepeatedError(task, attempt)) {
+    return FailTask(rank, absl::StrCat(attempt.message, " (attempt ", attempt.number,
+                                       ", the same error on another worker)"));
+  }
   if (attempt.charged && BudgetSpent(job, task, cause)) {
     return FailTask(rank, absl::StrCat(attempt.message, " (attempt ", attempt.number, ", ",
                                        storage::Name(cause), ", no retries left)"));
@@ -325,18 +349,18 @@ void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
     return LeaveExecution(rank);
   }
   Move(rank, TaskEvent::kAttemptEnded);
-  int32_t failures = 0;
-  if (attempt.charged) {
-    failures = task.status.user_failures + task.status.infrastructure_failures +
-               task.status.resource_failures + task.status.poison_failures;
-  }
-  Enqueue(rank, failures > 0 ? Backoff(failures) : absl::ZeroDuration());
+  // A task that gets on starts over at the shortest pause.
+  if (attempt.charged) ++task.failures_in_a_row;
+  Enqueue(rank, attempt.charged ? Backoff(task.failures_in_a_row) : absl::ZeroDuration());
 }
 
 void CoreStep::TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint) {
   storage::TaskStatus& status = state_.TaskAt(rank).status;
   if (checkpoint.digest.empty() || checkpoint.step <= status.checkpoint.step) return;
   if (!Touch(checkpoint.digest)) return;
+  Task& task = state_.TaskAt(rank);
+  task.failures_in_a_row = 0;
+  task.deaths = nullptr;
   status.previous_checkpoint = std::move(status.checkpoint);
   status.checkpoint = checkpoint;
   status.checkpoint.size_bytes = state_.blobs.at(checkpoint.digest).record.size_bytes;

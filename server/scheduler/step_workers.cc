@@ -1,4 +1,5 @@
 // Workers: who is there, which leases go on, and what each is told to do.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -68,11 +69,14 @@ void CoreStep::On(uint64_t call, Heartbeat& event) {
     Lease& lease = state_.leases.at(item.lease.lease_id);
     lease.started = lease.started || item.started;
     if (lease.started) lease.release_requested = false;
-    lease.has_progress = true;
-    lease.progress = item.progress;
-    effects_.progress.push_back(ProgressNews{item.lease.job, item.lease.task, lease.worker,
-                                             lease.attempt, std::move(item.progress)});
     TakeCheckpoint(lease.task, item.checkpoint);
+    effects_.progress.push_back(
+        ProgressNews{item.lease.job, item.lease.task, lease.worker, lease.attempt, item.progress});
+    if (NoteProgress(lease, std::move(item.progress))) continue;
+    ++effects_.counts.attempts_stalled;
+    EndLease(item.lease.lease_id, AttemptState::kFailed, storage::FailureClass::kInfrastructure,
+             "heartbeats came, but no progress with them");
+    reply.directives.push_back(Directive{Directive::Kind::kAbandonAttempt, std::move(item.lease)});
   }
   if (worker == nullptr || !worker->registered) {
     reply.directives.push_back(Directive{Directive::Kind::kRegister, LeaseRef{}});
@@ -85,27 +89,23 @@ void CoreStep::On(uint64_t call, Heartbeat& event) {
   ReplyTo(call, std::move(reply));
 }
 
-void CoreStep::On(uint64_t call, SetDraining& event) {
-  const auto worker = state_.workers.find(event.worker);
-  const bool was_draining = state_.draining.count(event.worker) != 0;
-  if (worker == state_.workers.end() && !was_draining) {
-    return Refuse(
-        call, absl::NotFoundError(absl::StrCat("cannot drain worker: never heard of it; worker=",
-                                               event.worker.str())));
+bool CoreStep::NoteProgress(Lease& lease, Progress progress) {
+  const Progress& last = lease.progress;
+  const bool moved = !lease.has_progress || progress.step != last.step ||
+                     progress.images_seen != last.images_seen || progress.phase != last.phase;
+  const absl::Duration silence = now_.monotonic - lease.moved_at;
+  lease.has_progress = true;
+  lease.progress = std::move(progress);
+  if (moved) {
+    lease.usual_silence = lease.usual_silence == absl::ZeroDuration()
+                              ? silence
+                              : 0.75 * lease.usual_silence + 0.25 * silence;
+    lease.moved_at = now_.monotonic;
+    return true;
   }
-  if (event.draining != was_draining) {
-    effects_.mutations.push_back(
-        storage::PutWorker{storage::WorkerRecord{event.worker, event.draining}});
-    if (event.draining) {
-      state_.draining.insert(event.worker);
-      notify_.insert(event.worker);
-    } else {
-      state_.draining.erase(event.worker);
-      state_.match_wanted = true;
-    }
-    if (worker != state_.workers.end()) worker->second.drain_announced = false;
-  }
-  ReplyTo(call, Done{});
+  const absl::Duration limit = state_.config.stall_timeout;
+  return !lease.started || limit == absl::ZeroDuration() ||
+         silence < std::max(limit, state_.config.stall_factor * lease.usual_silence);
 }
 
 bool CoreStep::Renew(const LeaseRef& lease, const WorkerId& worker) {
@@ -116,30 +116,41 @@ bool CoreStep::Renew(const LeaseRef& lease, const WorkerId& worker) {
     ++effects_.counts.stale_calls_rejected;
     return false;
   }
-  Lease& live = state_.leases.at(lease.lease_id);
-  state_.lease_deadlines.erase({live.deadline.since_start, lease.lease_id});
-  live.deadline = now_.monotonic + state_.config.lease_duration;
-  state_.lease_deadlines.emplace(live.deadline.since_start, lease.lease_id);
+  SetDeadline(lease.lease_id, state_.leases.at(lease.lease_id));
   return true;
+}
+
+void CoreStep::SetDeadline(const LeaseId& id, Lease& lease) {
+  state_.lease_deadlines.erase({lease.deadline.since_start, id});
+  lease.deadline = std::min(now_.monotonic + state_.config.lease_duration, lease.preempt_by);
+  state_.lease_deadlines.emplace(lease.deadline.since_start, id);
 }
 
 bool CoreStep::Revive(const Named& named, const WorkerId& id) {
   Task& task = state_.TaskAt(named.rank);
   storage::AttemptRecord& attempt = *named.attempt;
   const auto worker = state_.workers.find(id);
+  const bool in_its_slot =
+      worker != state_.workers.end() && worker->second.sets.count(attempt.lease_set) != 0;
   const bool free_slot =
       worker != state_.workers.end() && attempt.worker == id &&
-      (worker->second.sets.count(attempt.lease_set) != 0 ||
-       static_cast<int32_t>(worker->second.sets.size()) < worker->second.info.slots);
-  const bool held_by_none =
-      task.status.state == TaskState::kQueued && task.wait != Task::Wait::kFollows;
-  if (!free_slot || !held_by_none || attempt.number != task.status.attempts ||
+      (in_its_slot || static_cast<int32_t>(worker->second.sets.size()) < worker->second.info.slots);
+  // What was preempted is not wanted back, nor what another executes or its job's pause holds.
+  const bool held_by_none = task.status.state == TaskState::kQueued &&
+                            task.wait != Task::Wait::kFollows && task.wait != Task::Wait::kHeld &&
+                            attempt.failure_class != storage::FailureClass::kPreempted;
+  const bool admitted =
+      state_.QuotaAdmits(state_.JobAt(named.rank).record.project, in_its_slot ? 0 : 1);
+  if (!free_slot || !held_by_none || !admitted || attempt.number != task.status.attempts ||
       state_.JobAt(named.rank).stopping()) {
     ++effects_.counts.stale_calls_rejected;
     return false;
   }
   DISTILL_CHECK(IsAllowed(attempt.state, AttemptState::kRunning), "expired attempts may revive");
-  if (attempt.charged) --task.status.infrastructure_failures;
+  if (attempt.charged) {
+    --task.status.infrastructure_failures;
+    task.failures_in_a_row = std::max(0, task.failures_in_a_row - 1);
+  }
   attempt.charged = false;
   attempt.state = AttemptState::kRunning;
   attempt.failure_class = storage::FailureClass::kNone;
@@ -161,16 +172,20 @@ void CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) {
   lease.set = attempt.lease_set;
   lease.deadline = now_.monotonic + state_.config.lease_duration;
   state_.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
-  state_.workers[attempt.worker].sets[attempt.lease_set].insert(attempt.lease_id);
+  lease.moved_at = now_.monotonic;
+  std::set<LeaseId>& set = state_.workers[attempt.worker].sets[attempt.lease_set];
+  state_.CountLease(state_.JobAt(rank), set.empty() ? 1 : 0, 1, now_.monotonic);
+  set.insert(attempt.lease_id);
   state_.leases.emplace(attempt.lease_id, std::move(lease));
 }
 
 bool CoreStep::HasNews(const WorkerId& id, const Worker& worker) const {
-  if (state_.draining.count(id) != 0 && !worker.drain_announced) return true;
+  if (state_.IsDraining(id) && !worker.drain_announced) return true;
   for (const auto& [set, leases] : worker.sets) {
     for (const LeaseId& lease_id : leases) {
       const Lease& lease = state_.leases.at(lease_id);
       if (!lease.stop_announced && state_.JobAt(lease.task).stopping()) return true;
+      if (lease.preempt_by < InfiniteFuture() && !lease.preempt_announced) return true;
       if (lease.release_requested && !lease.release_announced) return true;
     }
   }
@@ -179,7 +194,7 @@ bool CoreStep::HasNews(const WorkerId& id, const Worker& worker) const {
 
 std::vector<Directive> CoreStep::TakeDirectives(const WorkerId& id, Worker& worker) {
   std::vector<Directive> directives;
-  if (state_.draining.count(id) != 0) {
+  if (state_.IsDraining(id)) {
     directives.push_back(Directive{Directive::Kind::kDrain, LeaseRef{}});
     worker.drain_announced = true;
   }
@@ -190,6 +205,10 @@ std::vector<Directive> CoreStep::TakeDirectives(const WorkerId& id, Worker& work
         directives.push_back(
             Directive{Directive::Kind::kStopAttempt, RefOf(state_, lease_id, lease)});
         lease.stop_announced = true;
+      } else if (lease.preempt_by < InfiniteFuture()) {
+        directives.push_back(
+            Directive{Directive::Kind::kPreemptAttempt, RefOf(state_, lease_id, lease)});
+        lease.preempt_announced = true;
       } else if (lease.release_requested) {
         directives.push_back(
             Directive{Directive::Kind::kReleaseIfUnstarted, RefOf(state_, lease_id, lease)});

@@ -47,9 +47,10 @@ struct JobTransition {
   JobState to;
 };
 constexpr JobTransition kJobTransitions[] = {
-    {JobState::kRunning, JobState::kSucceeded},
-    {JobState::kRunning, JobState::kFailed},
-    {JobState::kRunning, JobState::kCancelling},
+    {JobState::kRunning, JobState::kSucceeded},    {JobState::kRunning, JobState::kFailed},
+    {JobState::kRunning, JobState::kCancelling},   {JobState::kRunning, JobState::kPaused},
+    {JobState::kPaused, JobState::kRunning},       {JobState::kPaused, JobState::kSucceeded},
+    {JobState::kPaused, JobState::kFailed},        {JobState::kPaused, JobState::kCancelling},
     {JobState::kCancelling, JobState::kCancelled},
 };
 

@@ -28,6 +28,7 @@ std::string Row(const std::vector<std::string>& cells, absl::string_view tag = "
 
 std::string WorkerState(const WorkerView& worker) {
   if (!worker.live) return "lost";
+  if (worker.quarantine != storage::Quarantine::kNone) return "quarantined";
   return worker.draining ? "draining" : "live";
 }
 

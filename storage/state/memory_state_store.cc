@@ -120,6 +120,10 @@ struct MemoryStateStore::Applier {
   void operator()(const PutWorker& mutation) {
     tables.workers[mutation.worker.id] = mutation.worker;
   }
+  void operator()(const PutQuota& mutation) {
+    tables.quotas[mutation.quota.project] = mutation.quota;
+  }
+  void operator()(const DeleteQuota& mutation) { tables.quotas.erase(mutation.project); }
   void operator()(const PutDataset& mutation) {
     tables.datasets[mutation.dataset.name] = mutation.dataset;
   }
@@ -170,6 +174,7 @@ absl::StatusOr<StateImage> MemoryStateStore::Load() {
   for (const auto& [key, result] : tables_.results) image.results.push_back(result);
   for (const auto& [key, request] : tables_.requests) image.requests.push_back(request);
   for (const auto& [id, worker] : tables_.workers) image.workers.push_back(worker);
+  for (const auto& [project, quota] : tables_.quotas) image.quotas.push_back(quota);
   for (const auto& [name, dataset] : tables_.datasets) image.datasets.push_back(dataset);
   return image;
 }

@@ -54,6 +54,7 @@ class MemoryStateStore : public StateStore {
     std::map<std::pair<ProjectId, Digest>, ResultRecord> results;
     std::map<std::pair<ProjectId, RequestId>, RequestRecord> requests;
     std::map<WorkerId, WorkerRecord> workers;
+    std::map<ProjectId, QuotaRecord> quotas;
     std::map<DatasetName, DatasetRecord> datasets;
     std::map<JobId, std::map<int64_t, EventRecord>> events;
   };

@@ -26,6 +26,20 @@ const char* Name(JobState state) {
       return "CANCELLING";
     case JobState::kCancelled:
       return "CANCELLED";
+    case JobState::kPaused:
+      return "PAUSED";
+  }
+  return "UNKNOWN";
+}
+
+const char* Name(Quarantine quarantine) {
+  switch (quarantine) {
+    case Quarantine::kNone:
+      return "NONE";
+    case Quarantine::kManual:
+      return "MANUAL";
+    case Quarantine::kAutomatic:
+      return "AUTOMATIC";
   }
   return "UNKNOWN";
 }

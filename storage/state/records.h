@@ -25,7 +25,8 @@ enum class JobState : int8_t {
   kSucceeded = 2,
   kFailed = 3,
   kCancelling = 4,
-  kCancelled = 5
+  kCancelled = 5,
+  kPaused = 6
 };
 enum class TaskState : int8_t {
   kBlocked = 1,
@@ -55,6 +56,10 @@ enum class FailureClass : int8_t {
 // when somebody asks for them; UNLINKING ones are being removed and do not.
 enum class BlobState : int8_t { kPresent = 1, kDeleting = 2, kUnlinking = 3 };
 
+// Whether a worker is kept from new work because of what it did to earlier work. An automatic
+// quarantine ends when a canary task succeeds; a manual one when a person says so.
+enum class Quarantine : int8_t { kNone = 0, kManual = 1, kAutomatic = 2 };
+
 // Jobs may name a READY one; the name of a FAILED one is free.
 enum class DatasetState : int8_t { kReading = 1, kReady = 2, kFailed = 3 };
 
@@ -65,6 +70,7 @@ const char* Name(JobState state);
 const char* Name(TaskState state);
 const char* Name(AttemptState state);
 const char* Name(FailureClass failure_class);
+const char* Name(Quarantine quarantine);
 
 // A time that was never set.
 inline constexpr absl::Time kUnsetTime = absl::InfinitePast();
@@ -85,12 +91,15 @@ struct Checkpoint {
   auto Tie() const { return std::tie(digest, size_bytes, step); }
 };
 
-// Budgets and sizes that a job chose for its tasks.
+// Budgets, sizes and the place in the queue that a job chose for its tasks.
 struct JobLimits {
   int32_t max_user_failures = 3;
   int32_t max_infrastructure_failures = 20;
   int32_t max_bundle = 16;
-  auto Tie() const { return std::tie(max_user_failures, max_infrastructure_failures, max_bundle); }
+  int32_t priority = 5;  // 0 to 9; higher goes first.
+  auto Tie() const {
+    return std::tie(max_user_failures, max_infrastructure_failures, max_bundle, priority);
+  }
 };
 
 // The part of a job that changes.
@@ -142,11 +151,12 @@ struct TaskDefinition {
   std::string numeric_class;  // A worker must be able to pin it; "any" or empty: no demand.
   std::string device_kind;    // "cpu", "cuda"; empty: any.
   int64_t memory_bytes = 0;   // Least memory of a slot; 0: no demand.
+  std::vector<std::string> labels;  // "key=value" that a worker must have; sorted.
   std::vector<TaskInput> inputs;
   std::vector<std::string> outputs;  // Names of the result artifacts.
   auto Tie() const {
     return std::tie(name, index, kind, spec, key, bundle_group, numeric_class, device_kind,
-                    memory_bytes, inputs, outputs);
+                    memory_bytes, labels, inputs, outputs);
   }
 };
 
@@ -263,7 +273,26 @@ struct RequestRecord {
 struct WorkerRecord {
   WorkerId id;
   bool draining = false;
-  auto Tie() const { return std::tie(id, draining); }
+  // What still runs there at this moment is handed back; kUnsetTime: it may finish.
+  absl::Time drain_deadline = kUnsetTime;
+  Quarantine quarantine = Quarantine::kNone;
+  std::string quarantine_reason;
+  auto Tie() const { return std::tie(id, draining, drain_deadline, quarantine, quarantine_reason); }
+};
+
+// What a project may use, and its share when projects compete. 0: no limit.
+struct QuotaRecord {
+  ProjectId project;
+  int32_t weight =
+      1;  // 1 to 1000; a project of weight 2 is due twice the slots of one of weight 1.
+  int32_t max_slots = 0;
+  int32_t max_running_tasks = 0;
+  int64_t max_blob_bytes = 0;  // Held by its jobs; looked at when one is submitted.
+  int32_t max_submits_per_hour = 0;
+  auto Tie() const {
+    return std::tie(project, weight, max_slots, max_running_tasks, max_blob_bytes,
+                    max_submits_per_hour);
+  }
 };
 
 // The part of a data set that changes.
@@ -376,6 +405,12 @@ struct PutRequest {
 struct PutWorker {
   WorkerRecord worker;
 };
+struct PutQuota {
+  QuotaRecord quota;
+};
+struct DeleteQuota {
+  ProjectId project;
+};
 struct PutDataset {
   DatasetRecord dataset;
 };
@@ -386,8 +421,9 @@ struct AppendEvent {
   EventRecord event;
 };
 
-using Mutation = std::variant<InsertJob, UpdateJob, DeleteJob, InsertTask, UpdateTask, PutAttempt,
-                              PutBlob, DeleteBlob, PutLineage, PutResult, DeleteResult, PutRequest,
-                              PutWorker, PutDataset, DeleteDataset, AppendEvent>;
+using Mutation =
+    std::variant<InsertJob, UpdateJob, DeleteJob, InsertTask, UpdateTask, PutAttempt, PutBlob,
+                 DeleteBlob, PutLineage, PutResult, DeleteResult, PutRequest, PutWorker, PutQuota,
+                 DeleteQuota, PutDataset, DeleteDataset, AppendEvent>;
 
 }  // namespace distill::storage

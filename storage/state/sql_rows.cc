@@ -14,8 +14,8 @@ namespace distill::storage {
 // Statements are literals whose columns are written out: Prepare() knows them by address.
 #define DISTILL_JOB_COLUMNS                                                                       \
   "id, project, display_name, spec, max_user_failures, max_infrastructure_failures, max_bundle, " \
-  "create_time, create_revision, state, failure_message, finish_time, revision, artifacts, "      \
-  "datasets"
+  "create_time, create_revision, state, paused, failure_message, finish_time, revision, "         \
+  "artifacts, datasets, priority"
 #define DISTILL_TASK_STATUS_COLUMNS                                                               \
   "state, attempts, user_failures, infrastructure_failures, resource_failures, poison_failures, " \
   "solo, winner_attempt, results, observations, checkpoint_digest, checkpoint_size, "             \
@@ -23,7 +23,7 @@ namespace distill::storage {
   "previous_checkpoint_step, reused_from, failure_message, start_time, finish_time, revision"
 #define DISTILL_TASK_COLUMNS                                                                    \
   "id, job, plan_index, name, kind, spec, task_key, bundle_group, numeric_class, device_kind, " \
-  "memory_bytes, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
+  "memory_bytes, labels, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
 #define DISTILL_ATTEMPT_COLUMNS                                                         \
   "task, number, lease_id, worker, acquire_request, lease_set, lease_set_size, state, " \
   "failure_class, charged, message, start_time, finish_time, stats, observations"
@@ -40,6 +40,9 @@ const char kTaskColumns[] = DISTILL_TASK_COLUMNS;
 const char kAttemptColumns[] = DISTILL_ATTEMPT_COLUMNS;
 const char kEventColumns[] = DISTILL_EVENT_COLUMNS;
 const char kDatasetColumns[] = DISTILL_DATASET_COLUMNS;
+const char kWorkerColumns[] = "id, draining, drain_deadline, quarantine, quarantine_reason";
+const char kQuotaColumns[] =
+    "project, weight, max_slots, max_running_tasks, max_blob_bytes, max_submits_per_hour";
 
 namespace {
 
@@ -49,7 +52,10 @@ int64_t Number(Enum value) {
 }
 
 SqlStatement& BindJobStatus(SqlStatement& row, const JobStatus& status) {
-  return row.Int(Number(status.state))
+  // A paused job is a running one with a mark, as the first schema has no number for it.
+  const bool paused = status.state == JobState::kPaused;
+  return row.Int(Number(paused ? JobState::kRunning : status.state))
+      .Int(paused ? 1 : 0)
       .Text(status.failure_message)
       .Time(status.finish_time)
       .Int(status.revision)
@@ -124,12 +130,15 @@ struct Applier {
         .Int(job.limits.max_bundle)
         .Time(job.create_time)
         .Int(job.create_revision);
-    return BindJobStatus(row, job.status).Text(EncodeNames(NamesOf(job.datasets))).Run();
+    return BindJobStatus(row, job.status)
+        .Text(EncodeNames(NamesOf(job.datasets)))
+        .Int(job.limits.priority)
+        .Run();
   }
   absl::Status operator()(const UpdateJob& mutation) {
     SqlStatement row = connection.Prepare(
-        "UPDATE jobs SET state=?, failure_message=?, finish_time=?, revision=?, artifacts=? "
-        "WHERE id=?");
+        "UPDATE jobs SET state=?, paused=?, failure_message=?, finish_time=?, revision=?, "
+        "artifacts=? WHERE id=?");
     return BindJobStatus(row, mutation.status)
         .Text(mutation.id.str())
         .RunOnOneRow(mutation.id.str());
@@ -153,6 +162,7 @@ struct Applier {
         .Text(definition.numeric_class)
         .Text(definition.device_kind)
         .Int(definition.memory_bytes)
+        .Text(EncodeNames(definition.labels))
         .Text(EncodeInputs(definition.inputs))
         .Text(EncodeNames(definition.outputs));
     return BindTaskStatus(row, task.status).Run();
@@ -242,10 +252,31 @@ struct Applier {
         .Run();
   }
   absl::Status operator()(const PutWorker& mutation) {
-    static const std::string sql = PutSql("workers", "id, draining", "id");
+    static const std::string sql = PutSql("workers", kWorkerColumns, "id");
+    const WorkerRecord& worker = mutation.worker;
     return connection.Prepare(sql.c_str())
-        .Text(mutation.worker.id.str())
-        .Int(mutation.worker.draining ? 1 : 0)
+        .Text(worker.id.str())
+        .Int(worker.draining ? 1 : 0)
+        .Time(worker.drain_deadline)
+        .Int(Number(worker.quarantine))
+        .Text(worker.quarantine_reason)
+        .Run();
+  }
+  absl::Status operator()(const PutQuota& mutation) {
+    static const std::string sql = PutSql("quotas", kQuotaColumns, "project");
+    const QuotaRecord& quota = mutation.quota;
+    return connection.Prepare(sql.c_str())
+        .Text(quota.project.str())
+        .Int(quota.weight)
+        .Int(quota.max_slots)
+        .Int(quota.max_running_tasks)
+        .Int(quota.max_blob_bytes)
+        .Int(quota.max_submits_per_hour)
+        .Run();
+  }
+  absl::Status operator()(const DeleteQuota& mutation) {
+    return connection.Prepare("DELETE FROM quotas WHERE project=?")
+        .Text(mutation.project.str())
         .Run();
   }
   absl::Status operator()(const PutDataset& mutation) {
@@ -342,11 +373,13 @@ absl::StatusOr<JobRecord> ReadJob(SqlStatement& row) {
   job.create_time = row.ReadTime();
   job.create_revision = row.ReadInt();
   job.status.state = static_cast<JobState>(row.ReadInt());
+  if (row.ReadInt() != 0) job.status.state = JobState::kPaused;
   job.status.failure_message = row.ReadText();
   job.status.finish_time = row.ReadTime();
   job.status.revision = row.ReadInt();
   DISTILL_ASSIGN_OR_RETURN(job.status.artifacts, DecodeBlobs(row.ReadText()));
   for (const std::string& name : DecodeNames(row.ReadText())) job.datasets.emplace_back(name);
+  job.limits.priority = row.ReadInt32();
   return job;
 }
 
@@ -364,6 +397,7 @@ absl::StatusOr<TaskRecord> ReadTask(SqlStatement& row) {
   definition.numeric_class = row.ReadText();
   definition.device_kind = row.ReadText();
   definition.memory_bytes = row.ReadInt();
+  definition.labels = DecodeNames(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(definition.inputs, DecodeInputs(row.ReadText()));
   definition.outputs = DecodeNames(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(task.status, ReadTaskStatus(row));

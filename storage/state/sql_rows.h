@@ -17,6 +17,8 @@ extern const char kTaskColumns[];
 extern const char kAttemptColumns[];
 extern const char kEventColumns[];
 extern const char kDatasetColumns[];
+extern const char kWorkerColumns[];
+extern const char kQuotaColumns[];
 
 // Read the current row.
 absl::StatusOr<JobRecord> ReadJob(SqlStatement& row);

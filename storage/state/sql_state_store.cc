@@ -38,7 +38,21 @@ absl::StatusOr<WorkerRecord> ReadWorker(SqlStatement& row) {
   WorkerRecord worker;
   worker.id = WorkerId(row.ReadText());
   worker.draining = row.ReadInt() != 0;
+  worker.drain_deadline = row.ReadTime();
+  worker.quarantine = static_cast<Quarantine>(row.ReadInt());
+  worker.quarantine_reason = row.ReadText();
   return worker;
+}
+
+absl::StatusOr<QuotaRecord> ReadQuota(SqlStatement& row) {
+  QuotaRecord quota;
+  quota.project = ProjectId(row.ReadText());
+  quota.weight = row.ReadInt32();
+  quota.max_slots = row.ReadInt32();
+  quota.max_running_tasks = row.ReadInt32();
+  quota.max_blob_bytes = row.ReadInt();
+  quota.max_submits_per_hour = row.ReadInt32();
+  return quota;
 }
 
 // In plan order, then by number.
@@ -87,8 +101,14 @@ absl::StatusOr<StateImage> SqlStateStore::LoadFrom(SqlConnection& db) {
   SqlStatement requests =
       db.Prepare("SELECT project, request, body, job FROM requests ORDER BY project, request");
   DISTILL_ASSIGN_OR_RETURN(image.requests, Rows<RequestRecord>(requests, ReadRequest));
-  SqlStatement workers = db.Prepare("SELECT id, draining FROM workers ORDER BY id");
+  static const std::string workers_sql =
+      absl::StrCat("SELECT ", kWorkerColumns, " FROM workers ORDER BY id");
+  SqlStatement workers = db.Prepare(workers_sql.c_str());
   DISTILL_ASSIGN_OR_RETURN(image.workers, Rows<WorkerRecord>(workers, ReadWorker));
+  static const std::string quotas_sql =
+      absl::StrCat("SELECT ", kQuotaColumns, " FROM quotas ORDER BY project");
+  SqlStatement quotas = db.Prepare(quotas_sql.c_str());
+  DISTILL_ASSIGN_OR_RETURN(image.quotas, Rows<QuotaRecord>(quotas, ReadQuota));
   static const std::string datasets_sql =
       absl::StrCat("SELECT ", kDatasetColumns, " FROM datasets ORDER BY name");
   SqlStatement datasets = db.Prepare(datasets_sql.c_str());

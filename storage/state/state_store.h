@@ -25,6 +25,7 @@ struct StateImage {
   std::vector<ResultRecord> results;
   std::vector<RequestRecord> requests;
   std::vector<WorkerRecord> workers;
+  std::vector<QuotaRecord> quotas;      // By project.
   std::vector<DatasetRecord> datasets;  // By name.
 };
 

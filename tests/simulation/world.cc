@@ -18,7 +18,11 @@ using storage::TaskState;
 namespace {
 
 constexpr int kStormSteps = 150;
+// A commit that was to fail may still come and take an order of peace with it, so they are
+// repeated.
+constexpr int kPeaceSteps = 5;
 constexpr absl::Duration kCalm = absl::Hours(12);
+constexpr const char* kProjects[] = {"p0", "p1", "p2"};
 
 }  // namespace
 
@@ -35,11 +39,13 @@ World::World(uint64_t seed) : random_(seed), ids_(seed) {
   config_.core.retry_backoff = absl::Milliseconds(500 + random_.Below(2000));
   config_.max_batch = 1 + static_cast<int>(random_.Below(16));
   config_.watch.max_queued_events = 2 + random_.Below(40);
+  DrawPolicies();
   loss_ = random_.Uniform(0, 0.25);
   const uint32_t workers = 1 + random_.Below(4);
   for (uint32_t i = 0; i < workers; ++i) {
     SimWorker worker;
     worker.info = MakeWorker(absl::StrCat("w", i), 1 + static_cast<int>(random_.Below(3)));
+    worker.info.labels["zone"] = i % 2 == 0 ? "a" : "b";
     workers_.push_back(std::move(worker));
   }
   PlanJobs();
@@ -62,10 +68,21 @@ void World::PlanJobs() {
       // Few keys, so that jobs have equal tasks. (A key stands for inputs too; here it need not.)
       if (Chance(0.6)) task.Key(absl::StrCat(random_.Below(10)));
       if (Chance(0.5)) task.Group("phase");
+      // Only some workers have it; one always has.
+      if (Chance(0.1)) task.record.definition.labels = {"zone=a"};
+      if (Chance(0.1)) task.Given(DigestFor(absl::StrCat("given ", random_.Below(3))));
       tasks.push_back(task);
     }
     SimJob job;
     job.submit = MakeJob(absl::StrCat("job-", j), tasks);
+    job.submit.job.project = ProjectId(kProjects[random_.Below(3)]);
+    job.submit.job.limits.priority = static_cast<int32_t>(random_.Below(10));
+    job.submit.allow_unplaceable = Chance(0.3);
+    for (const storage::TaskRecord& task : job.submit.tasks) {
+      for (const storage::TaskInput& input : task.definition.inputs) {
+        if (input.producer.empty()) job.given.push_back(input.given);
+      }
+    }
     job.submit.job.limits.max_bundle = 1 + static_cast<int32_t>(random_.Below(4));
     job.submit.job.limits.max_user_failures = 1 + static_cast<int32_t>(random_.Below(3));
     job.submit.job.limits.max_infrastructure_failures = 1 + static_cast<int32_t>(random_.Below(20));
@@ -86,20 +103,6 @@ Digest World::ResultOf(const server::LeaseRef& lease) const {
     }
   }
   return Digest();
-}
-
-template <typename EventType>
-void World::Send(EventType event,
-                 std::function<void(absl::StatusOr<typename EventType::Reply>)> callback) {
-  if (faults_ && Chance(loss_)) return;              // The request is lost,
-  if (faults_ && Chance(loss_)) callback = nullptr;  // or its reply,
-  if (faults_ && Chance(0.05)) {                     // or the call comes twice,
-    driver_->Post(event, nullptr);
-  }
-  if (faults_ && Chance(0.05)) {  // or again much later.
-    old_calls_.push_back([this, event] { driver_->Post(event, nullptr); });
-  }
-  driver_->Post(std::move(event), std::move(callback));
 }
 
 void World::OpenServer() {
@@ -175,6 +178,7 @@ void World::InjectFaults() {
 void World::ActClients() {
   for (SimJob& job : jobs_) {
     if (!job.acknowledged && clock_.Now() >= job.submit_at) {
+      for (const Digest& digest : job.given) Order(server::BlobPresent{digest, 10, 1});
       Send(job.submit, [&job](const absl::StatusOr<server::SubmitJobReply>& reply) {
         job.acknowledged = job.acknowledged || reply.ok();
       });
@@ -252,9 +256,15 @@ void World::Obey(SimWorker& worker, const std::vector<Directive>& directives) {
         if (running == worker.leases.end()) break;
         if (directive.kind == Directive::Kind::kReleaseIfUnstarted && running->second.started)
           break;
-        worker.outbox[id] =
-            Report{Report::Kind::kRelease, directive.lease, Digest(), FailureClass::kNone, false};
+        worker.outbox[id].kind = Report::Kind::kRelease;
+        worker.outbox[id].lease = directive.lease;
         worker.leases.erase(running);
+        break;
+      case Directive::Kind::kPreemptAttempt:
+        // Some do not get there in time.
+        if (running != worker.leases.end() && !(faults_ && Chance(0.7))) {
+          HandBack(worker, directive.lease);
+        }
         break;
       case Directive::Kind::kAbandonAttempt:
         worker.leases.erase(id);
@@ -266,6 +276,21 @@ void World::Obey(SimWorker& worker, const std::vector<Directive>& directives) {
         break;
     }
   }
+}
+
+void World::HandBack(SimWorker& worker, const server::LeaseRef& lease) {
+  const auto running = worker.leases.find(lease.lease_id.str());
+  Report report;
+  report.kind = Report::Kind::kRelease;
+  report.lease = lease;
+  if (running->second.step > 0) {
+    report.checkpoint = {
+        DigestFor(absl::StrCat(running->second.result.str(), " at ", running->second.step)), 0,
+        running->second.step};
+    Order(server::BlobPresent{report.checkpoint.digest, 7, 4});
+  }
+  worker.outbox[running->first] = std::move(report);
+  worker.leases.erase(running);
 }
 
 void World::Poll(SimWorker& worker) {
@@ -316,7 +341,8 @@ void World::Train(SimWorker& worker) {
   std::vector<std::string> ended;
   for (auto& [id, running] : worker.leases) {
     running.started = running.started || Chance(0.7);
-    if (!running.started) continue;
+    running.stalled = faults_ && (running.stalled || Chance(0.01));
+    if (!running.started || running.stalled) continue;
     ++running.step;
     if (faults_ && Chance(0.01)) dead_sets.insert(running.set);
     if (--running.steps_left <= 0) ended.push_back(id);
@@ -329,6 +355,7 @@ void World::Train(SimWorker& worker) {
     if (faults_ && Chance(0.06)) {
       report.kind = Report::Kind::kFail;
       report.failure_class = static_cast<FailureClass>(1 + random_.Below(5));
+      report.message = absl::StrCat("simulated ", random_.Below(4));
     }
     worker.outbox[id] = report;
     worker.leases.erase(id);
@@ -338,8 +365,11 @@ void World::Train(SimWorker& worker) {
       ++running;
       continue;
     }
-    worker.outbox[running->first] = Report{Report::Kind::kFail, running->second.lease, Digest(),
-                                           FailureClass::kInfrastructure, false};
+    Report& report = worker.outbox[running->first];
+    report.kind = Report::Kind::kFail;
+    report.lease = running->second.lease;
+    report.failure_class = FailureClass::kInfrastructure;
+    report.trainer_died = true;
     running = worker.leases.erase(running);
   }
 }
@@ -382,13 +412,14 @@ void World::SendReport(SimWorker& worker, const std::string& id) {
     }
     case Report::Kind::kFail: {
       server::FailAttempts event{worker.info.id, {}};
-      event.items.push_back({report.lease, report.failure_class, "simulated", {}, ""});
+      event.items.push_back(
+          {report.lease, report.failure_class, report.message, {}, "", report.trainer_died});
       Send(std::move(event), done);
       return;
     }
     case Report::Kind::kRelease: {
       server::ReleaseLeases event{worker.info.id, {}};
-      event.items.push_back({report.lease, "asked to", {}, {}, ""});
+      event.items.push_back({report.lease, "asked to", report.checkpoint, {}, ""});
       Send(std::move(event), done);
       return;
     }
@@ -420,13 +451,17 @@ void World::Watch() {
   }
 }
 
-absl::Status World::Check() {
+absl::Status World::CheckCore() {
   absl::Status status = absl::OkStatus();
   driver_->PostQuery([&](const server::Core* core, MonotonicTime) {
     if (core != nullptr) status = server::CheckInvariants(*core);
   });
   Settle();
-  DISTILL_RETURN_IF_ERROR(status);
+  return status;
+}
+
+absl::Status World::Check() {
+  DISTILL_RETURN_IF_ERROR(CheckCore());
   for (const SimJob& job : jobs_) {
     if (job.acknowledged && !store_.GetJob(job.submit.job.id).ok()) {
       return absl::InternalError("an acknowledged job is gone");
@@ -472,7 +507,6 @@ absl::Status World::CheckEvents() {
       if (event.task.empty()) continue;
       const auto [state, first] = states.try_emplace(event.task, event.task_state);
       if (first) continue;
-      transitions_.insert({state->second, event.task_state});
       state->second = event.task_state;
     }
     Watcher& watcher = watchers_.at(id);
@@ -516,7 +550,12 @@ absl::Status World::Run() {
   };
   for (int step = 0;; ++step) {
     faults_ = step < kStormSteps;
-    if (faults_) InjectFaults();
+    if (faults_) {
+      InjectFaults();
+      ActOperators();
+    } else if (step < kStormSteps + kPeaceSteps) {
+      MakePeace();
+    }
     ActClients();
     for (SimWorker& worker : workers_) Act(worker);
     Settle();
@@ -528,7 +567,8 @@ absl::Status World::Run() {
     clock_.Advance(absl::Milliseconds(random_.Below(3000)));
     Settle();
   }
-  const absl::Status status = CheckEnd();
+  absl::Status status = CheckEnd();
+  if (status.ok()) status = DeleteEverything();
   return status.ok() ? status : failed(status);
 }
 

@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "server/engine/driver.h"
 #include "tests/simulation/crashing_state_store.h"
+#include "tests/simulation/event_recorder.h"
 #include "tests/support/simulated_clock.h"
 
 namespace distill {
@@ -40,10 +41,12 @@ class World {
   // Lives through a time of faults and then one of calm. Not OK: what went wrong, at which time.
   absl::Status Run();
 
-  // (from, to) of every change of a task that was committed.
-  const std::set<std::pair<storage::TaskState, storage::TaskState>>& transitions() const {
-    return transitions_;
+  // (state, event) of every change of a task, in words as the table has them.
+  const std::set<std::pair<std::string, std::string>>& transitions() const {
+    return metrics_.transitions();
   }
+  // Names of the counters that rose.
+  const std::set<std::string>& counted() const { return metrics_.counted(); }
   // Every event of every job, in words.
   const std::string& history() const { return history_; }
   int64_t server_restarts() const { return server_restarts_; }
@@ -56,6 +59,7 @@ class World {
     int steps_left = 0;
     int step = 0;
     bool started = false;
+    bool stalled = false;  // Heartbeats, but does not get on.
     Digest result;
   };
   // Something that the worker repeats until it is answered.
@@ -66,6 +70,9 @@ class World {
     Digest result;
     storage::FailureClass failure_class = storage::FailureClass::kNone;
     bool uploaded = false;
+    bool trainer_died = false;
+    storage::Checkpoint checkpoint;  // Of a release.
+    std::string message;
   };
   struct SimWorker {
     server::WorkerInfo info;
@@ -87,6 +94,7 @@ class World {
     bool acknowledged = false;
     MonotonicTime cancel_at;  // Never: InfiniteFuture().
     bool cancel_acknowledged = false;
+    std::vector<Digest> given;
   };
   struct Watcher {
     std::unique_ptr<server::WatchSubscription> subscription;
@@ -106,10 +114,22 @@ class World {
 
   void InjectFaults();
   void ActClients();
+  // world_operators.cc: people who pause, drain, distrust and limit, and who clear up in the end.
+  void DrawPolicies();
+  void ActOperators();
+  void MakePeace();
+  storage::QuotaRecord DrawQuota();
+  absl::Status DeleteEverything();
+  template <typename EventType>
+  void Order(EventType event) {
+    Send(std::move(event), std::function<void(absl::StatusOr<typename EventType::Reply>)>());
+  }
+
   void Act(SimWorker& worker);
   void Register(SimWorker& worker);
   void Beat(SimWorker& worker);
   void Poll(SimWorker& worker);
+  void HandBack(SimWorker& worker, const server::LeaseRef& lease);
   void Train(SimWorker& worker);
   void SendReports(SimWorker& worker);
   void SendReport(SimWorker& worker, const std::string& id);
@@ -117,6 +137,7 @@ class World {
   void Take(SimWorker& worker, const server::AcquireReply& reply);
   void Watch();
   absl::Status Check();
+  absl::Status CheckCore();
   absl::Status CheckEnd();
   absl::Status CheckEvents();
   std::string WhatIsOpen();
@@ -125,7 +146,7 @@ class World {
   CounterRandom random_;
   SimulatedClock clock_;
   SeededIdSource ids_;
-  NullMetrics metrics_;
+  EventRecorder metrics_;
   CrashingStateStore store_;
   server::DriverConfig config_;
   std::unique_ptr<server::Driver> driver_;
@@ -139,7 +160,20 @@ class World {
   int64_t server_restarts_ = 0;
   int64_t attempts_ = 0;
   std::string history_;
-  std::set<std::pair<storage::TaskState, storage::TaskState>> transitions_;
 };
+
+template <typename EventType>
+void World::Send(EventType event,
+                 std::function<void(absl::StatusOr<typename EventType::Reply>)> callback) {
+  if (faults_ && Chance(loss_)) return;              // The request is lost,
+  if (faults_ && Chance(loss_)) callback = nullptr;  // or its reply,
+  if (faults_ && Chance(0.05)) {                     // or the call comes twice,
+    driver_->Post(event, nullptr);
+  }
+  if (faults_ && Chance(0.05)) {  // or again much later.
+    old_calls_.push_back([this, event] { driver_->Post(event, nullptr); });
+  }
+  driver_->Post(std::move(event), std::move(callback));
+}
 
 }  // namespace distill

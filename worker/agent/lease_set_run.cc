@@ -345,6 +345,7 @@ void LeaseSetRun::HandleEnded(const v1::MemberEnded& ended) {
     case v1::MemberEnded::ENDED_CANCELLED:
     case v1::MemberEnded::ENDED_RELEASED:
       if (EndAsWished(*member)) return;
+      if (stop_sent_) return Release(*member, "its bundle was handed back");
       Fail(*member, v1::FAILURE_CLASS_INFRASTRUCTURE, "trainer stopped without being told to");
       return;
     case v1::MemberEnded::ENDED_FAILED: {
@@ -384,6 +385,7 @@ void LeaseSetRun::HandleTrainerDeath(const absl::Status& cause) {
     member->stats.set_peak_memory_bytes(exit.peak_memory_bytes);
     member->stats.set_cpu_seconds(exit.cpu_seconds);
     if (EndAsWished(*member)) continue;
+    member->stats.set_trainer_died(true);
     Fail(*member,
          exit.out_of_memory ? v1::FAILURE_CLASS_RESOURCE : v1::FAILURE_CLASS_INFRASTRUCTURE,
          message);
@@ -463,7 +465,7 @@ bool LeaseSetRun::EndAsWished(Member& member) {
       Release(member, "a slot is free elsewhere");
       return true;
     case LeaseWish::kRelease:
-      Release(member, "worker shuts down");
+      Release(member, "asked to hand it back");
       return true;
     case LeaseWish::kStop:
       Release(member, "cancelled");

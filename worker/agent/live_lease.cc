@@ -105,6 +105,9 @@ void ApplyLeaseDirective(const v1::Directive& directive, const LeaseTable& lease
     case v1::Directive::KIND_RELEASE_IF_UNSTARTED:
       lease->Wish(LeaseWish::kReleaseIfUnstarted);
       break;
+    case v1::Directive::KIND_PREEMPT_ATTEMPT:
+      lease->Wish(LeaseWish::kRelease);
+      break;
     default:
       break;
   }

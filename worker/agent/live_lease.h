@@ -20,7 +20,7 @@ namespace distill::worker {
 enum class LeaseWish {
   kRun = 0,
   kReleaseIfUnstarted = 1,  // Hand back unless its first step has begun.
-  kRelease = 2,             // This worker shuts down: checkpoint and hand back.
+  kRelease = 2,             // Preempted, or this worker shuts down: checkpoint and hand back.
   kStop = 3,                // Cancelled: end the work, then release.
   kAbandon = 4,             // Lost: end the work, publish nothing.
 };

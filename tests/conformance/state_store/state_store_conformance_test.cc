@@ -38,7 +38,7 @@ JobRecord FullJob(const std::string& id, int64_t age) {
   job.project = ProjectId("default");
   job.display_name = "a job with \t tabs, \n lines and ünïcode";
   job.spec = std::string("\0binary\xff", 8);
-  job.limits = {5, 6, 7};
+  job.limits = {5, 6, 7, 8};
   job.create_time = At(age);
   job.create_revision = age;
   job.status.revision = age;
@@ -60,6 +60,7 @@ TaskRecord FullTask(const std::string& job, const std::string& name, int32_t ind
   definition.numeric_class = "cpu-x86-avx2";
   definition.device_kind = "cpu";
   definition.memory_bytes = int64_t{3} << 40;
+  definition.labels = {"disk=fast", "zone=a b"};
   definition.inputs = {{"meta", "pretrain-meta", "model", Digest()},
                        {"stage", "", "", DigestFor("given")}};
   definition.outputs = {"module", "extra"};
@@ -169,10 +170,11 @@ TEST_P(StateStoreTest, KeepsEveryField) {
   const BlobRecord blob{DigestFor("b"), int64_t{5} << 33, 3, BlobState::kDeleting, At(9)};
   const ResultRecord result{job.project, DigestFor("key"), task.id, {{"out", DigestFor("b"), 1}}};
   const RequestRecord request{job.project, RequestId("r"), DigestFor("body"), job.id};
-  const WorkerRecord worker{WorkerId("w1"), true};
+  const WorkerRecord worker{WorkerId("w1"), true, At(6), Quarantine::kAutomatic, "five failures"};
+  const QuotaRecord quota{ProjectId("default"), 2, 3, 4, int64_t{5} << 40, 6};
   const LineageRecord lineage{DigestFor("b"), task.id, 1, "out", {DigestFor("x"), DigestFor("y")}};
   Apply({InsertJob{job}, PutRequest{request}, InsertTask{task}, PutAttempt{attempt}, PutBlob{blob},
-         PutResult{result}, PutWorker{worker}, PutLineage{lineage},
+         PutResult{result}, PutWorker{worker}, PutQuota{quota}, PutLineage{lineage},
          AppendEvent{FullEvent("j", 7)}});
   EXPECT_THAT(store_->GetJob(job.id), IsOkAndHolds(job));
   EXPECT_THAT(store_->GetTask(task.id), IsOkAndHolds(task));
@@ -190,6 +192,7 @@ TEST_P(StateStoreTest, KeepsEveryField) {
   EXPECT_THAT(image->results, ElementsAre(result));
   EXPECT_THAT(image->requests, ElementsAre(request));
   EXPECT_THAT(image->workers, ElementsAre(worker));
+  EXPECT_THAT(image->quotas, ElementsAre(quota));
 }
 
 TEST_P(StateStoreTest, UpdatesReplaceTheChangingPartOnly) {
@@ -219,9 +222,31 @@ TEST_P(StateStoreTest, ACommitIsAllOrNothingAndAFailureIsFinal) {
                              UpdateTask{TaskId("j/ghost"), TaskStatus{}}})
                    .ok());
   EXPECT_THAT(store_->GetBlob(DigestFor("b")), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(store_->Commit({PutWorker{WorkerRecord{WorkerId("w"), true}}}),
+  EXPECT_THAT(store_->Commit({PutWorker{
+                  WorkerRecord{WorkerId("w"), true, kUnsetTime, Quarantine::kNone, ""}}}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(store_->GetJob(JobId("j")), IsOk());
+}
+
+TEST_P(StateStoreTest, KeepsThePauseOfAJob) {
+  JobRecord job = FullJob("j", 1);
+  Apply({InsertJob{job}});
+  job.status.state = JobState::kPaused;
+  Apply({UpdateJob{job.id, job.status}});
+  EXPECT_THAT(store_->GetJob(job.id), IsOkAndHolds(job));
+  job.status.state = JobState::kRunning;
+  Apply({UpdateJob{job.id, job.status}});
+  EXPECT_THAT(store_->GetJob(job.id), IsOkAndHolds(job));
+}
+
+TEST_P(StateStoreTest, ReplacesAndForgetsQuotas) {
+  const auto quotas = [&] { return store_->Load()->quotas; };
+  Apply({PutQuota{{ProjectId("b"), 2, 3, 4, 5, 6}}, PutQuota{{ProjectId("a"), 1, 0, 0, 0, 0}}});
+  Apply({PutQuota{{ProjectId("b"), 7, 0, 0, 0, 0}}});
+  EXPECT_THAT(quotas(), ElementsAre(QuotaRecord{ProjectId("a"), 1, 0, 0, 0, 0},
+                                    QuotaRecord{ProjectId("b"), 7, 0, 0, 0, 0}));
+  Apply({DeleteQuota{ProjectId("b")}, DeleteQuota{ProjectId("b")}});
+  EXPECT_THAT(quotas(), ElementsAre(QuotaRecord{ProjectId("a"), 1, 0, 0, 0, 0}));
 }
 
 TEST_P(StateStoreTest, RefusesRowsWithoutTheirOwner) {

@@ -185,6 +185,10 @@ TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
       {"job", "list"},
       {"job", "get"},
       {"job", "cancel"},
+      {"job", "pause"},
+      {"job", "resume"},
+      {"job", "retry"},
+      {"job", "delete"},
       {"job", "watch"},
       {"job", "wait"},
       {"job", "logs"},
@@ -194,6 +198,7 @@ TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
       {"task"},
       {"task", "list"},
       {"task", "get"},
+      {"task", "explain"},
       {"artifact"},
       {"artifact", "list"},
       {"artifact", "get"},
@@ -204,7 +209,12 @@ TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
       {"worker"},
       {"worker", "list"},
       {"worker", "drain"},
+      {"worker", "quarantine"},
       {"worker", "resume"},
+      {"quota"},
+      {"quota", "list"},
+      {"quota", "set"},
+      {"quota", "clear"},
   };
   for (std::vector<std::string> page : pages) {
     page.push_back("--help");

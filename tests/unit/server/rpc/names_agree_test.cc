@@ -3,11 +3,14 @@
 #include <vector>
 
 #include "base/corruption_names.h"
+#include "distill/v1/fleet_service.pb.h"
+#include "distill/v1/job_service.pb.h"
 #include "distill/v1/worker_service.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/rpc/grpc_status.h"
 #include "server/scheduler/events.h"
+#include "server/scheduler/explanation.h"
 #include "storage/state/records.h"
 #include "worker/data/corruption.h"
 
@@ -33,6 +36,22 @@ TEST(NamesAgreeTest, EnumsOfTheProtocolAndOfTheRecords) {
   EXPECT_EQ(static_cast<int>(storage::FailureClass::kUser), v1::FAILURE_CLASS_USER);
   EXPECT_EQ(static_cast<int>(Directive::Kind::kStopAttempt), v1::Directive::KIND_STOP_ATTEMPT);
   EXPECT_EQ(static_cast<int>(Directive::Kind::kRegister), v1::Directive::KIND_REGISTER);
+  EXPECT_EQ(static_cast<int>(Directive::Kind::kPreemptAttempt),
+            v1::Directive::KIND_PREEMPT_ATTEMPT);
+  EXPECT_EQ(static_cast<int>(storage::JobState::kPaused), v1::JOB_STATE_PAUSED);
+  EXPECT_EQ(static_cast<int>(storage::Quarantine::kManual), v1::QUARANTINE_MANUAL);
+  EXPECT_EQ(static_cast<int>(storage::Quarantine::kAutomatic), v1::QUARANTINE_AUTOMATIC);
+}
+
+TEST(NamesAgreeTest, ReasonsAndPredicatesOfAnExplanation) {
+  for (int number = v1::WAIT_REASON_NONE; number <= v1::WaitReason_MAX; ++number) {
+    EXPECT_EQ(v1::WaitReason_Name(number),
+              std::string("WAIT_REASON_") + Name(static_cast<WaitReason>(number)));
+  }
+  for (int number = v1::PREDICATE_NONE; number <= v1::Predicate_MAX; ++number) {
+    EXPECT_EQ(v1::Predicate_Name(number),
+              std::string("PREDICATE_") + Name(static_cast<Predicate>(number)));
+  }
 }
 
 TEST(NamesAgreeTest, StatusCodes) {

@@ -337,7 +337,7 @@ TEST_F(CoreLeaseTest, AWorkerThatComesBackWithoutItsLeaseLosesIt) {
 TEST_F(CoreLeaseTest, DrainingWorkerGetsNoWorkAndIsToldAtOnce) {
   Register(MakeWorker("w1"));
   const uint64_t poll = Poll("w1", "r1");
-  EXPECT_THAT(Call(SetDraining{WorkerId("w1"), true}), IsOk());
+  EXPECT_THAT(Call(DrainWorker{WorkerId("w1")}), IsOk());
   EXPECT_THAT(Answer<AcquireReply>(poll)->directives,
               ElementsAre(HasKind(Directive::Kind::kDrain)));
   Submit("j", {TaskBuilder("a")});
@@ -345,14 +345,14 @@ TEST_F(CoreLeaseTest, DrainingWorkerGetsNoWorkAndIsToldAtOnce) {
   EXPECT_FALSE(Answered(next));
   EXPECT_EQ(core_.Tasks(JobId("j"), now_).at(0).waiting_reason,
             "all workers that fit are draining");
-  EXPECT_THAT(Call(SetDraining{WorkerId("w1"), false}), IsOk());
+  EXPECT_THAT(Call(ReleaseWorker{WorkerId("w1")}), IsOk());
   EXPECT_EQ(Answer<AcquireReply>(next)->lease_sets.size(), 1u);
-  EXPECT_THAT(Call(SetDraining{WorkerId("nobody"), true}), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(Call(DrainWorker{WorkerId("nobody")}), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(CoreLeaseTest, DrainingOutlivesARestart) {
   Register(MakeWorker("w1"));
-  EXPECT_THAT(Call(SetDraining{WorkerId("w1"), true}), IsOk());
+  EXPECT_THAT(Call(DrainWorker{WorkerId("w1")}), IsOk());
   Restart();
   EXPECT_THAT(Register(MakeWorker("w1")), Contains(HasKind(Directive::Kind::kDrain)));
 }

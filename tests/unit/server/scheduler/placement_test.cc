@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 constexpr absl::Duration kPatience = absl::Seconds(5);
 
@@ -47,10 +48,30 @@ TEST(PlacementTest, SaysWhyAWorkerIsUnfit) {
   WorkerInfo worker = MakeWorker("w1");
   worker.slot_memory_bytes = 1 << 30;
   EXPECT_TRUE(Fits(Requirement{}, worker));
-  EXPECT_TRUE(Fits(Requirement{"any", "", 0}, worker));
-  EXPECT_THAT(WhyUnfit(Requirement{"", "cuda", 0}, worker), HasSubstr("device kind cuda"));
-  EXPECT_THAT(WhyUnfit(Requirement{"cuda-sm90", "", 0}, worker), HasSubstr("cuda-sm90"));
-  EXPECT_THAT(WhyUnfit(Requirement{"", "", int64_t{2} << 30}, worker), HasSubstr("2048 MiB"));
+  EXPECT_TRUE(Fits(Requirement{"any", "", 0, {}}, worker));
+  const auto why = [&](const Requirement& requirement) {
+    return WhyUnfit(requirement, worker).detail;
+  };
+  EXPECT_THAT(why({"", "cuda", 0, {}}), HasSubstr("device kind cuda"));
+  EXPECT_THAT(why({"cuda-sm90", "", 0, {}}), HasSubstr("cuda-sm90"));
+  EXPECT_THAT(why({"", "", int64_t{2} << 30, {}}), HasSubstr("2048 MiB"));
+  worker.labels = {{"zone", "a"}};
+  EXPECT_THAT(why({"", "", 0, {"zone=b"}}), HasSubstr("has no label zone=b"));
+  EXPECT_EQ(WhyUnfit({"", "", 0, {"zone=a"}}, worker).failed, Predicate::kNone);
+}
+
+TEST(PlacementTest, WaitingRaisesThePriorityUpToTheHighest) {
+  EXPECT_EQ(EffectivePriority(3, absl::Minutes(9), absl::Minutes(10)), 3);
+  EXPECT_EQ(EffectivePriority(3, absl::Minutes(10), absl::Minutes(10)), 4);
+  EXPECT_EQ(EffectivePriority(3, absl::Hours(1000), absl::Minutes(10)), 9);
+  EXPECT_EQ(EffectivePriority(9, absl::Hours(1), absl::Minutes(10)), 9);
+  EXPECT_EQ(EffectivePriority(3, absl::InfiniteDuration(), absl::Minutes(10)), 9);
+}
+
+TEST(PlacementTest, LanesGoByPriorityThenShareAndTiesGoTogether) {
+  EXPECT_THAT(ChooseLanes({}), IsEmpty());
+  EXPECT_THAT(ChooseLanes({{5, 1.0}, {6, 9.0}, {5, 0.0}}), ElementsAre(1));
+  EXPECT_THAT(ChooseLanes({{5, 1.0}, {5, 0.5}, {4, 0.0}, {5, 0.5}}), ElementsAre(1, 3));
 }
 
 TEST(PlacementTest, BundlesShareTasksEvenlyWithinMemory) {
@@ -64,19 +85,19 @@ TEST(PlacementTest, BundlesShareTasksEvenlyWithinMemory) {
 
 TEST(ReadyQueueTest, ListsTheOldestOfEachGroup) {
   ReadyQueue queue;
-  for (int32_t i = 0; i < 5; ++i) queue.Add({7, i}, {0, i < 3 ? 1 : ReadyQueue::kAlone});
-  queue.Add({3, 0}, {0, ReadyQueue::kAlone});
-  queue.Add({1, 0}, {2, ReadyQueue::kAlone});
+  for (int32_t i = 0; i < 5; ++i) queue.Add({7, i}, {0, 0, i < 3 ? 1 : ReadyQueue::kAlone});
+  queue.Add({3, 0}, {0, 0, ReadyQueue::kAlone});
+  queue.Add({1, 0}, {2, 0, ReadyQueue::kAlone});
   EXPECT_EQ(queue.size(), 7u);
-  EXPECT_EQ(queue.CountInGroup(7, {0, 1}), 3u);
+  EXPECT_EQ(queue.CountInGroup(7, {0, 0, 1}), 3u);
   EXPECT_THAT(queue.Requirements(), ElementsAre(0, 2));
   std::vector<ReadyQueue::Entry> oldest;
-  queue.AppendOldest(0, 1, 16, oldest);
+  queue.AppendOldest(0, 0, 1, 16, oldest);
   ASSERT_EQ(oldest.size(), 1u);
   EXPECT_EQ(oldest[0].rank, (TaskRank{3, 0}));
-  queue.Remove({3, 0}, {0, ReadyQueue::kAlone});
+  queue.Remove({3, 0}, {0, 0, ReadyQueue::kAlone});
   oldest.clear();
-  queue.AppendOldest(0, 4, 1, oldest);
+  queue.AppendOldest(0, 0, 4, 1, oldest);
   EXPECT_EQ(oldest.size(), 2u);  // One of each group.
 }
 

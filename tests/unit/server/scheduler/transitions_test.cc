@@ -39,6 +39,11 @@ TEST(TransitionsTest, PrintsTheTables) {
             "  RUNNING --> SUCCEEDED\n"
             "  RUNNING --> FAILED\n"
             "  RUNNING --> CANCELLING\n"
+            "  RUNNING --> PAUSED\n"
+            "  PAUSED --> RUNNING\n"
+            "  PAUSED --> SUCCEEDED\n"
+            "  PAUSED --> FAILED\n"
+            "  PAUSED --> CANCELLING\n"
             "  CANCELLING --> CANCELLED\n");
 }
 

@@ -31,7 +31,9 @@ class SqliteStateStoreTest : public ::testing::Test {
 };
 
 TEST_F(SqliteStateStoreTest, SurvivesReopening) {
-  ASSERT_THAT(Open()->Commit({PutWorker{WorkerRecord{WorkerId("w"), true}}}), IsOk());
+  ASSERT_THAT(Open()->Commit({PutWorker{
+                  WorkerRecord{WorkerId("w"), true, kUnsetTime, Quarantine::kNone, ""}}}),
+              IsOk());
   EXPECT_TRUE(Open()->Load()->workers.at(0).draining);
 }
 

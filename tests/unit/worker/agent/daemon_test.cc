@@ -97,7 +97,7 @@ TEST_F(DaemonTest, HandsWorkBackOnSigterm) {
   EXPECT_EQ(daemon->Wait(absl::Seconds(20)), 0);
   server_.With([](State& state) {
     ASSERT_EQ(state.released.size(), 1U);
-    EXPECT_EQ(state.released[0].reason(), "worker shuts down");
+    EXPECT_EQ(state.released[0].reason(), "asked to hand it back");
     EXPECT_GE(state.released[0].checkpoint_step(), 4);
   });
 }
