@@ -87,7 +87,9 @@ void Cluster::StartServer() {
                                absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3",
                                "--heartbeat-seconds=0.2",
                                // Many kills of one task would else be minutes of waiting.
-                               "--max-retry-backoff-seconds=0.5"},
+                               "--max-retry-backoff-seconds=0.5",
+                               // Trainers are killed here on purpose.
+                               "--quarantine-after-failures=0"},
       directory_.Join("server.log"));
   server_address_ = AwaitAddress(addresses, "grpc");
 }
