@@ -45,7 +45,8 @@ void SetRandomScalar(CounterRandom* random, const FieldDescriptor& field, Messag
       break;
     }
     case FieldDescriptor::CPPTYPE_INT64:
-      reflection.SetInt64(message, &field, -static_cast<int64_t>(random->Below(1u << 31)) << 20);
+      reflection.SetInt64(message, &field,
+                          -static_cast<int64_t>(random->Below(1u << 31)) * (1 << 20));
       break;
     case FieldDescriptor::CPPTYPE_UINT64:
       reflection.SetUInt64(message, &field, ~static_cast<uint64_t>(random->Below(1u << 31)));

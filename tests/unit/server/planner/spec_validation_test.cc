@@ -60,7 +60,7 @@ TEST(DefaultsTest, PublishedShapesFillInWhatIsLeftOpen) {
   v1::JobSpec spec = MinimalSpec();
   spec.mutable_teacher()->set_preset("vit_huge_patch14_224");
   spec.mutable_teacher()->set_heads(20);
-  const v1::VitSpec& teacher = ResolveDefaults(spec).teacher();
+  const v1::VitSpec teacher = ResolveDefaults(spec).teacher();
   EXPECT_EQ(teacher.embed_dim(), 1280);
   EXPECT_EQ(teacher.heads(), 20);
   EXPECT_FALSE(teacher.qkv_bias());
