@@ -38,6 +38,8 @@ DriverMetrics::DriverMetrics(Metrics& metrics)
                                        "Workers put in quarantine after failures in a row.")),
       stalled_(&metrics.AddCounter("distill_attempts_stalled_total",
                                    "Attempts ended because heartbeats brought no progress.")),
+      speculated_(&metrics.AddCounter("distill_attempts_speculated_total",
+                                      "Second attempts of stragglers.")),
       quota_refusals_(
           &metrics.AddCounter("distill_quota_refusals_total", "Submissions refused by a quota.")),
       commit_seconds_(&metrics.AddHistogram(
@@ -61,6 +63,7 @@ void DriverMetrics::Count(const Effects& effects) {
   add(preemptions_, effects.counts.preemptions);
   add(quarantines_, effects.counts.workers_quarantined);
   add(stalled_, effects.counts.attempts_stalled);
+  add(speculated_, effects.counts.attempts_speculated);
   add(quota_refusals_, effects.counts.quota_refusals);
   for (const TaskTransition& transition : effects.transitions) {
     Counter*& counter = transitions_[{transition.from, transition.event}];

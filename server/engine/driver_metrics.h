@@ -37,6 +37,7 @@ class DriverMetrics {
   Counter* const preemptions_;
   Counter* const quarantines_;
   Counter* const stalled_;
+  Counter* const speculated_;
   Counter* const quota_refusals_;
   // By state and event; null until the first.
   std::map<std::pair<storage::TaskState, TaskEvent>, Counter*> transitions_;

@@ -94,7 +94,11 @@ std::vector<TaskView> Core::Tasks(const JobId& id, MonotonicTime now) const {
     view.task = task.name;
     view.state = task.status.state;
     if (task.status.state == TaskState::kRunning) {
-      const storage::AttemptRecord& attempt = task.attempts.back();
+      // The newest of those that run: a straggler has two.
+      const auto newest = std::find_if(
+          task.attempts.rbegin(), task.attempts.rend(),
+          [](const auto& attempt) { return attempt.state == storage::AttemptState::kRunning; });
+      const storage::AttemptRecord& attempt = *newest;
       const Lease& lease = state_->leases.at(attempt.lease_id);
       view.worker = attempt.worker;
       view.attempt = attempt.number;

@@ -51,6 +51,13 @@ struct CoreConfig {
   // lower by at least the margin. 0: never.
   absl::Duration preempt_patience = absl::Minutes(2);
   int32_t preempt_margin = 3;
+  // A task that has run for `speculation_after`, at less than `straggler_pace` of the mean pace of
+  // at least `speculation_peers` tasks of its kind in its job that are done, may run a second time
+  // on a slot that is idle; so many of all leases, and at least one. Budget 0: never.
+  double speculation_budget = 0.05;
+  absl::Duration speculation_after = absl::Minutes(1);
+  double straggler_pace = 0.5;
+  int32_t speculation_peers = 3;
   // A waiting task rises by one priority each time it has waited so long.
   absl::Duration ageing_interval = absl::Minutes(10);
   // How fast the past use of slots is forgotten in a project's share.

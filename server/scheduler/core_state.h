@@ -73,6 +73,12 @@ struct Task {
   std::unique_ptr<std::set<WorkerId>> deaths;
 };
 
+// How fast tasks of one kind were done, in steps per second.
+struct Pace {
+  double sum = 0;
+  int32_t count = 0;
+};
+
 struct Job {
   storage::JobRecord record;
   RequestId request;
@@ -80,8 +86,9 @@ struct Job {
   absl::flat_hash_map<absl::string_view, int32_t> index_of;  // Keys point into `tasks`.
   int32_t open_tasks = 0;                                    // Not terminal.
   storage::JobCounts counts;
-  MonotonicTime finished;  // When it became terminal, as far as this process can tell.
-  int32_t lane = 0;        // Index into State::lanes.
+  MonotonicTime finished;         // When it became terminal, as far as this process can tell.
+  int32_t lane = 0;               // Index into State::lanes.
+  std::map<int32_t, Pace> paces;  // By kind.
 
   bool paused() const { return record.status.state == storage::JobState::kPaused; }
   // Nothing of it may start any more: cancelled, or a task has failed for good.
@@ -109,6 +116,10 @@ struct Lease {
   Progress progress;
   MonotonicTime moved_at;        // When `progress` last said something new.
   absl::Duration usual_silence;  // Smoothed time between two news.
+  // When it was first heard that the trainer works on it, and at which step.
+  MonotonicTime began_at;
+  int64_t began_step = 0;
+  bool speculative = false;  // The second attempt of a straggler.
 };
 
 struct Worker {
@@ -203,6 +214,8 @@ struct Core::State {
   std::map<std::pair<ProjectId, int32_t>, int32_t> lane_numbers;
   std::map<ProjectId, Project> projects;
   std::map<int32_t, int64_t> leases_of_priority;  // No zeros.
+  std::set<LeaseId> stragglers;
+  int64_t speculative_leases = 0;
 
   ReadyQueue ready;
   absl::btree_set<std::pair<absl::Duration, TaskRank>> backoffs;

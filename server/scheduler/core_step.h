@@ -103,6 +103,19 @@ class CoreStep {
   // Preempts the best of the lease sets of at most this priority, if there is one.
   void PreemptFor(Lane& lane, const Requirement& requirement, int32_t highest);
 
+  // step_speculate.cc: second attempts of stragglers.
+  void NotePaceOfWinner(const Lease& lease);
+  bool Straggles(const Lease& lease) const;
+  void NoteStraggler(const LeaseId& id, const Lease& lease);
+  bool MaySpeculate(const Lease& lease, const Poll& poll, const Worker& worker) const;
+  // Gives the free slot a second attempt, if there is one to make.
+  bool Speculate(Poll& poll, Worker& worker);
+  static int32_t RunningAttempts(const Task& task);
+  const storage::AttemptRecord& AttemptOf(const Lease& lease) const {
+    return state_.TaskAt(lease.task).attempts[static_cast<size_t>(lease.attempt - 1)];
+  }
+  void EndOtherAttempts(TaskRank rank, absl::string_view reason);
+
   // step_health.cc: drains and quarantines; what failures say about a worker, and about a task.
   void On(uint64_t call, DrainWorker& event);
   void On(uint64_t call, QuarantineWorker& event);
@@ -164,7 +177,7 @@ class CoreStep {
   // Renews a lease, or revives one that expired; false when it is lost for good.
   bool Renew(const LeaseRef& lease, const WorkerId& worker);
   bool Revive(const Named& named, const WorkerId& worker);
-  void AddLease(TaskRank rank, const storage::AttemptRecord& attempt);
+  Lease& AddLease(TaskRank rank, const storage::AttemptRecord& attempt);
   // A full term from now, but no longer than a preempted lease has.
   void SetDeadline(const LeaseId& id, Lease& lease);
   // Takes the progress in; false when it has said nothing new for so long that the attempt hangs.
@@ -196,7 +209,10 @@ class CoreStep {
   std::vector<ReadyQueue::Entry> LanesFor(const Worker& worker) const;
   // How many tasks of the chosen one's group the slot takes.
   size_t SizeOfSet(const ReadyQueue::Entry& chosen, const Worker& worker) const;
-  void GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>& members);
+  // Whether the tasks are QUEUED, or one of them runs already.
+  enum class Purpose : int8_t { kFirstAttempt, kSecondAttempt };
+  void GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskRank>& members,
+                     Purpose purpose);
   Grant MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt);
   std::vector<ResolvedInput> ResolveInputs(TaskRank rank) const;
   // A slot is free and nothing is queued for it: asks for members that have not started elsewhere.

@@ -42,7 +42,8 @@ struct CoreCounts {
   int64_t preemptions = 0;  // Leases that were wanted back.
   int64_t workers_quarantined = 0;
   int64_t attempts_stalled = 0;  // Heartbeat without progress.
-  int64_t quota_refusals = 0;    // Submissions refused.
+  int64_t attempts_speculated = 0;
+  int64_t quota_refusals = 0;  // Submissions refused.
 };
 
 struct AttemptEnd {

@@ -33,10 +33,10 @@ absl::Status CheckAttempts(const Core::State& state, const Task& task, const std
       return Broken("an attempt runs exactly while its lease stands", where);
     }
     running += leased ? 1 : 0;
-    if (leased && i + 1 != task.attempts.size()) return Broken("only the newest runs", where);
   }
-  if (running != (task.status.state == TaskState::kRunning ? 1 : 0)) {
-    return Broken("a RUNNING task has one lease, any other none", where);
+  const bool may_run = task.status.state == TaskState::kRunning;
+  if (running < (may_run ? 1 : 0) || running > (may_run ? 2 : 0)) {
+    return Broken("a RUNNING task has one lease, a straggler two, any other none", where);
   }
   if (task.status.attempts != static_cast<int32_t>(task.attempts.size())) {
     return Broken("the number of attempts is kept", where);
@@ -191,6 +191,7 @@ absl::Status CheckLeases(const Core::State& state) {
     }
   }
   if (held != state.leases.size()) return Broken("every lease belongs to a worker", "");
+  int64_t speculative = 0;
   for (const auto& [id, lease] : state.leases) {
     if (!state.lease_deadlines.contains({lease.deadline.since_start, id})) {
       return Broken("every lease has its deadline", id.str());
@@ -199,9 +200,15 @@ absl::Status CheckLeases(const Core::State& state) {
       return Broken("a preempted lease ends by its deadline", id.str());
     }
     const Task& task = state.TaskAt(lease.task);
-    if (task.attempts.empty() || task.attempts.back().lease_id != id) {
-      return Broken("a lease names the newest attempt of its task", id.str());
+    const auto number = static_cast<size_t>(lease.attempt);
+    if (number < 1 || number > task.attempts.size() || task.attempts[number - 1].lease_id != id) {
+      return Broken("a lease names an attempt of its task", id.str());
     }
+    speculative += lease.speculative ? 1 : 0;
+  }
+  if (speculative != state.speculative_leases) return Broken("second attempts are counted", "");
+  for (const LeaseId& id : state.stragglers) {
+    if (state.leases.count(id) == 0) return Broken("a straggler runs", id.str());
   }
   if (state.polls.size() != state.poll_deadlines.size()) {
     return Broken("every open poll has one deadline", "");

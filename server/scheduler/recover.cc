@@ -132,6 +132,7 @@ void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecor
   lease.set = attempt.lease_set;
   lease.deadline = now + state.config.lease_duration;
   lease.moved_at = now;
+  lease.began_at = now;
   if (state.JobAt(rank).paused()) lease.preempt_by = now + state.config.preempt_grace;
   lease.deadline = std::min(lease.deadline, lease.preempt_by);
   lease.started = true;  // Unknown; a wrong "no" would only cause needless directives.
@@ -166,7 +167,8 @@ absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, con
   for (const auto& [age, job] : state.jobs) {
     for (const Task& task : job->tasks) {
       const bool leased =
-          !task.attempts.empty() && task.attempts.back().state == AttemptState::kRunning;
+          std::any_of(task.attempts.begin(), task.attempts.end(),
+                      [](const auto& attempt) { return attempt.state == AttemptState::kRunning; });
       if (leased != (task.status.state == TaskState::kRunning) ||
           task.status.attempts != static_cast<int32_t>(task.attempts.size())) {
         return Corrupt(absl::StrCat("a task and its attempts disagree; job=", job->record.id.str(),

@@ -146,6 +146,9 @@ void CoreStep::Match() {
       granted_polls_.insert(id);
     }
   }
+  for (auto& [id, poll] : state_.polls) {
+    if (Speculate(poll, state_.workers.at(poll.worker))) granted_polls_.insert(id);
+  }
   PreemptForPriority();
   if (!AnyUnstartedBundle()) return;
   for (const auto& [id, poll] : state_.polls) {
@@ -172,7 +175,7 @@ bool CoreStep::GrantOne(Poll& poll, Worker& worker) {
     }
     std::sort(members.begin(), members.end());
   }
-  GrantSet(poll, worker, members);
+  GrantAttempts(poll, worker, members, Purpose::kFirstAttempt);
   return true;
 }
 
@@ -240,14 +243,18 @@ std::optional<ReadyQueue::Entry> CoreStep::ChooseFor(const Poll& poll, const Wor
   return entries[ChooseCandidate(candidates, state_.config.warm_patience)];
 }
 
-void CoreStep::GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>& members) {
+void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskRank>& members,
+                             Purpose purpose) {
   LeaseSet set;
   set.id = ids_.RandomHex(8);
   for (const TaskRank rank : members) {
     Task& task = state_.TaskAt(rank);
-    effects_.attempts_started.push_back(
-        AttemptStart{state_.strings.At(task.kind), now_.monotonic - task.ready_since});
-    Dequeue(rank);
+    const bool first = purpose == Purpose::kFirstAttempt;
+    if (first) {
+      effects_.attempts_started.push_back(
+          AttemptStart{state_.strings.At(task.kind), now_.monotonic - task.ready_since});
+      Dequeue(rank);
+    }
     storage::AttemptRecord attempt;
     attempt.task = state_.IdOf(rank);
     attempt.number = ++task.status.attempts;
@@ -259,9 +266,15 @@ void CoreStep::GrantSet(Poll& poll, Worker& worker, const std::vector<TaskRank>&
     attempt.start_time = now_.wall;
     if (task.status.start_time == storage::kUnsetTime) task.status.start_time = now_.wall;
     task.status.failure_message.clear();
-    Move(rank, TaskEvent::kGranted, worker.info.id);
+    if (first) {
+      Move(rank, TaskEvent::kGranted, worker.info.id);
+    } else {
+      WriteTask(rank);
+    }
     WriteAttempt(attempt);
-    AddLease(rank, attempt);
+    Lease& lease = AddLease(rank, attempt);
+    lease.speculative = !first;
+    state_.speculative_leases += first ? 0 : 1;
     set.grants.push_back(MakeGrant(rank, attempt));
     task.attempts.push_back(std::move(attempt));
   }

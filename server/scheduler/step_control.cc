@@ -32,8 +32,9 @@ void CoreStep::Pause(Job& job) {
   for (size_t i = 0; i < job.tasks.size(); ++i) {
     const TaskRank rank{job.record.create_revision, static_cast<int32_t>(i)};
     const Task& task = job.tasks[i];
-    if (task.status.state == TaskState::kRunning) {
-      Preempt(task.attempts.back().lease_id, now_.monotonic + state_.config.preempt_grace);
+    for (const storage::AttemptRecord& attempt : task.attempts) {
+      if (attempt.state != storage::AttemptState::kRunning) continue;
+      Preempt(attempt.lease_id, now_.monotonic + state_.config.preempt_grace);
     }
     if (task.wait == Task::Wait::kReady || task.wait == Task::Wait::kBackoff) {
       Dequeue(rank);

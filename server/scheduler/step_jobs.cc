@@ -382,7 +382,9 @@ void CoreStep::StopJob(Job& job) {
         CancelTask(rank);
         break;
       case TaskState::kRunning:
-        notify_.insert(task.attempts.back().worker);
+        for (const storage::AttemptRecord& attempt : task.attempts) {
+          if (attempt.state == storage::AttemptState::kRunning) notify_.insert(attempt.worker);
+        }
         break;
       default:
         break;

@@ -162,7 +162,9 @@ absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
   ending.stats = std::move(item.stats);
   task.status.winner_attempt = attempt.number;
   task.status.observations = ending.observations;
+  if (running) NotePaceOfWinner(state_.leases.at(attempt.lease_id));
   CloseAttempt(named, std::move(ending));
+  EndOtherAttempts(rank, "another attempt was first");
   NoteSuccess(attempt.worker);
 
   std::vector<Digest> inputs;
@@ -272,6 +274,8 @@ void CoreStep::DropLease(const LeaseId& id) {
   DISTILL_CHECK(found != state_.leases.end(), "running attempts hold a lease");
   const Lease& lease = found->second;
   state_.lease_deadlines.erase({lease.deadline.since_start, id});
+  state_.stragglers.erase(id);
+  state_.speculative_leases -= lease.speculative ? 1 : 0;
   Worker& worker = state_.workers.at(lease.worker);
   const auto set = worker.sets.find(lease.set);
   set->second.erase(id);
@@ -330,16 +334,26 @@ bool CoreStep::BudgetSpent(const Job& job, const Task& task, FailureClass failur
 void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
   Job& job = state_.JobAt(rank);
   Task& task = state_.TaskAt(rank);
+  const bool another_runs = RunningAttempts(task) > 0;
   if (job.stopping()) {
+    if (another_runs) return;
     CancelTask(rank);
     return FinishJobIfDone(job);
   }
   const FailureClass cause = attempt.failure_class;
-  if (attempt.charged && attempt.state == AttemptState::kFailed && IsRepeatedError(task, attempt)) {
+  const bool repeated =
+      attempt.charged && attempt.state == AttemptState::kFailed && IsRepeatedError(task, attempt);
+  const bool spent = attempt.charged && BudgetSpent(job, task, cause);
+  if (another_runs) {
+    // The task goes on as it was, unless this was its last word.
+    if (!repeated && !spent) return WriteTask(rank);
+    EndOtherAttempts(rank, "the task has failed for good");
+  }
+  if (repeated) {
     return FailTask(rank, absl::StrCat(attempt.message, " (attempt ", attempt.number,
                                        ", the same error on another worker)"));
   }
-  if (attempt.charged && BudgetSpent(job, task, cause)) {
+  if (spent) {
     return FailTask(rank, absl::StrCat(attempt.message, " (attempt ", attempt.number, ", ",
                                        storage::Name(cause), ", no retries left)"));
   }

@@ -60,7 +60,7 @@ void CoreStep::PreemptFor(Lane& lane, const Requirement& requirement, int32_t hi
       const Job& job = state_.JobAt(lease.task);
       const int32_t priority = job.record.limits.priority;
       if (priority > highest || job.stopping() || lease.preempt_by < InfiniteFuture()) continue;
-      const absl::Duration age = now_.wall - state_.TaskAt(lease.task).attempts.back().start_time;
+      const absl::Duration age = now_.wall - AttemptOf(lease).start_time;
       Order order(priority, age, set);
       if (best.has_value() && *best <= order) continue;
       best = std::move(order);

@@ -67,12 +67,18 @@ void CoreStep::On(uint64_t call, Heartbeat& event) {
       continue;
     }
     Lease& lease = state_.leases.at(item.lease.lease_id);
-    lease.started = lease.started || item.started;
+    if (item.started && !lease.started) {
+      lease.started = true;
+      lease.began_at = now_.monotonic;
+      lease.began_step = item.progress.step;
+    }
     if (lease.started) lease.release_requested = false;
     TakeCheckpoint(lease.task, item.checkpoint);
     effects_.progress.push_back(
         ProgressNews{item.lease.job, item.lease.task, lease.worker, lease.attempt, item.progress});
-    if (NoteProgress(lease, std::move(item.progress))) continue;
+    const bool moves = NoteProgress(lease, std::move(item.progress));
+    NoteStraggler(item.lease.lease_id, lease);
+    if (moves) continue;
     ++effects_.counts.attempts_stalled;
     EndLease(item.lease.lease_id, AttemptState::kFailed, storage::FailureClass::kInfrastructure,
              "heartbeats came, but no progress with them");
@@ -164,7 +170,7 @@ bool CoreStep::Revive(const Named& named, const WorkerId& id) {
   return true;
 }
 
-void CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) {
+Lease& CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) {
   Lease lease;
   lease.task = rank;
   lease.attempt = attempt.number;
@@ -176,7 +182,7 @@ void CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) {
   std::set<LeaseId>& set = state_.workers[attempt.worker].sets[attempt.lease_set];
   state_.CountLease(state_.JobAt(rank), set.empty() ? 1 : 0, 1, now_.monotonic);
   set.insert(attempt.lease_id);
-  state_.leases.emplace(attempt.lease_id, std::move(lease));
+  return state_.leases.emplace(attempt.lease_id, std::move(lease)).first->second;
 }
 
 bool CoreStep::HasNews(const WorkerId& id, const Worker& worker) const {

@@ -39,10 +39,10 @@ TEST(SimulationTest, EveryWorldKeepsItsInvariantsAndEnds) {
               static_cast<long long>(restarts));
   if (seeds < 200) return;
   // A storm that never reaches some change proves nothing about it.
-  for (const char* name : {"distill_preemptions_total", "distill_attempts_stalled_total",
-                           "distill_workers_quarantined_total", "distill_quota_refusals_total",
-                           "distill_attempt_salvaged_total", "distill_lease_expirations_total",
-                           "distill_stale_rpc_rejected_total"}) {
+  for (const char* name : {"distill_preemptions_total", "distill_attempts_speculated_total",
+                           "distill_attempts_stalled_total", "distill_workers_quarantined_total",
+                           "distill_quota_refusals_total", "distill_attempt_salvaged_total",
+                           "distill_lease_expirations_total", "distill_stale_rpc_rejected_total"}) {
     EXPECT_EQ(counted.count(name), 1u) << name << " never rose";
   }
   for (const server::TaskTransition& transition : server::TaskTransitions()) {

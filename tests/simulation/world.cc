@@ -45,6 +45,7 @@ World::World(uint64_t seed) : random_(seed), ids_(seed) {
   for (uint32_t i = 0; i < workers; ++i) {
     SimWorker worker;
     worker.info = MakeWorker(absl::StrCat("w", i), 1 + static_cast<int>(random_.Below(3)));
+    if (Chance(0.3)) worker.pace = 0.1;
     worker.info.labels["zone"] = i % 2 == 0 ? "a" : "b";
     workers_.push_back(std::move(worker));
   }
@@ -68,6 +69,7 @@ void World::PlanJobs() {
       // Few keys, so that jobs have equal tasks. (A key stands for inputs too; here it need not.)
       if (Chance(0.6)) task.Key(absl::StrCat(random_.Below(10)));
       if (Chance(0.5)) task.Group("phase");
+      if (Chance(0.7)) task.NumericClass("cpu-x86-avx2");
       // Only some workers have it; one always has.
       if (Chance(0.1)) task.record.definition.labels = {"zone=a"};
       if (Chance(0.1)) task.Given(DigestFor(absl::StrCat("given ", random_.Below(3))));
@@ -230,6 +232,7 @@ void World::Beat(SimWorker& worker) {
     progress.lease = running.lease;
     progress.started = running.started;
     progress.progress.step = running.step;
+    progress.progress.total_steps = running.step + running.steps_left;
     if (running.step > 0 && Chance(0.3)) {
       progress.checkpoint = {DigestFor(absl::StrCat(running.result.str(), " at ", running.step)), 0,
                              running.step};
@@ -342,7 +345,7 @@ void World::Train(SimWorker& worker) {
   for (auto& [id, running] : worker.leases) {
     running.started = running.started || Chance(0.7);
     running.stalled = faults_ && (running.stalled || Chance(0.01));
-    if (!running.started || running.stalled) continue;
+    if (!running.started || running.stalled || !Chance(worker.pace)) continue;
     ++running.step;
     if (faults_ && Chance(0.01)) dead_sets.insert(running.set);
     if (--running.steps_left <= 0) ended.push_back(id);

@@ -76,7 +76,8 @@ class World {
   };
   struct SimWorker {
     server::WorkerInfo info;
-    int life = 0;  // Replies to an earlier life are not heard.
+    int life = 0;     // Replies to an earlier life are not heard.
+    double pace = 1;  // Chance that a step gets done in a round.
     bool up = true;
     bool registered = false;
     MonotonicTime back_at;  // While down or frozen.

@@ -15,6 +15,10 @@ void World::DrawPolicies() {
   core.preempt_grace = seconds(5, 60);
   core.preempt_patience = Chance(0.5) ? seconds(5, 120) : absl::ZeroDuration();
   core.preempt_margin = 1 + static_cast<int32_t>(random_.Below(4));
+  core.speculation_budget = Chance(0.7) ? random_.Uniform() : 0;
+  core.speculation_after = seconds(1, 20);
+  core.straggler_pace = random_.Uniform(0.3, 1);
+  core.speculation_peers = 1 + static_cast<int32_t>(random_.Below(3));
   core.ageing_interval = seconds(10, 600);
   core.share_half_life = seconds(10, 3600);
   core.quarantine_after_failures = static_cast<int32_t>(random_.Below(5));
