@@ -43,7 +43,9 @@ std::vector<Mutation> AState(const Digest& blob) {
   EventRecord event;
   event.revision = 9;
   event.job = job.id;
-  WorkerRecord worker{WorkerId("w"), true};
+  WorkerRecord worker;
+  worker.id = WorkerId("w");
+  worker.draining = true;
   return {InsertJob{job}, InsertTask{task}, AppendEvent{event}, PutWorker{worker},
           PutBlob{{blob, 5, 1, BlobState::kPresent, job.create_time}}};
 }
