@@ -11,6 +11,7 @@ import links
 import listed
 import markers
 import metrics
+import protocol
 import runbooks
 import words
 from tree import Tree
@@ -76,6 +77,46 @@ class LintTest(unittest.TestCase):
         self.expect(markers, {"base/CMakeLists.txt": "a\n" + "<" * 7 + " HEAD\nb\n" + "=" * 7 + "\nc\n",
                               "docs/a.md": "=" * 8 + "\n"},
                     "base/CMakeLists.txt:2", "base/CMakeLists.txt:4")
+
+    def breaks(self, before, after):
+        """Returns what tests/lint/protocol.py says of a change of one file."""
+        head = 'syntax = "proto3"; package x; '
+        protocols = []
+        for text in (before, after):
+            tree = self.tree({"proto/x.proto": head + text})
+            protocols.append(protocol.compiled(tree.root))
+        return protocol.breaks(protocol.parse("\n".join(protocols[0].lines())), protocols[1])
+
+    def test_additions_to_the_protocol_pass(self):
+        self.assertEqual([], self.breaks(
+            "message A { int32 a = 1; } enum E { E_NONE = 0; } service S { rpc F(A) returns (A); }",
+            "message A { int32 a = 1; A b = 2; } enum E { E_NONE = 0; E_ONE = 1; }"
+            " service S { rpc F(A) returns (A); rpc G(A) returns (stream A); }"))
+
+    def test_a_field_may_go_when_its_number_and_name_are_reserved(self):
+        before = "message A { int32 a = 1; int32 b = 2; }"
+        self.assertEqual([], self.breaks(before, 'message A { int32 a = 1; reserved 2; reserved "b"; }'))
+        self.assertEqual(1, len(self.breaks(before, "message A { int32 a = 1; reserved 2; }")))
+        self.assertEqual(1, len(self.breaks(before, "message A { int32 a = 1; }")))
+
+    def test_breaks_of_the_protocol_are_found(self):
+        message = "message A { int32 a = 1; oneof o { string s = 2; } map<string, int32> m = 3; }"
+        self.assertEqual([], self.breaks(message, message))
+        for changed in ("message A { int32 z = 1; oneof o { string s = 2; } map<string, int32> m = 3; }",
+                        "message A { int64 a = 1; oneof o { string s = 2; } map<string, int32> m = 3; }",
+                        "message A { repeated int32 a = 1; oneof o { string s = 2; } map<string, int32> m = 3; }",
+                        "message A { optional int32 a = 1; oneof o { string s = 2; } map<string, int32> m = 3; }",
+                        "message A { int32 a = 1; string s = 2; map<string, int32> m = 3; }",
+                        "message A { int32 a = 1; oneof o { string s = 2; } map<string, bool> m = 3; }"):
+            self.assertEqual(1, len(self.breaks(message, changed)), changed)
+        self.assertEqual(1, len(self.breaks("enum E { E_NONE = 0; E_ONE = 1; }", "enum E { E_NONE = 0; }")))
+        self.assertEqual(1, len(self.breaks("enum E { E_NONE = 0; }", "enum E { E_NULL = 0; }")))
+        call = "message A {} message B {} "
+        self.assertEqual(1, len(self.breaks(call + "service S { rpc F(A) returns (A); }",
+                                            call + "service S { rpc F(A) returns (B); }")))
+        self.assertEqual(1, len(self.breaks(call + "service S { rpc F(A) returns (A); }",
+                                            call + "service S { rpc F(stream A) returns (A); }")))
+        self.assertEqual(1, len(self.breaks(call + "service S { rpc F(A) returns (A); }", call)))
 
     def test_metrics_that_are_not_documented_are_found(self):
         self.expect(metrics, {
