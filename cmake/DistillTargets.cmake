@@ -89,10 +89,11 @@ function(distill_add_executable name)
   endif()
 endfunction()
 
-# distill_add_test(<name> SRCS ... [DEPS ...] [LABEL unit|golden|integration|fault|lint|full] [TIMEOUT s] [TORCH])
-# One GoogleTest binary, one ctest entry. LABEL full keeps a test out of the landing gate.
+# distill_add_test(<name> SRCS ... [DEPS ...] [LABEL unit|golden|integration|fault|lint|full] [TIMEOUT s] [TORCH]
+#                  [RUNNER command...])
+# One GoogleTest binary, one ctest entry. RUNNER is what runs it, and skips it by exit status 77. LABEL full keeps a test out of the landing gate.
 function(distill_add_test name)
-  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "TORCH" "LABEL;TIMEOUT" "SRCS;DEPS;RUNNER" ${ARGN})
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
@@ -107,7 +108,7 @@ function(distill_add_test name)
     target_precompile_headers(${name} REUSE_FROM torch_pch)
     target_compile_options(${name} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
-  add_test(NAME ${name} COMMAND ${name})
+  add_test(NAME ${name} COMMAND ${ARG_RUNNER} $<TARGET_FILE:${name}>)
   set(sanitizer "")
   if(DISTILL_SANITIZER STREQUAL "thread")
     # gRPC and its like are not instrumented (docs/testing.md).
@@ -116,6 +117,6 @@ function(distill_add_test name)
     # An allocation that cannot be is refused, as it is without the sanitizer.
     set(sanitizer "ASAN_OPTIONS=allocator_may_return_null=1;")
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "${sanitizer}OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
 endfunction()

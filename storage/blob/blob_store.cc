@@ -1,4 +1,5 @@
-// Whole blobs in one call, on top of the interface.
+// Whole blobs in one call, on top of the interface; and the answer of stores that are reached only
+// through their own process.
 #include "storage/blob/blob_store.h"
 
 #include <algorithm>
@@ -14,6 +15,19 @@ namespace {
 constexpr uint64_t kChunkBytes = 1 << 20;
 
 }  // namespace
+
+absl::StatusOr<std::optional<BlobLocation>> BlobStore::LocateDownload(const Digest&) const {
+  return std::nullopt;
+}
+
+absl::StatusOr<std::optional<BlobLocation>> BlobStore::LocateUpload(const Digest&, uint64_t) {
+  return std::nullopt;
+}
+
+absl::Status BlobStore::FinishDirectUpload(const Digest&, uint64_t) {
+  return absl::UnimplementedError(
+      "cannot finish direct upload: this object store takes uploads only through the server");
+}
 
 absl::StatusOr<Digest> WriteBlob(BlobStore& store, absl::string_view upload_id,
                                  absl::string_view bytes) {

@@ -10,12 +10,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/digest.h"
 
 namespace distill::storage {
@@ -33,6 +36,16 @@ struct UploadInfo {
   std::string upload_id;
   uint64_t committed_bytes = 0;  // How much has arrived.
   bool in_use = false;           // A session has it open.
+  // When something last arrived, by the wall clock; one of unknown age is as good as new.
+  absl::Time last_use = absl::InfiniteFuture();
+};
+
+// An HTTP request by which one blob can be moved without this process and without its keys.
+struct BlobLocation {
+  std::string method;                                        // "GET" or "PUT".
+  std::string url;                                           // A secret until it expires.
+  std::vector<std::pair<std::string, std::string>> headers;  // To be sent as they are.
+  absl::Time expire_time;                                    // Later it is refused.
 };
 
 // One upload in progress. Not thread-safe. Must not outlive its store. Destruction without
@@ -55,11 +68,13 @@ class BlobUpload {
   // in any case, and after an error the upload is started again, with what was kept of it.
   // Errors: kInvalidArgument (not the announced bytes; nothing is kept), kAborted (part of them
   // came from an earlier session and was damaged since; nothing is kept), kResourceExhausted (disk
-  // full; retry later), kInternal (the disk failed; the blob may yet be there).
+  // full; retry later), kUnavailable (the store cannot be reached; all is kept, start it again),
+  // kInternal (the disk failed; the blob may yet be there).
   virtual absl::Status Commit() = 0;
 };
 
-// A blob open for reading. Thread-safe. Stays readable when the blob is deleted meanwhile.
+// A blob open for reading. Thread-safe. When the blob is deleted meanwhile it either stays readable
+// or says kNotFound; it never yields other bytes.
 class BlobReader {
  public:
   virtual ~BlobReader() = default;
@@ -107,6 +122,23 @@ class BlobStore {
   // Takes a corrupt blob out of the store but keeps its bytes for people to look at. Its name is
   // then free for a good copy. kNotFound.
   virtual absl::Status Quarantine(const Digest& digest) = 0;
+
+  // Tells where the blob can be read directly; nullopt: only through this store. Does not look
+  // whether it is there.
+  virtual absl::StatusOr<std::optional<BlobLocation>> LocateDownload(const Digest& digest) const;
+  // Tells where the blob can be sent directly; nullopt: only through StartUpload(). The location
+  // takes no other bytes than those of the digest. FinishDirectUpload() makes it count.
+  // kResourceExhausted (no room).
+  virtual absl::StatusOr<std::optional<BlobLocation>> LocateUpload(const Digest& digest,
+                                                                   uint64_t size_bytes);
+  // Checks what was sent to a location, as it is configured, and counts it. Repeatable.
+  // Errors: kNotFound (nothing has arrived), kInvalidArgument (it has another size, or its bytes
+  // another digest; it is removed).
+  virtual absl::Status FinishDirectUpload(const Digest& digest, uint64_t size_bytes);
+
+  // Makes calls that wait for a network end soon, with kUnavailable, now and from now on. For
+  // shutdown; nothing is lost.
+  virtual void StopWaiting() {}
 
   // Returns the bytes of all blobs and uploads, announced sizes of open uploads included.
   // Quarantined bytes do not count. Does not block.

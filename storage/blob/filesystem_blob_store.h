@@ -20,6 +20,7 @@
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
 #include "storage/blob/blob_store.h"
+#include "storage/blob/upload_spool.h"
 
 namespace distill::storage {
 
@@ -42,10 +43,9 @@ class FilesystemBlobStore : public BlobStore {
                                                           const Digest& expected_digest,
                                                           uint64_t expected_size) override
       ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<uint64_t> UploadedBytes(absl::string_view upload_id) const override
-      ABSL_LOCKS_EXCLUDED(mu_);
-  absl::StatusOr<std::vector<UploadInfo>> ListUploads() const override ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status DiscardUpload(absl::string_view upload_id) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<uint64_t> UploadedBytes(absl::string_view upload_id) const override;
+  absl::StatusOr<std::vector<UploadInfo>> ListUploads() const override;
+  absl::Status DiscardUpload(absl::string_view upload_id) override;
   absl::StatusOr<std::unique_ptr<BlobReader>> OpenReader(const Digest& digest) const override
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<uint64_t> Stat(const Digest& digest) const override ABSL_LOCKS_EXCLUDED(mu_);
@@ -54,32 +54,15 @@ class FilesystemBlobStore : public BlobStore {
   absl::Status Verify(const Digest& digest) const override ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Quarantine(const Digest& digest) override ABSL_LOCKS_EXCLUDED(mu_);
   // Counted at Open() and kept up to date since; files that others remove still count until then.
-  uint64_t used_bytes() const override ABSL_LOCKS_EXCLUDED(mu_);
+  uint64_t used_bytes() const override;
 
  private:
-  class Upload;
-
-  struct Part {
-    uint64_t committed_bytes = 0;
-    uint64_t announced_size = 0;
-    bool in_use = false;
-  };
-
   explicit FilesystemBlobStore(Config config);
 
   absl::Status Scan();
   std::string BlobPath(const Digest& digest) const;
-  std::string PartPath(absl::string_view upload_id) const;
   // Tells whether the name is taken by a blob whose durability is not certain yet.
   bool IsHidden(const Digest& digest) const ABSL_LOCKS_EXCLUDED(mu_);
-  // Marks the part in use, or says why it cannot be.
-  absl::Status Reserve(const std::string& upload_id, uint64_t expected_size)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  // Ends the use of a part; keeps `committed_bytes` of it, or forgets it when `keep` is false.
-  void Release(const std::string& upload_id, uint64_t committed_bytes, bool keep)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  void SetCommitted(const std::string& upload_id, uint64_t committed_bytes)
-      ABSL_LOCKS_EXCLUDED(mu_);
   // Makes a directory durably, once a process.
   absl::Status EnsureDirectory(const std::string& directory) ABSL_LOCKS_EXCLUDED(mu_);
   // Gives a synced, verified file the name of its blob.
@@ -92,13 +75,11 @@ class FilesystemBlobStore : public BlobStore {
   // Between the two. Return the bytes that are no longer there.
   static absl::StatusOr<uint64_t> Unlink(const std::string& path);
   absl::StatusOr<uint64_t> MoveToQuarantine(const Digest& digest);
-  uint64_t UsedBytesLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const Config config_;
+  std::unique_ptr<UploadSpool> spool_;  // Constant after Open().
   mutable Mutex mu_;
   CondVar published_;
-  uint64_t blob_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  std::map<std::string, Part> parts_ ABSL_GUARDED_BY(mu_);
   // Blobs being published, removed or set aside; one thread at a time each. The value hides the
   // blob: it is true while its first copy is not durable yet.
   std::map<Digest, bool> publishing_ ABSL_GUARDED_BY(mu_);

@@ -7,7 +7,8 @@ LAYERS = {
     "storage/tensor": ["base"],
     "storage/weights": ["base", "proto", "storage/tensor"],
     "storage/archive": ["base"],
-    "storage/blob": ["base", "proto"],
+    "storage/http": ["base"],
+    "storage/blob": ["base", "proto", "storage/http"],
     "storage/state": ["base", "proto"],
     "storage/admin": ["base", "storage/blob", "storage/state"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.
