@@ -67,9 +67,10 @@ absl::Status SaveReport(Client& client, const v1::Report& report, const std::str
   for (const v1::Task& task : tasks) {
     DISTILL_ASSIGN_OR_RETURN(const v1::Series series, ReadCurve(client, task));
     if (series.points().empty()) continue;
+    const std::set<std::string> terms = TermNames(series);
     DISTILL_RETURN_IF_ERROR(
         WriteFileAtomically(JoinPath(series_directory, absl::StrCat(task.id(), ".csv")),
-                            SeriesCsvHeader() + SeriesCsvRows(task.id(), series)));
+                            SeriesCsvHeader(terms) + SeriesCsvRows(task.id(), series, terms)));
   }
   return absl::OkStatus();
 }

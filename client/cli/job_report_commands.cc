@@ -1,5 +1,6 @@
 // job report, compare, series.
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,22 @@ absl::StatusOr<ExitCode> Compare(Session& session, const std::vector<std::string
   return ExitCode::kOk;
 }
 
+// One table for all tasks, so that its columns are those of all of them.
+absl::StatusOr<ExitCode> PrintCsv(Session& session, Client& client,
+                                  const std::vector<v1::Task>& tasks) {
+  std::vector<v1::Series> curves;
+  std::set<std::string> terms;
+  for (const v1::Task& task : tasks) {
+    DISTILL_ASSIGN_OR_RETURN(curves.emplace_back(), ReadCurve(client, task));
+    terms.merge(TermNames(curves.back()));
+  }
+  session.out() << SeriesCsvHeader(terms);
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    session.out() << SeriesCsvRows(tasks[i].id(), curves[i], terms);
+  }
+  return ExitCode::kOk;
+}
+
 absl::StatusOr<ExitCode> PrintSeries(Session& session, const std::string& text,
                                      const std::string& only) {
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
@@ -58,12 +75,10 @@ absl::StatusOr<ExitCode> PrintSeries(Session& session, const std::string& text,
   } else {
     DISTILL_ASSIGN_OR_RETURN(tasks.emplace_back(), client->GetTask(job, only));
   }
-  if (!session.json()) session.out() << SeriesCsvHeader();
+  if (!session.json()) return PrintCsv(session, *client, tasks);
   for (const v1::Task& task : tasks) {
     DISTILL_ASSIGN_OR_RETURN(const v1::Series series, ReadCurve(*client, task));
-    if (!session.json()) {
-      session.out() << SeriesCsvRows(task.id(), series);
-    } else if (!only.empty()) {
+    if (!only.empty()) {
       session.PrintJson(series);
     } else if (!series.points().empty()) {
       std::string json = ToJson(series, JsonShape::kOneLine);

@@ -33,6 +33,7 @@ struct ImportArguments {
   std::optional<std::string> place;
   std::optional<int> image_size;
   bool new_classifier = false;
+  std::optional<uint64_t> codes_seed;
   std::string to;
 };
 
@@ -116,6 +117,7 @@ absl::StatusOr<ExitCode> Import(Session& session, const ImportArguments& argumen
   if (arguments.place.has_value()) options.place = storage::ParsePlace(*arguments.place);
   options.resize_positions = arguments.image_size.has_value();
   options.new_classifier = arguments.new_classifier;
+  options.codes_seed = arguments.codes_seed;
   DISTILL_ASSIGN_OR_RETURN(const storage::Checkpoint checkpoint,
                            storage::Checkpoint::Open(arguments.file));
   DISTILL_ASSIGN_OR_RETURN(const storage::ImportedWeights weights,
@@ -396,6 +398,8 @@ void AddImport(CLI::App& artifact, Command& chosen) {
                         "Resize the position embedding for images of this side");
   importing->add_flag("--new-classifier", arguments->new_classifier,
                       "Leave the classifier out; zeros take its place");
+  importing->add_option("--draw-codes", arguments->codes_seed,
+                        "Seed of the code and state of a NAC module whose file has neither");
   importing->add_option("--to", arguments->to, "Write to this file instead of uploading");
   importing->footer(
       "Example:\n  distill artifact import deit_base.pth --as teacher --arch teacher.json\n");

@@ -6,6 +6,7 @@
 #include "base/corruption_names.h"
 #include "server/planner/network_defaults.h"
 #include "server/planner/presets.h"
+#include "server/planner/recipes.h"
 #include "server/planner/set_default.h"
 
 namespace distill::server {
@@ -98,7 +99,7 @@ void ResolveDatasetSpec(uint64_t seed, v1::DatasetSpec* dataset) {
   DISTILL_SET_DEFAULT(dataset, corrupt_images, v1::CORRUPT_IMAGE_POLICY_FAIL);
 }
 
-void ResolveFewShot(uint64_t seed, v1::FewShotSpec* few_shot) {
+void ResolveFewShot(uint64_t seed, const v1::StudentSpec& student, v1::FewShotSpec* few_shot) {
   ResolveDatasetSpec(seed, few_shot->mutable_dataset());
   DISTILL_SET_DEFAULT(few_shot, ways, 8);
   DISTILL_SET_DEFAULT(few_shot, shots, 5);
@@ -113,6 +114,9 @@ void ResolveFewShot(uint64_t seed, v1::FewShotSpec* few_shot) {
   DISTILL_SET_DEFAULT(recipe, batch_size,
                       static_cast<int>(std::clamp<int64_t>(episode, 0, INT32_MAX)));
   ResolveRecipe(recipe);
+  const bool can_cache = SeesImagesUnchanged(*recipe) && !student.nac().stochastic_evaluation();
+  DISTILL_SET_DEFAULT(few_shot, features,
+                      can_cache ? v1::FEW_SHOT_FEATURES_CACHED : v1::FEW_SHOT_FEATURES_LIVE);
 }
 
 void ResolveQualityGate(v1::QualityGateSpec* gate) {
@@ -179,7 +183,9 @@ v1::JobSpec ResolveDefaults(const v1::JobSpec& spec) {
        *resolved.mutable_evaluation()->mutable_out_of_distribution()) {
     ResolveDatasetSpec(seed, set.mutable_dataset());
   }
-  for (v1::FewShotSpec& few_shot : *resolved.mutable_few_shot()) ResolveFewShot(seed, &few_shot);
+  for (v1::FewShotSpec& few_shot : *resolved.mutable_few_shot()) {
+    ResolveFewShot(seed, resolved.student(), &few_shot);
+  }
   ResolveQualityGate(resolved.mutable_quality_gate());
   ResolveExecution(resolved.mutable_execution());
   ResolveDatasetSpec(seed, resolved.mutable_dataset());

@@ -277,11 +277,13 @@ double ImageBytes(const v1::DatasetSpec& dataset) {
 
 int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   const Footprint footprint = FootprintOf(task);
-  const bool trains = task.has_recipe();
-  const bool evaluates = task.kind() == v1::TASK_KIND_EVALUATE;
+  // Features that are kept are computed image by image, and the classifier over them is small.
+  const bool keeps_features = task.few_shot().features() == v1::FEW_SHOT_FEATURES_CACHED;
+  const bool trains = task.has_recipe() && !keeps_features;
+  const bool evaluates = task.kind() == v1::TASK_KIND_EVALUATE || keeps_features;
   double batch = 1.0;
   if (trains) batch = task.recipe().batch_size();
-  if (evaluates) batch = task.evaluation().batch_size();
+  if (task.kind() == v1::TASK_KIND_EVALUATE) batch = task.evaluation().batch_size();
   // A transformer's evaluation holds what one block computes, a NAC's a share of all.
   double passing = 0.0;
   if (trains) passing = footprint.activation_floats + kWidthsOfBackward * footprint.token_floats;

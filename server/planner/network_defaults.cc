@@ -159,6 +159,10 @@ void ResolveRegulariser(v1::GraphPriorKind prior, v1::SignatureRegulariserSpec& 
   DISTILL_SET_DEFAULT(&regulariser, clip, 0.0);
   DISTILL_SET_DEFAULT(&regulariser, match_rows_only, false);
   DISTILL_SET_DEFAULT(&regulariser, match_every, 1);
+  DISTILL_SET_DEFAULT(&regulariser, schedule, v1::WEIGHT_SCHEDULE_CONSTANT);
+  if (regulariser.schedule() != v1::WEIGHT_SCHEDULE_CONSTANT) {
+    DISTILL_SET_DEFAULT(&regulariser, final_weight, 0.0);
+  }
 }
 
 void ResolveNac(uint64_t seed, v1::NacSpec& nac) {
@@ -184,6 +188,9 @@ void ResolveNac(uint64_t seed, v1::NacSpec& nac) {
   DISTILL_SET_DEFAULT(&nac, reference_bandwidth, false);
   DISTILL_SET_DEFAULT(&nac, stochastic_evaluation, false);
   DISTILL_SET_DEFAULT(&nac, share_layers, false);
+  if (nac.share_layers()) DISTILL_SET_DEFAULT(&nac, shared_layer, v1::NAC_SHARED_LAYER_MEAN);
+  DISTILL_SET_DEFAULT(&nac, transfer, v1::NAC_TRANSFER_EVERYTHING);
+  DISTILL_SET_DEFAULT(&nac, reference_read_in_scale, false);
   DISTILL_SET_DEFAULT(&nac, codes, v1::NAC_CODES_CONSTANT);
   DISTILL_SET_DEFAULT(&nac, keep_stitches, false);
   ResolvePrior(nac.mediator_latents(), seed, *nac.mutable_prior());

@@ -174,6 +174,13 @@ void CheckRegulariser(const v1::NacSpec& nac, FieldChecks& checks) {
   checks.InRange(Path(kPath, "hinge"), regulariser.hinge(), 0.0, 2.0);
   checks.InRange(Path(kPath, "clip"), regulariser.clip(), 0.0, 1.0);
   checks.InRange(Path(kPath, "match_every"), int64_t{regulariser.match_every()}, 1, 1'000'000);
+  CheckEnum(Path(kPath, "schedule"), regulariser.schedule(), v1::WeightSchedule_descriptor(),
+            checks);
+  checks.InRange(Path(kPath, "final_weight"), regulariser.final_weight(), 0.0, 1e6);
+  if (regulariser.schedule() == v1::WEIGHT_SCHEDULE_CONSTANT && regulariser.has_final_weight()) {
+    checks.Fail(Path(kPath, "final_weight"), regulariser.final_weight(), "nothing",
+                "schedule is constant; linear or cosine goes to another weight");
+  }
 }
 
 void CheckTokenizer(const v1::NacSpec& nac, FieldChecks& checks) {
@@ -217,10 +224,14 @@ void CheckNac(const v1::NacSpec& nac, int modules, FieldChecks& checks) {
   checks.InRange("student.nac.code_noise", nac.code_noise(), 0.0, 1.0);
   checks.InRange("student.nac.truncation", nac.truncation(), 0.0, 2.0);
   CheckEnum("student.nac.codes", nac.codes(), v1::NacCodes_descriptor(), checks);
-  if (nac.share_layers() && modules > kFewestNacModules) {
-    checks.Fail("student.nac.share_layers", "true",
-                absl::StrCat("false, or ", kFewestNacModules, " modules"),
-                "mediator layers that are distilled apart cannot share their weights");
+  CheckEnum("student.nac.transfer", nac.transfer(), v1::NacTransfer_descriptor(), checks);
+  if (nac.share_layers()) {
+    CheckEnum("student.nac.shared_layer", nac.shared_layer(), v1::NacSharedLayer_descriptor(),
+              checks);
+  } else if (nac.has_shared_layer()) {
+    checks.Fail("student.nac.shared_layer",
+                ValueName(nac.shared_layer(), v1::NacSharedLayer_descriptor()), "nothing",
+                "share_layers is false: each mediator module becomes a layer of its own");
   }
   CheckPrior(nac.prior(), nac.mediator_latents(), checks);
   CheckRegulariser(nac, checks);

@@ -386,7 +386,9 @@ class PlanBuilder {
       PlannedTask task =
           StartSeeded(absl::StrCat("few-shot-", episode.name()), v1::TASK_KIND_FEW_SHOT,
                       PhaseRandom(episode.seed(), "few-shot").NextUint64());
-      SetStudent(StudentForFewShot(spec_.student()), task);
+      SetStudent(StudentForFewShot(spec_.student(), episode.features()), task);
+      // One trainer keeps what the student makes of images for all episodes.
+      if (episode.features() == v1::FEW_SHOT_FEATURES_CACHED) SetBundleGroup("few-shot", task);
       const int64_t images = int64_t{episode.ways()} * episode.shots();
       *task.spec.mutable_recipe() =
           WithTotalImages(episode.recipe(), TotalImages(episode.recipe(), images), images);

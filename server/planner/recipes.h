@@ -32,4 +32,13 @@ inline std::vector<NamedRecipe> RecipesOf(const v1::JobSpec& spec) {
   return recipes;
 }
 
+// Whether an image is the same to the network each time that it is trained on.
+inline bool SeesImagesUnchanged(const v1::TrainingRecipe& recipe) {
+  return recipe.mixup_alpha() == 0.0 && recipe.cutmix_alpha() == 0.0 &&
+         recipe.crop_padding() == 0 && recipe.horizontal_flip() == 0.0 &&
+         recipe.random_erasing() == 0.0 && recipe.random_resized_crop() == 0.0 &&
+         recipe.rand_augment_operations() == 0 && recipe.color_jitter() == 0.0 &&
+         recipe.drop_path() == 0.0;
+}
+
 }  // namespace distill::server

@@ -288,6 +288,20 @@ void CheckOutOfDistribution(const v1::EvaluationSpec& evaluation, FieldChecks& c
   }
 }
 
+void CheckFeatures(const v1::FewShotSpec& few_shot, const v1::StudentSpec& student,
+                   const std::string& path, FieldChecks& checks) {
+  CheckEnum(path, few_shot.features(), v1::FewShotFeatures_descriptor(), checks);
+  if (few_shot.features() != v1::FEW_SHOT_FEATURES_CACHED) return;
+  if (!SeesImagesUnchanged(few_shot.recipe())) {
+    checks.Fail(path, "cached", "live, or a recipe without augmentation, mixing and drop_path",
+                "what is kept of an image holds only while the image stays as it is");
+  }
+  if (student.nac().stochastic_evaluation()) {
+    checks.Fail(path, "cached", "live, or student.nac.stochastic_evaluation: false",
+                "what is drawn anew for every pass cannot be kept");
+  }
+}
+
 void CheckFewShot(const v1::JobSpec& spec, FieldChecks& checks) {
   std::set<std::string> names;
   for (int i = 0; i < spec.few_shot_size(); ++i) {
@@ -299,6 +313,7 @@ void CheckFewShot(const v1::JobSpec& spec, FieldChecks& checks) {
     checks.InRange(Path(path, "shots"), int64_t{few_shot.shots()}, 1, 1000);
     checks.InRange(Path(path, "test_images"), int64_t{few_shot.test_images()}, 1, 100'000);
     CheckRecipe(few_shot.recipe(), Path(path, "recipe"), checks);
+    CheckFeatures(few_shot, spec.student(), Path(path, "features"), checks);
     const int64_t episode = int64_t{few_shot.ways()} * few_shot.shots();
     if (few_shot.recipe().batch_size() > episode) {
       checks.Fail(Path(path, "recipe.batch_size"), few_shot.recipe().batch_size(),

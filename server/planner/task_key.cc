@@ -259,6 +259,7 @@ void EncodeFewShot(const std::string& path, const v1::FewShotSpec& few_shot, Can
   text.Integer(Child(path, "ways"), few_shot.ways());
   text.Integer(Child(path, "shots"), few_shot.shots());
   text.Integer(Child(path, "test_images"), few_shot.test_images());
+  text.Integer(Child(path, "features"), few_shot.features());
 }
 
 // A message of a task that has a text of its own.

@@ -51,6 +51,10 @@ void CopyNoise(const v1::NacSpec& from, v1::NacSpec& to) {
   to.set_reference_link_sampling(from.reference_link_sampling());
 }
 
+bool IsMeanOfMediators(const v1::NacSpec& nac) {
+  return nac.share_layers() && nac.shared_layer() == v1::NAC_SHARED_LAYER_MEAN;
+}
+
 // The graph without its fit: only the fields that its kind uses.
 v1::GraphPriorSpec Graph(const v1::GraphPriorSpec& prior) {
   v1::GraphPriorSpec graph;
@@ -80,17 +84,24 @@ v1::GraphPriorSpec Graph(const v1::GraphPriorSpec& prior) {
   return graph;
 }
 
+void CopyWeight(const v1::SignatureRegulariserSpec& from, v1::SignatureRegulariserSpec& to) {
+  to.set_weight(from.weight());
+  if (from.schedule() == v1::WEIGHT_SCHEDULE_CONSTANT) return;
+  to.set_schedule(from.schedule());
+  to.set_final_weight(from.final_weight());
+}
+
 void CopyRegulariser(const v1::NacSpec& from, v1::NacSpec& to) {
   const v1::SignatureRegulariserSpec& given = from.regulariser();
   v1::SignatureRegulariserSpec& regulariser = *to.mutable_regulariser();
   regulariser.set_kind(given.kind());
   switch (given.kind()) {
     case v1::SIGNATURE_REGULARISER_KIND_HINGE_REPULSION:
-      regulariser.set_weight(given.weight());
+      CopyWeight(given, regulariser);
       regulariser.set_hinge(given.hinge());
       return;
     case v1::SIGNATURE_REGULARISER_KIND_GRAPHON:
-      regulariser.set_weight(given.weight());
+      CopyWeight(given, regulariser);
       regulariser.set_bernoulli(given.bernoulli());
       regulariser.set_clip(given.clip());
       regulariser.set_match_rows_only(given.match_rows_only());
@@ -140,6 +151,9 @@ v1::StudentSpec StudentForModule(const v1::StudentSpec& student, int modules, in
   CopyAttention(nac, used);
   if (index == 0) CopyTokenizer(nac, used);
   used.set_layer_scale(nac.layer_scale());
+  if (index == 0 && nac.reference_read_in_scale()) used.set_reference_read_in_scale(true);
+  const bool is_mediator = index > 0 && index + 1 < modules;
+  if (is_mediator && IsMeanOfMediators(nac)) used.set_share_layers(true);
   // Transferred or not, a learned code is learned alike.
   used.set_codes(nac.codes() == v1::NAC_CODES_TRANSFERRED ? v1::NAC_CODES_LEARNED : nac.codes());
   return Student(used);
@@ -150,6 +164,10 @@ v1::StudentSpec StudentForAssembly(const v1::StudentSpec& student) {
   v1::NacSpec used = Shapes(student.nac());
   used.set_layer_scale(student.nac().layer_scale());
   used.set_codes(student.nac().codes());
+  if (student.nac().share_layers()) used.set_shared_layer(student.nac().shared_layer());
+  if (student.nac().transfer() != v1::NAC_TRANSFER_EVERYTHING) {
+    used.set_transfer(student.nac().transfer());
+  }
   return Student(used);
 }
 
@@ -169,11 +187,11 @@ v1::StudentSpec StudentForBaseline(const v1::StudentSpec& student) {
   return used;
 }
 
-v1::StudentSpec StudentForFewShot(const v1::StudentSpec& student) {
+v1::StudentSpec StudentForFewShot(const v1::StudentSpec& student, v1::FewShotFeatures features) {
   if (!student.has_nac()) return student;
   v1::NacSpec used = Shapes(student.nac());
   CopyKernel(student.nac(), used);
-  CopyNoise(student.nac(), used);
+  if (features == v1::FEW_SHOT_FEATURES_LIVE) CopyNoise(student.nac(), used);
   used.set_stochastic_evaluation(student.nac().stochastic_evaluation());
   return Student(used);
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "server/report/markdown_table.h"
 
 namespace distill::server {
@@ -158,6 +159,25 @@ std::string ExpertSection(const v1::Report& report) {
                       : by_experts ? " Dropped: tokens that no expert took."
                                    : " Dropped: assignments that found their expert full.",
                       names_each ? "" : " That of each expert is in report.json.", "\n\n", table);
+}
+
+std::string LossTermSection(const v1::Report& report) {
+  std::string rows;
+  for (const v1::Report::TrainingEnd& end : report.training_ends()) {
+    for (const v1::Series::Term& term : end.point().terms()) {
+      absl::StrAppend(
+          &rows, Row({end.task(), absl::StrReplaceAll(term.name(), {{"_", " "}}),
+                      absl::StrFormat("%.6g", term.value()), absl::StrFormat("%.6g", term.weight()),
+                      absl::StrFormat("%.6g", term.value() * term.weight()),
+                      absl::StrFormat("%.6g", end.point().loss())}));
+    }
+  }
+  if (rows.empty()) return "";
+  return absl::StrCat(
+      Heading("Other terms of the loss"),
+      "What layers and regularisers added to the loss, at the last point of each training "
+      "curve.\n\n",
+      Header({"task", "term", "value", "weight", "weighted", "loss in all"}), rows);
 }
 
 std::string QualityGateSection(const v1::Report& report) {

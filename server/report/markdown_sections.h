@@ -14,6 +14,8 @@ std::string FewShotSection(const v1::Report& report);
 std::string PriorSection(const v1::Report& report);
 // How evenly the student's experts are used.
 std::string ExpertSection(const v1::Report& report);
+// What layers and regularisers added to the loss when training ended.
+std::string LossTermSection(const v1::Report& report);
 std::string QualityGateSection(const v1::Report& report);
 // What taking results from other tasks saved.
 std::string ReuseSection(const v1::Report& report);

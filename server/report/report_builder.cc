@@ -222,6 +222,7 @@ absl::StatusOr<v1::Report> BuildReport(const storage::StateStore& store,
   AddPrior(inputs, blobs, report);
   AddVerdicts(inputs, blobs, report);
   AddFewShot(inputs, blobs, report);
+  AddTrainingEnds(inputs, blobs, report);
   AddPhases(inputs, report);
   AddChoices(inputs.spec, report);
   AddWarnings(inputs, report);

@@ -88,6 +88,14 @@ void AddGiven(const v1::GivenArtifacts& given, const Add& add) {
   if (given.has_student()) add("given student", given.student());
 }
 
+// "0.1", "0.1 to 0 (linear)".
+std::string WeightWords(const v1::SignatureRegulariserSpec& regulariser) {
+  if (!regulariser.has_final_weight()) return absl::StrCat(regulariser.weight());
+  return absl::StrCat(
+      regulariser.weight(), " to ", regulariser.final_weight(), " (",
+      EnumWords(v1::WeightSchedule_Name(regulariser.schedule()), "WEIGHT_SCHEDULE_"), ")");
+}
+
 // Adds "name: value" lines of one kind of student.
 template <typename Add>
 void AddStudentChoices(const v1::StudentSpec& student, const Add& add) {
@@ -102,9 +110,16 @@ void AddStudentChoices(const v1::StudentSpec& student, const Add& add) {
   add("signature regulariser",
       absl::StrCat(EnumWords(v1::SignatureRegulariserKind_Name(nac.regulariser().kind()),
                              "SIGNATURE_REGULARISER_KIND_"),
-                   ", weight ", nac.regulariser().weight()));
+                   ", weight ", WeightWords(nac.regulariser())));
   add("codes of modules", EnumWords(v1::NacCodes_Name(nac.codes()), "NAC_CODES_"));
   add("stitches in the assembled student", nac.keep_stitches() ? "kept" : "dropped");
+  add("modules hand on", nac.transfer() == v1::NAC_TRANSFER_WITHOUT_GRID_AND_CLASSIFIER
+                             ? "all but grid and classifier (the reference's tinynet)"
+                             : "everything (the reference's imagenet)");
+  if (nac.share_layers()) {
+    add("the one mediator layer",
+        nac.shared_layer() == v1::NAC_SHARED_LAYER_FIRST ? "the first module" : "mean of modules");
+  }
 }
 
 // What the job does, with what the reference does where that is something else.
@@ -144,6 +159,11 @@ void AddReferenceChoices(const v1::JobSpec& spec, v1::Report& report) {
                   ? "PyTorch's order"
                   : "counter-based order",
               "PyTorch's order");
+  for (const v1::FewShotSpec& episode : spec.few_shot()) {
+    choices.Add(absl::StrCat("features of episode ", episode.name()),
+                EnumWords(v1::FewShotFeatures_Name(episode.features()), "FEW_SHOT_FEATURES_"),
+                "live");
+  }
   const v1::StudentSpec& student = spec.student();
   if (student.has_vmoe()) {
     choices.Add("expert init",
@@ -164,6 +184,8 @@ void AddReferenceChoices(const v1::JobSpec& spec, v1::Report& report) {
   choices.Add("bandwidths", nac.reference_bandwidth() ? "free" : "kept positive", "free");
   choices.Add("codes of modules", EnumWords(v1::NacCodes_Name(nac.codes()), "NAC_CODES_"),
               "constant");
+  choices.Add("layer scale of the read-in's module starts at",
+              nac.reference_read_in_scale() ? "1e-06" : absl::StrCat(nac.layer_scale()), "1e-06");
   if (nac.regulariser().kind() == v1::SIGNATURE_REGULARISER_KIND_GRAPHON) {
     choices.Add("graphon matching",
                 nac.regulariser().match_rows_only() ? "rows only" : "rows and columns",

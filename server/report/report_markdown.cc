@@ -202,7 +202,8 @@ std::string RenderMarkdown(const v1::Report& report) {
   absl::StrAppend(&page, "\n## Models\n\nTop-1 accuracy", OnTestImages(report),
                   "; each corruption is the mean over its severities.\n\n", ModelTable(report),
                   ComparisonTable(report), OutOfDistributionSection(report), FewShotSection(report),
-                  PriorSection(report), ExpertSection(report), QualityGateSection(report));
+                  PriorSection(report), ExpertSection(report), LossTermSection(report),
+                  QualityGateSection(report));
   absl::StrAppend(&page, "\n## Phases\n\n", PhaseTable(report), ReuseSection(report),
                   MemorySection(report));
   absl::StrAppend(&page, "\n## Where the numbers come from\n\n", ProvenanceTable(report));

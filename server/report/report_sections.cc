@@ -16,6 +16,7 @@ namespace distill::server {
 namespace {
 
 constexpr size_t kMostImagesNamed = 5;
+constexpr uint64_t kMostSeriesBytes = 16 << 20;
 
 std::string DigestOf(const ReportTask& task, absl::string_view output) {
   const storage::NamedBlob* blob = FindBlob(task.record.status.results, output);
@@ -61,6 +62,17 @@ void WarnOfLeftOutImages(const v1::DatasetSpec& dataset, const storage::StateSto
                                    dataset.name(), " cannot be decoded and ",
                                    images == 1 ? "was" : "were",
                                    " left out: ", absl::StrJoin(named, "; ")));
+}
+
+// The curve of the attempt that made the task's results, be it another task's; null without.
+const storage::NamedBlob* FindSeries(const ReportTask& task) {
+  constexpr absl::string_view kSeries = "series";
+  if (const auto* const own = FindBlob(task.record.status.observations, kSeries)) return own;
+  for (const storage::AttemptRecord& attempt : task.reused_attempts) {
+    if (attempt.state != storage::AttemptState::kSucceeded) continue;
+    if (const auto* const reused = FindBlob(attempt.observations, kSeries)) return reused;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -129,6 +141,27 @@ void AddFewShot(const ReportInputs& inputs, const storage::BlobStore& blobs, v1:
     if (!ReadOutput(task, "metrics", blobs, result, report)) continue;
     few_shot.set_accuracy(result.accuracy());
     few_shot.set_images(result.images());
+  }
+}
+
+void AddTrainingEnds(const ReportInputs& inputs, const storage::BlobStore& blobs,
+                     v1::Report& report) {
+  for (const ReportTask& task : inputs.tasks) {
+    const storage::NamedBlob* const blob = FindSeries(task);
+    if (blob == nullptr) continue;
+    v1::Series series;
+    const absl::StatusOr<std::string> bytes =
+        storage::ReadBlob(blobs, blob->digest, kMostSeriesBytes);
+    if (!bytes.ok() || !series.ParseFromString(*bytes)) {
+      report.add_warnings(
+          absl::StrCat("series of ", task.record.definition.name, " cannot be read: ",
+                       bytes.ok() ? "it does not parse" : std::string(bytes.status().message())));
+      continue;
+    }
+    if (series.points().empty()) continue;
+    v1::Report::TrainingEnd& end = *report.add_training_ends();
+    end.set_task(task.record.definition.name);
+    *end.mutable_point() = series.points(series.points_size() - 1);
   }
 }
 

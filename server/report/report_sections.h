@@ -14,6 +14,8 @@ void AddPrior(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::R
 // Also warns of modules that were taken although no candidate passed the gate.
 void AddVerdicts(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report);
 void AddFewShot(const ReportInputs& inputs, const storage::BlobStore& blobs, v1::Report& report);
+void AddTrainingEnds(const ReportInputs& inputs, const storage::BlobStore& blobs,
+                     v1::Report& report);
 
 // Adds a warning for each registered data set of the job whose corrupt images are left out, with
 // the first of them by name.

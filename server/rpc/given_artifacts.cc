@@ -211,10 +211,16 @@ absl::StatusOr<std::vector<TensorShapes>> StudentTensorShapes(const v1::JobSpec&
 }
 
 // For student modules, whose tensors the trainer compares with the network that it builds: some of
-// a NAC's may be of another shape.
-absl::Status CheckReadable(const std::string& field, const std::string& digest,
-                           const storage::BlobStore& blobs) {
+// Student modules may be of another data set, and the trainer compares their tensors with the
+// network that it builds; but a module of a NAC has its code: files of the reference have none, and
+// do not run.
+absl::Status CheckStudentModule(const std::string& field, const std::string& digest,
+                                const v1::StudentSpec& student, const storage::BlobStore& blobs) {
   DISTILL_ASSIGN_OR_RETURN(const OpenWeights weights, OpenHeader(field, digest, blobs));
+  if (student.has_nac() && weights.header.entries.count("codes") == 0) {
+    return Refuse(field, "a module of a NAC without code",
+                  "one that has it; `distill artifact import --draw-codes SEED` draws it");
+  }
   return CheckFinite(field, weights);
 }
 
@@ -249,7 +255,8 @@ absl::Status CheckGivenArtifacts(const v1::JobSpec& spec, const storage::BlobSto
   for (int i = 0; i < given.student_modules_size(); ++i) {
     const std::string field = absl::StrCat("given.student_modules[", i, "]");
     DISTILL_RETURN_IF_ERROR(CheckModuleIndex(field, given.student_modules(i), i, blobs));
-    DISTILL_RETURN_IF_ERROR(CheckReadable(field, given.student_modules(i), blobs));
+    DISTILL_RETURN_IF_ERROR(
+        CheckStudentModule(field, given.student_modules(i), spec.student(), blobs));
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "base/counter_random.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "storage/tensor/safetensors_writer.h"
@@ -218,6 +219,16 @@ class Converter {
     for (const int64_t size : shape) count *= static_cast<size_t>(size);
     weights_.tensors[name] = {DType::kF32, shape, Keep(std::string(count * sizeof(float), '\0'))};
   }
+  void AddNormals(const std::string& name, const std::vector<int64_t>& shape,
+                  CounterRandom random) {
+    size_t count = 1;
+    for (const int64_t size : shape) count *= static_cast<size_t>(size);
+    std::vector<float> values(count);
+    random.FillNormal(values.data(), count);
+    weights_.tensors[name] = {
+        DType::kF32, shape,
+        Keep(std::string(reinterpret_cast<const char*>(values.data()), count * sizeof(float)))};
+  }
   // Resizes the position embedding to `shape`.
   absl::Status ResizePositions(const std::string& name, const std::vector<int64_t>& shape) {
     TensorView& view = weights_.tensors.at(name);
@@ -246,12 +257,24 @@ class Converter {
   ImportedWeights weights_;
 };
 
-// The reference draws a NAC module's code and state anew in every process and stores neither: a
-// module without both keeps those that it gets when it is built.
-void ForgiveMissingCodes(const Tensors& tensors, TensorShapes* expected) {
-  if (tensors.count("codes") > 0 || tensors.count("states") > 0) return;
-  expected->erase("codes");
-  expected->erase("states");
+// The reference draws a NAC module's code and state anew in every process and keeps neither.
+bool LacksCodes(const v1::ArchitectureDescription& architecture, const Tensors& tensors) {
+  return architecture.has_nac() && architecture.has_module_index() && tensors.count("codes") == 0 &&
+         tensors.count("states") == 0;
+}
+
+// Takes code and state out of `expected` and draws them, as the module's first ones are drawn
+// (worker/models/nac/nac_initialization.h).
+void DrawCodes(uint64_t seed, int64_t module, TensorShapes* expected, Converter* converter) {
+  const CounterRandom random =
+      CounterRandom(seed).Stream("init").Stream(static_cast<uint64_t>(module));
+  for (const char* const name : {"codes", "states"}) {
+    const auto shape = expected->find(name);
+    if (shape == expected->end()) continue;  // A mediator has no state.
+    converter->AddNormals(name, shape->second, random.Stream(name));
+    expected->erase(shape);
+  }
+  converter->Note(absl::StrCat("code and state drawn with seed ", seed));
 }
 
 // Whether only the grid of the position embedding is another.
@@ -302,11 +325,19 @@ absl::StatusOr<ImportedWeights> ImportWeights(const Checkpoint& checkpoint,
   const std::vector<int64_t> positions =
       expected.count(kPositions) > 0 ? expected.at(kPositions) : std::vector<int64_t>();
   const bool resizes = options.resize_positions && IsOtherGrid(tensors, expected);
-  if (architecture.has_nac()) ForgiveMissingCodes(tensors, &expected);
+  const bool lacks_codes = LacksCodes(architecture, tensors);
+  if (lacks_codes && options.codes_seed.has_value()) {
+    DrawCodes(*options.codes_seed, architecture.module_index(), &expected, &converter);
+  }
   if (resizes) expected[kPositions] = tensors.at(kPositions).shape();
   FindMisfits(tensors, expected, &faults);
   if (faults.empty()) {
     for (const auto& [name, tensor] : tensors) converter.Add(name, tensor, &faults);
+  }
+  if (lacks_codes && !options.codes_seed.has_value()) {
+    faults.push_back(
+        "a module of the reference, which keeps neither code nor state: give a seed to draw them "
+        "(--draw-codes)");
   }
   if (!faults.empty()) {
     return Misfit(checkpoint, place, faults,

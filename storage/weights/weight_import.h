@@ -6,6 +6,7 @@
 // `block_state_dict`.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
@@ -27,6 +28,10 @@ struct ImportOptions {
   bool resize_positions = false;
   // The file's classifier, if any, is left out, and one of zeros takes its place.
   bool new_classifier = false;
+  // A NAC module without code and state, as the reference's files are, gets standard normal ones
+  // from this seed: those that a module of a job with this seed of its phase starts with. nullopt:
+  // it is refused.
+  std::optional<uint64_t> codes_seed;
 };
 
 // Weights under our names, in float32. Movable; its views live as long as it and the checkpoint.

@@ -12,10 +12,12 @@ torch::Tensor WeightedSum(const std::vector<AuxiliaryLoss>& losses) {
   return sum;
 }
 
-std::map<std::string, double> SumByName(const std::vector<AuxiliaryLoss>& losses) {
-  std::map<std::string, double> sums;
+std::map<std::string, NamedLoss> SumByName(const std::vector<AuxiliaryLoss>& losses) {
+  std::map<std::string, NamedLoss> sums;
   for (const AuxiliaryLoss& loss : losses) {
-    sums[loss.name] += loss.value.detach().to(torch::kDouble).item<double>();
+    NamedLoss& sum = sums[loss.name];
+    sum.value += loss.value.detach().to(torch::kDouble).item<double>();
+    sum.weight = loss.weight;
   }
   return sums;
 }

@@ -11,7 +11,7 @@
 namespace distill::models {
 
 struct AuxiliaryLoss {
-  // What a series calls it, for instance "router_importance". Layers share names.
+  // What a series calls it, for instance "router_importance". Layers share names and weights.
   std::string name;
   double weight = 0;
   // A scalar, not yet multiplied by the weight; carries the gradient.
@@ -21,7 +21,12 @@ struct AuxiliaryLoss {
 // The sum of weight * value, to be added to the loss; undefined when there are no terms.
 torch::Tensor WeightedSum(const std::vector<AuxiliaryLoss>& losses);
 
-// Per name, the sum of the values without their weights, for a series. Waits for the device.
-std::map<std::string, double> SumByName(const std::vector<AuxiliaryLoss>& losses);
+// What a series shows of the losses of one name.
+struct NamedLoss {
+  double value = 0;  // The sum of their values, not multiplied by the weight.
+  double weight = 0;
+};
+// Waits for the device. Losses of one name have one weight.
+std::map<std::string, NamedLoss> SumByName(const std::vector<AuxiliaryLoss>& losses);
 
 }  // namespace distill::models

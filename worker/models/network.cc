@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "base/check.h"
 
 namespace distill::models {
 namespace {
@@ -86,7 +87,18 @@ bool IsHead(absl::string_view parameter) {
 
 }  // namespace
 
-torch::Tensor Network::Regulariser(int64_t /*step*/) { return torch::Tensor(); }
+torch::Tensor Network::Features(const torch::Tensor& /*input*/,
+                                const ForwardContext& /*context*/) const {
+  DISTILL_CHECK(false, "only whole networks have features");
+  return {};
+}
+
+torch::Tensor Network::Classify(const torch::Tensor& /*features*/) const {
+  DISTILL_CHECK(false, "only whole networks have a classifier over features");
+  return {};
+}
+
+AuxiliaryLoss Network::Regulariser(const TrainingMoment& /*moment*/) { return {}; }
 
 absl::Status Network::ImportRunState(const StateMap& state) {
   if (state.empty()) return absl::OkStatus();
@@ -96,6 +108,18 @@ absl::Status Network::ImportRunState(const StateMap& state) {
 torch::Tensor StagedNetwork::Forward(const torch::Tensor& input,
                                      const ForwardContext& context) const {
   return model_.Forward(input, context);
+}
+
+torch::Tensor StagedNetwork::Features(const torch::Tensor& input,
+                                      const ForwardContext& context) const {
+  const int64_t last = model_.stage_count() - 1;
+  VitStage stage = model_.stages().back();
+  return stage->Features(model_.ForwardStages(input, 0, last, context), context.At(last));
+}
+
+torch::Tensor StagedNetwork::Classify(const torch::Tensor& features) const {
+  VitStage stage = model_.stages().back();
+  return stage->Classify(features);
 }
 
 std::vector<NamedTensor> StagedNetwork::Parameters() const {

@@ -23,6 +23,12 @@
 
 namespace distill::models {
 
+// Where a training stands.
+struct TrainingMoment {
+  int64_t step = 0;     // Optimiser steps done.
+  double progress = 0;  // The share of the training that is done, 0 to 1, as its schedule counts.
+};
+
 // One thread, except that const calls under NoGradGuard may overlap.
 class Network {
  public:
@@ -33,6 +39,11 @@ class Network {
   // and in evaluation.
   virtual torch::Tensor Forward(const torch::Tensor& input,
                                 const ForwardContext& context) const = 0;
+
+  // Of a whole network only: what its classifier takes of the input, [B, D], and what it makes of
+  // that, [B, K]; Forward is one after the other.
+  virtual torch::Tensor Features(const torch::Tensor& input, const ForwardContext& context) const;
+  virtual torch::Tensor Classify(const torch::Tensor& features) const;
 
   // All that gradient descent may change, live: the leaf tensors themselves, whose gradients an
   // optimiser reads. The order is fixed, the names are unique.
@@ -56,10 +67,10 @@ class Network {
   // changes.
   virtual bool IsClassifier(absl::string_view parameter) const = 0;
 
-  // A penalty on the parameters that belongs to the loss of end-to-end training at optimiser step
-  // `step`: a scalar, or undefined when there is none. May keep what it computed for later steps;
-  // that is then part of RunState().
-  virtual torch::Tensor Regulariser(int64_t step);
+  // A penalty on the parameters that belongs to the loss of end-to-end training, with its weight at
+  // this moment; its value is undefined when there is none. May keep what it computed for later
+  // steps; that is then part of RunState().
+  virtual AuxiliaryLoss Regulariser(const TrainingMoment& moment);
 
   // What a run needs besides State() to go on bit for bit: part of checkpoints, never of results.
   virtual std::vector<NamedTensor> RunState() const { return {}; }
@@ -75,6 +86,8 @@ class StagedNetwork : public Network {
       : model_(std::move(model)), experts_(experts) {}
 
   torch::Tensor Forward(const torch::Tensor& input, const ForwardContext& context) const override;
+  torch::Tensor Features(const torch::Tensor& input, const ForwardContext& context) const override;
+  torch::Tensor Classify(const torch::Tensor& features) const override;
   std::vector<NamedTensor> Parameters() const override;
   std::vector<NamedTensor> State() const override { return ExportState(model_); }
   // Takes flat (timm's) names too.

@@ -1,6 +1,8 @@
 // Embedding, blocks and classifier of one module.
 #include "worker/models/stage.h"
 
+#include <utility>
+
 namespace distill::models {
 namespace {
 
@@ -45,16 +47,25 @@ VitStageImpl::VitStageImpl(const StageConfig& config) : config_(config) {
 }
 
 torch::Tensor VitStageImpl::forward(torch::Tensor x, const ForwardContext& context) {
-  if (config_.has_embedding) x = Embed(x, context);
+  if (config_.has_head) return Classify(Features(std::move(x), context));
+  return RunBlocks(std::move(x), blocks_->size(), context);
+}
+
+torch::Tensor VitStageImpl::Features(torch::Tensor x, const ForwardContext& context) {
   // Only the class token is classified, so the last block before the head computes no other.
-  const size_t whole_blocks = blocks_->size() - (config_.has_head ? 1 : 0);
-  for (size_t b = 0; b < whole_blocks; ++b) {
+  const size_t last = blocks_->size() - 1;
+  x = RunBlocks(std::move(x), last, context);
+  x = blocks_->ptr<BlockImpl>(last)->ForwardClassToken(x, context.At(static_cast<int64_t>(last)));
+  return norm_(x.select(1, 0));
+}
+
+torch::Tensor VitStageImpl::RunBlocks(torch::Tensor x, size_t count,
+                                      const ForwardContext& context) {
+  if (config_.has_embedding) x = Embed(x, context);
+  for (size_t b = 0; b < count; ++b) {
     x = blocks_->ptr<BlockImpl>(b)->forward(x, context.At(static_cast<int64_t>(b)));
   }
-  if (!config_.has_head) return x;
-  x = blocks_->ptr<BlockImpl>(whole_blocks)
-          ->ForwardClassToken(x, context.At(static_cast<int64_t>(whole_blocks)));
-  return head_(norm_(x.select(1, 0)));
+  return x;
 }
 
 torch::Tensor VitStageImpl::Embed(const torch::Tensor& pixels, const ForwardContext& context) {

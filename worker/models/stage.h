@@ -43,9 +43,16 @@ class VitStageImpl : public torch::nn::Module {
   // of this stage: ForwardContext::At(position in the chain).
   torch::Tensor forward(torch::Tensor x, const ForwardContext& context);
 
+  // The two halves of forward() where config().has_head: what the head takes, [B, D], and what it
+  // makes of that.
+  torch::Tensor Features(torch::Tensor x, const ForwardContext& context);
+  torch::Tensor Classify(const torch::Tensor& features) { return head_(features); }
+
   const StageConfig& config() const { return config_; }
 
  private:
+  // Runs the embedding and the first `count` blocks.
+  torch::Tensor RunBlocks(torch::Tensor x, size_t count, const ForwardContext& context);
   torch::Tensor Embed(const torch::Tensor& pixels, const ForwardContext& context);
 
   const StageConfig config_;

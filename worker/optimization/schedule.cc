@@ -1,4 +1,4 @@
-// Cosine schedules.
+// Cosine and linear schedules.
 #include "worker/optimization/schedule.h"
 
 #include <algorithm>
@@ -42,6 +42,17 @@ double LearningRateOfStep(const StepCosine& schedule, int64_t step) {
   return Cosine(schedule.base, schedule.minimum,
                 static_cast<double>(step - schedule.warmup_steps) /
                     static_cast<double>(schedule.steps - schedule.warmup_steps));
+}
+
+double WeightAt(const WeightSchedule& schedule, double progress) {
+  switch (schedule.curve) {
+    case WeightCurve::kLinear:
+      return schedule.first + (schedule.last - schedule.first) * progress;
+    case WeightCurve::kCosine:
+      return Cosine(schedule.first, schedule.last, progress);
+    default:
+      return schedule.first;
+  }
 }
 
 }  // namespace distill::optimization

@@ -1,4 +1,5 @@
-// Learning rates as pure functions of the epoch or the step.
+// Learning rates as pure functions of the epoch or the step, and weights of loss terms as functions
+// of how much of a training is done.
 #pragma once
 
 #include <cstdint>
@@ -38,5 +39,20 @@ struct StepCosine {
 // The rate of step s, counted from 0: rises linearly from warmup_start, reaches base at step
 // warmup_steps, and falls along half a cosine to minimum at step `steps`; minimum after.
 double LearningRateOfStep(const StepCosine& schedule, int64_t step);
+
+enum class WeightCurve { kConstant, kLinear, kCosine };
+
+// A weight that goes from `first` to `last` over a training.
+struct WeightSchedule {
+  WeightCurve curve = WeightCurve::kConstant;
+  double first = 1.0;
+  double last = 0.0;  // Not looked at by kConstant.
+};
+
+// The weight when the share `progress` of the training, 0 to 1, is done:
+//   constant  first
+//   linear    first + (last - first) progress
+//   cosine    last + (first - last) (1 + cos(pi progress)) / 2
+double WeightAt(const WeightSchedule& schedule, double progress);
 
 }  // namespace distill::optimization

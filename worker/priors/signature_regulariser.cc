@@ -23,9 +23,6 @@ absl::Status Invalid(absl::string_view setting, absl::string_view cause) {
 
 absl::Status CheckConfig(const RegulariserConfig& config) {
   if (config.kind == RegulariserKind::kNone) return absl::OkStatus();
-  if (!(config.weight >= 0.0)) {
-    return Invalid("weight", absl::StrCat("must be at least 0; got=", config.weight));
-  }
   if (config.kind == RegulariserKind::kHingeRepulsion) {
     if (config.hinge >= 0.0 && config.hinge <= 2.0) return absl::OkStatus();
     return Invalid("hinge", absl::StrCat("must be in [0, 2]; got=", config.hinge));
@@ -132,9 +129,9 @@ absl::StatusOr<torch::Tensor> SignatureRegulariser::Loss(const RegularisedSignat
   if (config_.kind == RegulariserKind::kHingeRepulsion) {
     const torch::Tensor all =
         torch::cat({signatures.inputs, signatures.mediators, signatures.outputs});
-    return config_.weight * HingeRepulsion(all, config_.hinge);
+    return HingeRepulsion(all, config_.hinge);
   }
-  return config_.weight * GraphonLoss(signatures, step);
+  return GraphonLoss(signatures, step);
 }
 
 torch::Tensor SignatureRegulariser::GraphonLoss(const RegularisedSignatures& signatures,

@@ -43,8 +43,7 @@ enum class RegulariserKind { kNone, kHingeRepulsion, kGraphon };
 
 struct RegulariserConfig {
   RegulariserKind kind = RegulariserKind::kHingeRepulsion;
-  double weight = 0.1;  // at least 0
-  double hinge = 0.4;   // cosine distance, 0 to 2
+  double hinge = 0.4;  // cosine distance, 0 to 2
   // Of the graphon:
   PriorConfig prior;  // says which; its nodes are the mediators
   double truncation = 0.9;
@@ -70,7 +69,7 @@ class SignatureRegulariser {
   static absl::StatusOr<std::unique_ptr<SignatureRegulariser>> Create(
       const RegulariserConfig& config);
 
-  // weight * R, a scalar that is to be added to the loss of optimiser step `step` (from 0). R is
+  // R, a scalar that is to be weighed and added to the loss of optimiser step `step` (from 0):
   // HingeRepulsion of all signatures, or the sum over layers of GraphonDistance after matching.
   // Micro-batches of one step pass the same `step`. Signatures that are not finite give a loss that
   // is not, and leave the matchings as they are.

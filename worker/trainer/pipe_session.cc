@@ -146,6 +146,7 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
   PipeObserver observer(descriptors.events, inbox);
   LoggingObserver logging(clock, observer);
   training::ImageSetsCache images;
+  training::FeatureCache features;
   while (true) {
     observer.SendReady(numeric_class);
     const absl::StatusOr<std::optional<v1::StartLeaseSet>> set = inbox.NextLeaseSet();
@@ -155,7 +156,7 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
     }
     if (!set->has_value()) return kTrainerExitOk;
     logging.LogStart(**set);
-    training::RunLeaseSet(**set, numeric_class, {clock, images, logging});
+    training::RunLeaseSet(**set, numeric_class, {clock, images, features, logging});
     inbox.LeaseSetEnded();
   }
 }

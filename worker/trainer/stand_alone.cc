@@ -133,7 +133,8 @@ absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   PrintingObserver observer(clock);
   training::ImageSetsCache images;
-  training::RunLeaseSet(set, ActiveNumericClass(), {clock, images, observer});
+  training::FeatureCache features;
+  training::RunLeaseSet(set, ActiveNumericClass(), {clock, images, features, observer});
   return observer.all_succeeded() ? absl::OkStatus()
                                   : absl::AbortedError("a member did not succeed");
 }

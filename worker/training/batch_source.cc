@@ -39,11 +39,11 @@ data::SamplerConfig SamplerOf(const v1::TaskSpec& spec) {
   return sampler;
 }
 
-absl::StatusOr<std::unique_ptr<BatchSource>> BatchSource::Create(const v1::TaskSpec& spec,
-                                                                 const TaskImages& images,
-                                                                 const TrainingPlan& plan,
-                                                                 int64_t first_step,
-                                                                 const Clock& clock) {
+absl::StatusOr<std::unique_ptr<ImageBatches>> ImageBatches::Create(const v1::TaskSpec& spec,
+                                                                   const TaskImages& images,
+                                                                   const TrainingPlan& plan,
+                                                                   int64_t first_step,
+                                                                   const Clock& clock) {
   const int64_t first_micro_batch = plan.FirstMicroBatch(first_step);
   data::LoaderConfig config;
   config.batch_size = plan.batch_size();
@@ -58,19 +58,19 @@ absl::StatusOr<std::unique_ptr<BatchSource>> BatchSource::Create(const v1::TaskS
   config.end_epoch = plan.end_epoch();
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<data::BatchLoader> loader,
                            data::BatchLoader::Create(images.train, config, clock));
-  return std::unique_ptr<BatchSource>(
-      new BatchSource(spec, images.classes, std::move(loader), first_micro_batch));
+  return std::unique_ptr<ImageBatches>(
+      new ImageBatches(spec, images.classes, std::move(loader), first_micro_batch));
 }
 
-BatchSource::BatchSource(const v1::TaskSpec& spec, int64_t classes,
-                         std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch)
+ImageBatches::ImageBatches(const v1::TaskSpec& spec, int64_t classes,
+                           std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch)
     : recipe_(spec.recipe()),
       seed_(spec.seed()),
       classes_(classes),
       loader_(std::move(loader)),
       micro_batch_(first_micro_batch) {}
 
-absl::StatusOr<TrainingBatch> BatchSource::Next() {
+absl::StatusOr<TrainingBatch> ImageBatches::Next() {
   if (!current_.labels.empty()) loader_->Recycle(std::move(current_));
   DISTILL_ASSIGN_OR_RETURN(std::optional<data::Batch> loaded, loader_->Next());
   DISTILL_CHECK(loaded.has_value(), "the loader makes as many batches as the plan has");

@@ -18,30 +18,39 @@
 namespace distill::training {
 
 struct TrainingBatch {
-  torch::Tensor images;   // float32 [B, C, H, W], normalised
+  torch::Tensor images;   // float32 [B, C, H, W], normalised; or features [B, D]
   torch::Tensor targets;  // float32 [B, K], each row sums to 1
 };
 
 // One thread.
 class BatchSource {
  public:
-  // Starts at step `first_step` of `plan`. `clock` outlives the source.
-  static absl::StatusOr<std::unique_ptr<BatchSource>> Create(const v1::TaskSpec& spec,
-                                                             const TaskImages& images,
-                                                             const TrainingPlan& plan,
-                                                             int64_t first_step,
-                                                             const Clock& clock);
+  virtual ~BatchSource() = default;
 
   // The next micro-batch; the plan says how many there are. Its tensors are valid until the next
   // call.
-  absl::StatusOr<TrainingBatch> Next();
+  virtual absl::StatusOr<TrainingBatch> Next() = 0;
 
   // How long Next() has waited for data.
-  absl::Duration time_waited() const { return loader_->time_waited(); }
+  virtual absl::Duration time_waited() const = 0;
+};
+
+// Batches of images.
+class ImageBatches : public BatchSource {
+ public:
+  // Starts at step `first_step` of `plan`. `clock` outlives the source.
+  static absl::StatusOr<std::unique_ptr<ImageBatches>> Create(const v1::TaskSpec& spec,
+                                                              const TaskImages& images,
+                                                              const TrainingPlan& plan,
+                                                              int64_t first_step,
+                                                              const Clock& clock);
+
+  absl::StatusOr<TrainingBatch> Next() override;
+  absl::Duration time_waited() const override { return loader_->time_waited(); }
 
  private:
-  BatchSource(const v1::TaskSpec& spec, int64_t classes, std::unique_ptr<data::BatchLoader> loader,
-              int64_t first_micro_batch);
+  ImageBatches(const v1::TaskSpec& spec, int64_t classes, std::unique_ptr<data::BatchLoader> loader,
+               int64_t first_micro_batch);
 
   const v1::TrainingRecipe recipe_;
   const uint64_t seed_;

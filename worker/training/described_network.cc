@@ -18,97 +18,42 @@
 namespace distill::training {
 namespace {
 
-models::VitConfig VitConfigOf(const v1::ArchitectureDescription& architecture,
-                              const v1::VitSpec& vit) {
-  models::VitConfig config;
-  config.image_size = architecture.image_size();
-  config.channels = architecture.channels();
-  config.patch_size = architecture.patch_size();
-  config.embed_dim = vit.embed_dim();
-  config.heads = vit.heads();
-  config.mlp_ratio = vit.mlp_ratio();
-  config.qkv_bias = vit.qkv_bias();
-  config.layer_norm_epsilon = vit.layer_norm_epsilon();
-  config.stage_depths.assign(vit.stage_depths().begin(), vit.stage_depths().end());
-  config.classes = architecture.classes();
-  return config;
+NetworkFrame FrameOf(const v1::ArchitectureDescription& architecture) {
+  return {architecture.image_size(), architecture.channels(), architecture.patch_size(),
+          architecture.classes(), architecture.modules()};
 }
 
 // The stages of the whole network; with stitches between them when there is a width for them.
 absl::StatusOr<std::vector<models::StageConfig>> StagesOf(
     const v1::ArchitectureDescription& architecture) {
-  const v1::VitSpec& vit = storage::BackboneOf(architecture);
   models::VmoeConfig config;
-  config.vit = VitConfigOf(architecture, vit);
   if (architecture.has_vmoe()) {
-    config.experts = architecture.vmoe().experts();
-    config.top_k = architecture.vmoe().top_k();
-    DISTILL_ASSIGN_OR_RETURN(config.router, RouterConfigOf(architecture.vmoe().router()));
-    config.moe_blocks.assign(architecture.vmoe().moe_blocks().begin(),
-                             architecture.vmoe().moe_blocks().end());
+    DISTILL_ASSIGN_OR_RETURN(config, VmoeConfigOf(FrameOf(architecture), architecture.vmoe()));
+  } else {
+    config.vit = VitConfigOf(FrameOf(architecture), architecture.vit());
   }
-  config.stitch_width = architecture.stitch_width();
-  for (int s = 0; architecture.stitch_width() != 0 && s < architecture.modules(); ++s) {
-    const int64_t first = storage::FirstBlock(vit, s);
-    if (s > 0) config.pre_stitch_blocks.push_back(first);
-    if (s + 1 < architecture.modules()) {
-      config.post_stitch_blocks.push_back(first + vit.stage_depths(s) - 1);
-    }
-  }
+  if (architecture.stitch_width() != 0) AddStitches(architecture.stitch_width(), &config);
   return models::StagesOf(config);
-}
-
-// Every field is set in a resolved description.
-models::NacConfig NacConfigOf(const v1::ArchitectureDescription& architecture) {
-  const v1::NacSpec& nac = architecture.nac();
-  models::NacConfig config;
-  config.image_size = architecture.image_size();
-  config.channels = architecture.channels();
-  config.classes = architecture.classes();
-  config.state_dim = nac.state_dim();
-  config.code_dim = nac.code_dim();
-  config.signature_dim = nac.signature_dim();
-  config.input_latents = nac.input_latents();
-  config.mediator_latents = nac.mediator_latents();
-  config.output_latents = nac.output_latents();
-  config.layers = architecture.modules() - 2;
-  config.share_layers = nac.share_layers();
-  config.heads = nac.heads();
-  config.head_dim = nac.head_dim();
-  config.ffn_capacity_factor = nac.ffn_capacity_factor();
-  config.tokenizer_depths.assign(nac.tokenizer_depths().begin(), nac.tokenizer_depths().end());
-  config.tokenizer_stem = nac.tokenizer_stem();
-  config.grid_channels = nac.grid_channels();
-  config.layer_scale = nac.layer_scale();
-  config.truncation = nac.truncation();
-  config.bandwidth_form =
-      nac.reference_bandwidth() ? models::BandwidthForm::kFree : models::BandwidthForm::kPositive;
-  config.stochastic_evaluation = nac.stochastic_evaluation();
-  return config;
 }
 
 absl::StatusOr<std::vector<ChainLink>> BuildNac(const v1::ArchitectureDescription& architecture,
                                                 torch::ScalarType dtype) {
   std::vector<ChainLink> chain;
-  models::NacConfig config = NacConfigOf(architecture);
+  const NetworkFrame frame = FrameOf(architecture);
   if (!architecture.has_module_index()) {
+    DISTILL_ASSIGN_OR_RETURN(models::NacConfig config, NacConfigOf(frame, architecture.nac()));
     config.kept_stitch_width = architecture.stitch_width();
     DISTILL_ASSIGN_OR_RETURN(models::Nac nac, models::CreateNac(config));
     nac->to(dtype);
     chain.push_back({"network", 0, false, false, std::make_unique<models::NacNetwork>(nac)});
     return chain;
   }
-  models::NacModuleConfig module_config;
-  module_config.nac = config;
-  module_config.kind = models::NacModuleKindAt(config, architecture.module_index());
-  module_config.stitch_width = architecture.stitch_width();
-  if (architecture.nac().codes() == v1::NAC_CODES_LEARNED ||
-      architecture.nac().codes() == v1::NAC_CODES_TRANSFERRED) {
-    module_config.codes = models::ModuleCodes::kLearned;  // Both are trained.
-  }
-  DISTILL_ASSIGN_OR_RETURN(models::NacModule module, models::CreateNacModule(module_config));
-  module->to(dtype);
   const int64_t index = architecture.module_index();
+  DISTILL_ASSIGN_OR_RETURN(
+      const models::NacModuleConfig config,
+      NacModuleConfigOf(frame, architecture.nac(), index, architecture.stitch_width()));
+  DISTILL_ASSIGN_OR_RETURN(models::NacModule module, models::CreateNacModule(config));
+  module->to(dtype);
   chain.push_back({absl::StrCat("stage.", index), index, false, false,
                    std::make_unique<models::NacModuleNetwork>(module)});
   return chain;
@@ -179,10 +124,6 @@ void FromOtherNames(const v1::ArchitectureDescription& architecture, NamedTensor
   }
 }
 
-std::string ShapeText(torch::IntArrayRef shape) {
-  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
-}
-
 // Hands each link its tensors; what does not fit goes to `faults`.
 std::vector<models::StateMap> Distribute(const std::vector<ChainLink>& chain, bool is_meta,
                                          const NamedTensors& tensors,
@@ -198,8 +139,8 @@ std::vector<models::StateMap> Distribute(const std::vector<ChainLink>& chain, bo
       if (found == tensors.end()) {
         faults->push_back(absl::StrCat(name, " missing"));
       } else if (found->second.sizes() != wanted.tensor.sizes()) {
-        faults->push_back(absl::StrCat(name, " of shape ", ShapeText(found->second.sizes()),
-                                       " instead of ", ShapeText(wanted.tensor.sizes())));
+        faults->push_back(absl::StrCat(name, " of shape ", ShapeText(found->second), " instead of ",
+                                       ShapeText(wanted.tensor)));
       } else {
         states[i].emplace(wanted.name, found->second);
       }

@@ -274,6 +274,22 @@ absl::StatusOr<v1::EvaluationResult> EvaluateTrained(const v1::MemberAssignment&
   return result;
 }
 
+v1::EvaluationResult EvaluateFeatures(const models::Network& network,
+                                      const FrozenFeatures& features) {
+  const torch::NoGradGuard no_gradient;
+  const torch::Tensor labels = torch::tensor(features.labels, torch::kInt64);
+  const torch::Tensor logits = network.Classify(features.features).to(torch::kFloat64);
+  v1::EvaluationResult result;
+  const int64_t images = labels.size(0);
+  result.set_images(images);
+  result.set_accuracy((logits.argmax(1) == labels).sum().item<double>() /
+                      static_cast<double>(images));
+  result.set_loss(-logits.log_softmax(1).gather(1, labels.unsqueeze(1)).sum().item<double>() /
+                  static_cast<double>(images));
+  result.set_parameters(models::CountParameters(network));
+  return result;
+}
+
 absl::StatusOr<v1::ProducedFile> WriteMetrics(const v1::MemberAssignment& assignment,
                                               const v1::EvaluationResult& result) {
   v1::ProducedFile produced;

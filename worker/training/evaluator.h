@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "distill/v1/trainer.pb.h"
 #include "worker/models/network.h"
+#include "worker/training/frozen_features.h"
 #include "worker/training/task_images.h"
 #include "worker/training/training_environment.h"
 
@@ -23,6 +24,10 @@ absl::StatusOr<v1::EvaluationResult> EvaluateTrained(const v1::MemberAssignment&
                                                      const models::Network& network,
                                                      const TaskImages& images,
                                                      const TrainingEnvironment& environment);
+
+// The same over the features of the test images; knows nothing of experts.
+v1::EvaluationResult EvaluateFeatures(const models::Network& network,
+                                      const FrozenFeatures& features);
 
 // Writes the "metrics" artifact.
 absl::StatusOr<v1::ProducedFile> WriteMetrics(const v1::MemberAssignment& assignment,

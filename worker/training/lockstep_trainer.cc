@@ -13,6 +13,7 @@
 #include "worker/training/batch_source.h"
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/evaluator.h"
+#include "worker/training/frozen_features.h"
 #include "worker/training/member_end.h"
 #include "worker/training/member_run.h"
 #include "worker/training/model_builder.h"
@@ -128,8 +129,7 @@ class LockstepRun {
   absl::Status Train(int64_t first_step) {
     std::unique_ptr<BatchSource> batches;
     if (first_step < plan_->total_steps()) {
-      DISTILL_ASSIGN_OR_RETURN(
-          batches, BatchSource::Create(spec(), task_images_, *plan_, first_step, clock_));
+      DISTILL_ASSIGN_OR_RETURN(batches, OpenBatches(first_step));
     }
     for (int64_t step = first_step; step < plan_->total_steps(); ++step) {
       ObeyObserver();
@@ -147,6 +147,27 @@ class LockstepRun {
                    absl::ZeroDuration());
     while (!live_.empty()) EndMember(0, absl::OkStatus());
     return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<BatchSource>> OpenBatches(int64_t first_step) {
+    if (!UsesFrozenFeatures(spec())) {
+      return ImageBatches::Create(spec(), task_images_, *plan_, first_step, clock_);
+    }
+    ReportPhase("computing features");
+    DISTILL_ASSIGN_OR_RETURN(FrozenFeatures features,
+                             FeaturesOf(*live_.front(), task_images_.train));
+    return std::make_unique<FeatureBatches>(spec(), std::move(features), task_images_.train->size(),
+                                            *plan_, first_step);
+  }
+
+  absl::StatusOr<FrozenFeatures> FeaturesOf(const MemberRun& member,
+                                            std::shared_ptr<const data::Dataset> images) const {
+    const auto may_go_on = [&] {
+      const bool is_over = observer_.IsCancelled(member.name()) || observer_.IsStopRequested();
+      return is_over ? absl::CancelledError("training was stopped") : absl::OkStatus();
+    };
+    return ComputeFeatures(member.assignment(), std::move(images), task_images_, member.network(),
+                           may_go_on, clock_, environment_.features);
   }
 
   // One step of all live members; those that fail by their own fault end here.
@@ -227,14 +248,11 @@ class LockstepRun {
     }
   }
 
-  // Ends member `i` with its result, or as failed.
+  // Ends member `i` with its result, or as failed or stopped.
   void EndMember(size_t i, const absl::Status& status) {
-    if (!status.ok()) {
-      EndWithoutResult(i, v1::MemberEnded::ENDED_FAILED, status);
-      return;
-    }
     const absl::StatusOr<std::vector<v1::ProducedFile>> results =
-        GuardTorch("write the result", [&] { return WriteResults(*live_[i]); });
+        status.ok() ? GuardTorch("write the result", [&] { return WriteResults(*live_[i]); })
+                    : absl::StatusOr<std::vector<v1::ProducedFile>>(status);
     if (absl::IsCancelled(results.status())) {
       EndWithoutResult(i,
                        observer_.IsCancelled(live_[i]->name()) ? v1::MemberEnded::ENDED_CANCELLED
@@ -257,13 +275,19 @@ class LockstepRun {
     DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile model, member.WriteResult());
     std::vector<v1::ProducedFile> results = {model};
     if (spec().kind() != v1::TASK_KIND_FEW_SHOT) return results;
-    DISTILL_ASSIGN_OR_RETURN(
-        const v1::EvaluationResult result,
-        EvaluateTrained(member.assignment(), member.network(), task_images_, environment_));
+    DISTILL_ASSIGN_OR_RETURN(const v1::EvaluationResult result, MeasureEpisode(member));
     DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile metrics,
                              WriteMetrics(member.assignment(), result));
     results.push_back(metrics);
     return results;
+  }
+
+  absl::StatusOr<v1::EvaluationResult> MeasureEpisode(const MemberRun& member) const {
+    if (!UsesFrozenFeatures(spec())) {
+      return EvaluateTrained(member.assignment(), member.network(), task_images_, environment_);
+    }
+    DISTILL_ASSIGN_OR_RETURN(const FrozenFeatures features, FeaturesOf(member, task_images_.test));
+    return EvaluateFeatures(member.network(), features);
   }
 
   void EndWithoutResult(size_t i, v1::MemberEnded::Outcome outcome, const absl::Status& status) {

@@ -106,11 +106,17 @@ absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tens
           .Stream("dropout")
           .Stream(static_cast<uint64_t>(spec.module_index()))
           .Stream(static_cast<uint64_t>(plan_.FirstMicroBatch(steps_done_) + micro_batches_));
-  const LossTerms terms = trainee_.Loss(input, targets, context, steps_done_);
+  const LossTerms terms =
+      trainee_.Loss(input, targets, context, {steps_done_, plan_.Progress(steps_done_)});
   const double share = 1.0 / static_cast<double>(plan_.micro_batches_per_step());
   step_.loss += share * ValueOf(terms.total);
   step_.cross_entropy += share * ValueOf(terms.cross_entropy);
   step_.distillation += share * ValueOf(terms.distillation);
+  for (const auto& [name, loss] : models::SumByName(terms.added)) {
+    models::NamedLoss& sum = step_.added[name];
+    sum.value += share * loss.value;
+    sum.weight = loss.weight;
+  }
   step_.images += targets.size(0);
   ++micro_batches_;
   DISTILL_RETURN_IF_ERROR(CheckFinite(step_.loss));

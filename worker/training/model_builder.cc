@@ -6,10 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
-#include "storage/weights/stage_depths.h"
 #include "worker/models/hybrid.h"
 #include "worker/training/nac_builder.h"
-#include "worker/training/network_options.h"
 
 namespace distill::training {
 namespace {
@@ -24,29 +22,17 @@ absl::Status Wrong(absl::string_view field, absl::string_view cause) {
 }
 
 // Turns a fully resolved spec into a configuration; `field` names it in messages.
-absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1::VitSpec& vit,
-                                              double drop_path, absl::string_view field) {
+absl::StatusOr<models::VitConfig> CheckedVitConfig(const v1::TaskSpec& spec, const v1::VitSpec& vit,
+                                                   double drop_path, absl::string_view field) {
   if (vit.embed_dim() <= 0) return Wrong(absl::StrCat(field, ".embed_dim"), "is not set");
-  std::vector<int64_t> depths = storage::StageDepths(vit, spec.modules());
-  if (static_cast<int64_t>(depths.size()) != spec.modules()) {
-    return Wrong(absl::StrCat(field, ".stage_depths"),
-                 absl::StrCat("must divide the blocks among the modules; got=", depths.size(),
-                              " modules=", spec.modules(), " depth=", vit.depth()));
+  DISTILL_ASSIGN_OR_RETURN(const NetworkFrame frame, FrameOf(spec));
+  models::VitConfig config = VitConfigOf(frame, vit);
+  if (static_cast<int64_t>(config.stage_depths.size()) != spec.modules()) {
+    return Wrong(
+        absl::StrCat(field, ".stage_depths"),
+        absl::StrCat("must divide the blocks among the modules; got=", config.stage_depths.size(),
+                     " modules=", spec.modules(), " depth=", vit.depth()));
   }
-  if (ImageSide(spec.dataset()) <= 0 || spec.dataset().channels() <= 0) {
-    return Wrong("dataset", "image_size or channels is not set");
-  }
-  models::VitConfig config;
-  config.image_size = ImageSide(spec.dataset());
-  config.channels = spec.dataset().channels();
-  config.patch_size = spec.patch_size();
-  config.embed_dim = vit.embed_dim();
-  config.heads = vit.heads();
-  config.mlp_ratio = vit.mlp_ratio();
-  config.qkv_bias = vit.qkv_bias();
-  config.layer_norm_epsilon = vit.layer_norm_epsilon();
-  config.stage_depths = std::move(depths);
-  config.classes = spec.dataset().classes();
   config.drop_path = drop_path;
   return config;
 }
@@ -54,17 +40,17 @@ absl::StatusOr<models::VitConfig> VitConfigOf(const v1::TaskSpec& spec, const v1
 absl::StatusOr<models::VmoeConfig> StudentConfig(const v1::TaskSpec& spec, double drop_path) {
   models::VmoeConfig config;
   if (spec.student().has_vit()) {
-    DISTILL_ASSIGN_OR_RETURN(config.vit,
-                             VitConfigOf(spec, spec.student().vit(), drop_path, "student.vit"));
+    DISTILL_ASSIGN_OR_RETURN(
+        config.vit, CheckedVitConfig(spec, spec.student().vit(), drop_path, "student.vit"));
     return config;
   }
   const v1::VmoeSpec& vmoe = spec.student().vmoe();
-  DISTILL_ASSIGN_OR_RETURN(config.vit,
-                           VitConfigOf(spec, vmoe.backbone(), drop_path, "student.vmoe.backbone"));
-  config.experts = vmoe.experts();
-  config.top_k = vmoe.top_k();
-  DISTILL_ASSIGN_OR_RETURN(config.router, RouterConfigOf(vmoe.router()));
-  config.moe_blocks.assign(vmoe.moe_blocks().begin(), vmoe.moe_blocks().end());
+  DISTILL_ASSIGN_OR_RETURN(
+      const models::VitConfig vit,
+      CheckedVitConfig(spec, vmoe.backbone(), drop_path, "student.vmoe.backbone"));
+  DISTILL_ASSIGN_OR_RETURN(const NetworkFrame frame, FrameOf(spec));
+  DISTILL_ASSIGN_OR_RETURN(config, VmoeConfigOf(frame, vmoe));
+  config.vit = vit;
   return config;
 }
 
@@ -118,14 +104,14 @@ TensorFile Export(const models::Network& network) {
 absl::StatusOr<std::vector<models::StageConfig>> MetaStages(const v1::TaskSpec& spec,
                                                             double drop_path) {
   DISTILL_ASSIGN_OR_RETURN(const models::VitConfig config,
-                           VitConfigOf(spec, spec.meta(), drop_path, "meta"));
+                           CheckedVitConfig(spec, spec.meta(), drop_path, "meta"));
   return models::StagesOf(config);
 }
 
 absl::StatusOr<std::vector<models::StageConfig>> TeacherStages(const v1::TaskSpec& spec,
                                                                double drop_path) {
   DISTILL_ASSIGN_OR_RETURN(const models::VitConfig config,
-                           VitConfigOf(spec, spec.teacher(), drop_path, "teacher"));
+                           CheckedVitConfig(spec, spec.teacher(), drop_path, "teacher"));
   return models::StagesOf(config);
 }
 
@@ -133,14 +119,7 @@ absl::StatusOr<std::vector<models::StageConfig>> StudentStages(const v1::TaskSpe
                                                                double drop_path) {
   DISTILL_ASSIGN_OR_RETURN(models::VmoeConfig config, StudentConfig(spec, drop_path));
   if (spec.student().has_vmoe() && spec.student().vmoe().keep_stitches()) {
-    config.stitch_width = spec.meta().embed_dim();
-    int64_t begin = 0;
-    for (size_t s = 0; s < config.vit.stage_depths.size(); ++s) {
-      const int64_t end = begin + config.vit.stage_depths[s];
-      if (s > 0) config.pre_stitch_blocks.push_back(begin);
-      if (s + 1 < config.vit.stage_depths.size()) config.post_stitch_blocks.push_back(end - 1);
-      begin = end;
-    }
+    AddStitches(spec.meta().embed_dim(), &config);
   }
   return models::StagesOf(config);
 }
@@ -234,6 +213,14 @@ absl::StatusOr<std::unique_ptr<models::Network>> BuildStudentModule(const v1::Ta
   return Module(stage, spec.student());
 }
 
+absl::StatusOr<NetworkFrame> FrameOf(const v1::TaskSpec& spec) {
+  if (ImageSide(spec.dataset()) <= 0 || spec.dataset().channels() <= 0) {
+    return Wrong("dataset", "image_size or channels is not set");
+  }
+  return NetworkFrame{ImageSide(spec.dataset()), spec.dataset().channels(), spec.patch_size(),
+                      spec.dataset().classes(), spec.modules()};
+}
+
 int64_t ImageSide(const v1::DatasetSpec& dataset) {
   return dataset.input_size() > 0 ? dataset.input_size() : dataset.image_size();
 }
@@ -304,9 +291,12 @@ TensorFile ExportModule(const models::Network& module, int64_t index) {
 }
 
 CounterRandom InitializationRandom(const v1::TaskSpec& spec) {
+  // Weights that grew from different first ones have no useful mean.
+  const bool shares =
+      spec.kind() == v1::TASK_KIND_DISTILL_MODULE && spec.student().nac().share_layers();
   return CounterRandom(spec.seed())
       .Stream("init")
-      .Stream(static_cast<uint64_t>(spec.module_index()));
+      .Stream(static_cast<uint64_t>(shares ? 1 : spec.module_index()));
 }
 
 }  // namespace distill::training

@@ -16,6 +16,7 @@
 #include "worker/models/model_config.h"
 #include "worker/models/network.h"
 #include "worker/models/staged_model.h"
+#include "worker/training/network_options.h"
 #include "worker/training/tensor_file.h"
 
 namespace distill::training {
@@ -51,6 +52,9 @@ absl::StatusOr<std::unique_ptr<models::Network>> BuildTeacherStage(const v1::Tas
 absl::StatusOr<std::unique_ptr<models::Network>> BuildStudentModule(const v1::TaskSpec& spec,
                                                                     double drop_path);
 
+// What the task tells its networks besides their own messages.
+absl::StatusOr<NetworkFrame> FrameOf(const v1::TaskSpec& spec);
+
 // Side in pixels of the images that networks for this data set take.
 int64_t ImageSide(const v1::DatasetSpec& dataset);
 
@@ -76,7 +80,8 @@ TensorFile ExportModel(const models::Network& model);
 TensorFile ExportModule(const models::Network& module, int64_t index);
 
 // Where the first weights of a network of the task come from: for a module a function of its
-// number, so that it gets the same ones wherever it is trained. A whole model is module 0.
+// number, so that it gets the same ones wherever it is trained. A whole model is module 0. Mediator
+// modules of a NAC that are to become one layer, the mean of them, all start as the first does.
 CounterRandom InitializationRandom(const v1::TaskSpec& spec);
 
 }  // namespace distill::training

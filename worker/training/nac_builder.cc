@@ -6,81 +6,17 @@
 #include "base/check.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
-#include "worker/models/nac/nac_config.h"
 #include "worker/models/nac/nac_state.h"
 #include "worker/training/model_builder.h"
+#include "worker/training/network_options.h"
 
 namespace distill::training {
 namespace {
 
 constexpr char kSignatures[] = "signatures";
 constexpr char kMatchings[] = "matchings";
-
-// Modules of a NAC that are no layer: the read-in and the read-out.
-constexpr int64_t kOuterModules = 2;
-
-absl::Status Wrong(absl::string_view field, absl::string_view cause) {
-  return absl::InvalidArgumentError(absl::StrCat("cannot build network: ", field, ": ", cause));
-}
-
-models::ModuleCodes CodesOf(v1::NacCodes codes) {
-  switch (codes) {
-    case v1::NAC_CODES_LEARNED:
-      return models::ModuleCodes::kLearned;
-    case v1::NAC_CODES_TRANSFERRED:
-      return models::ModuleCodes::kTransferred;
-    default:
-      return models::ModuleCodes::kConstant;
-  }
-}
-
-void SetSizes(const v1::NacSpec& nac, models::NacConfig* config) {
-  if (nac.has_state_dim()) config->state_dim = nac.state_dim();
-  if (nac.has_code_dim()) config->code_dim = nac.code_dim();
-  if (nac.has_signature_dim()) config->signature_dim = nac.signature_dim();
-  if (nac.has_input_latents()) config->input_latents = nac.input_latents();
-  if (nac.has_mediator_latents()) config->mediator_latents = nac.mediator_latents();
-  if (nac.has_output_latents()) config->output_latents = nac.output_latents();
-  if (nac.has_heads()) config->heads = nac.heads();
-  if (nac.has_head_dim()) config->head_dim = nac.head_dim();
-  if (nac.has_ffn_capacity_factor()) config->ffn_capacity_factor = nac.ffn_capacity_factor();
-  if (nac.tokenizer_depths_size() > 0) {
-    config->tokenizer_depths.assign(nac.tokenizer_depths().begin(), nac.tokenizer_depths().end());
-  }
-  if (nac.has_tokenizer_stem()) config->tokenizer_stem = nac.tokenizer_stem();
-  if (nac.has_grid_channels()) config->grid_channels = nac.grid_channels();
-}
-
-// Fields that a task makes no use of are not set in its spec and keep the network's defaults, which
-// then do not matter.
-absl::StatusOr<models::NacConfig> NacConfigOf(const v1::TaskSpec& spec, double drop_path) {
-  if (ImageSide(spec.dataset()) <= 0 || spec.dataset().channels() <= 0) {
-    return Wrong("dataset", "image_size or channels is not set");
-  }
-  if (spec.modules() <= kOuterModules) {
-    return Wrong("modules", absl::StrCat("a NAC has a read-in, mediator layers and a read-out, ",
-                                         "at least 3; got=", spec.modules()));
-  }
-  const v1::NacSpec& nac = spec.student().nac();
-  models::NacConfig config;
-  config.image_size = ImageSide(spec.dataset());
-  config.channels = spec.dataset().channels();
-  config.classes = spec.dataset().classes();
-  config.layers = spec.modules() - kOuterModules;
-  SetSizes(nac, &config);
-  config.share_layers = nac.share_layers();
-  config.drop_path = drop_path;
-  if (nac.has_layer_scale()) config.layer_scale = nac.layer_scale();
-  if (nac.has_code_noise()) config.code_noise = nac.code_noise();
-  if (nac.has_truncation()) config.truncation = nac.truncation();
-  config.cut_links =
-      nac.reference_link_sampling() ? models::CutLinks::kReference : models::CutLinks::kRemoved;
-  config.bandwidth_form =
-      nac.reference_bandwidth() ? models::BandwidthForm::kFree : models::BandwidthForm::kPositive;
-  config.stochastic_evaluation = nac.stochastic_evaluation();
-  if (nac.keep_stitches()) config.kept_stitch_width = spec.meta().embed_dim();
-  return config;
-}
+// In series.
+constexpr char kRegulariser[] = "signature_regulariser";
 
 absl::StatusOr<std::unique_ptr<priors::SignatureRegulariser>> BuildRegulariser(
     const v1::NacSpec& nac) {
@@ -97,7 +33,6 @@ absl::StatusOr<std::unique_ptr<priors::SignatureRegulariser>> BuildRegulariser(
     default:
       return nullptr;
   }
-  config.weight = spec.weight();
   config.hinge = spec.hinge();
   config.truncation = nac.truncation();
   config.penalty = spec.bernoulli() ? priors::GraphonPenalty::kBernoulli
@@ -113,6 +48,18 @@ absl::StatusOr<std::unique_ptr<priors::SignatureRegulariser>> BuildRegulariser(
   return regulariser;
 }
 
+optimization::WeightSchedule WeightOf(const v1::SignatureRegulariserSpec& spec) {
+  optimization::WeightSchedule weight;
+  weight.first = spec.weight();
+  weight.last = spec.final_weight();
+  if (spec.schedule() == v1::WEIGHT_SCHEDULE_LINEAR) {
+    weight.curve = optimization::WeightCurve::kLinear;
+  } else if (spec.schedule() == v1::WEIGHT_SCHEDULE_COSINE) {
+    weight.curve = optimization::WeightCurve::kCosine;
+  }
+  return weight;
+}
+
 const models::Nac& NacOf(models::Network& network) {
   const auto* const nac = dynamic_cast<models::NacNetwork*>(&network);
   DISTILL_CHECK(nac != nullptr, "the network was built by BuildNac");
@@ -122,11 +69,12 @@ const models::Nac& NacOf(models::Network& network) {
 }  // namespace
 
 RegularisedNac::RegularisedNac(models::Nac nac,
-                               std::unique_ptr<priors::SignatureRegulariser> regulariser)
-    : NacNetwork(std::move(nac)), regulariser_(std::move(regulariser)) {}
+                               std::unique_ptr<priors::SignatureRegulariser> regulariser,
+                               const optimization::WeightSchedule& weight)
+    : NacNetwork(std::move(nac)), regulariser_(std::move(regulariser)), weight_(weight) {}
 
-torch::Tensor RegularisedNac::Regulariser(int64_t step) {
-  if (regulariser_ == nullptr) return torch::Tensor();
+models::AuxiliaryLoss RegularisedNac::Regulariser(const models::TrainingMoment& moment) {
+  if (regulariser_ == nullptr) return {};
   const models::NacConfig& config = nac()->config();
   const torch::Tensor signatures = nac()->Signatures();
   priors::RegularisedSignatures parts;
@@ -135,9 +83,9 @@ torch::Tensor RegularisedNac::Regulariser(int64_t step) {
   parts.outputs =
       signatures.narrow(0, config.input_latents + config.mediator_latents, config.output_latents);
   parts.bandwidths = nac()->Bandwidths();
-  const absl::StatusOr<torch::Tensor> loss = regulariser_->Loss(parts, step);
+  const absl::StatusOr<torch::Tensor> loss = regulariser_->Loss(parts, moment.step);
   DISTILL_CHECK(loss.ok(), "the regulariser was made for this network");
-  return *loss;
+  return {kRegulariser, optimization::WeightAt(weight_, moment.progress), *loss};
 }
 
 std::vector<models::NamedTensor> RegularisedNac::RunState() const {
@@ -157,21 +105,25 @@ absl::Status RegularisedNac::ImportRunState(const models::StateMap& state) {
 
 absl::StatusOr<std::unique_ptr<models::Network>> BuildNac(const v1::TaskSpec& spec,
                                                           double drop_path) {
-  DISTILL_ASSIGN_OR_RETURN(const models::NacConfig config, NacConfigOf(spec, drop_path));
+  const v1::NacSpec& student = spec.student().nac();
+  DISTILL_ASSIGN_OR_RETURN(const NetworkFrame frame, FrameOf(spec));
+  DISTILL_ASSIGN_OR_RETURN(models::NacConfig config, NacConfigOf(frame, student));
+  config.drop_path = drop_path;
+  if (student.keep_stitches()) config.kept_stitch_width = spec.meta().embed_dim();
   DISTILL_ASSIGN_OR_RETURN(models::Nac nac, models::CreateNac(config));
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<priors::SignatureRegulariser> regulariser,
-                           BuildRegulariser(spec.student().nac()));
-  return std::make_unique<RegularisedNac>(std::move(nac), std::move(regulariser));
+                           BuildRegulariser(student));
+  return std::make_unique<RegularisedNac>(std::move(nac), std::move(regulariser),
+                                          WeightOf(student.regulariser()));
 }
 
 absl::StatusOr<std::unique_ptr<models::Network>> BuildNacModule(const v1::TaskSpec& spec,
                                                                 double drop_path) {
-  models::NacModuleConfig config;
-  DISTILL_ASSIGN_OR_RETURN(config.nac, NacConfigOf(spec, drop_path));
-  config.nac.kept_stitch_width = 0;
-  config.kind = models::NacModuleKindAt(config.nac, spec.module_index());
-  config.stitch_width = spec.meta().embed_dim();
-  config.codes = CodesOf(spec.student().nac().codes());
+  DISTILL_ASSIGN_OR_RETURN(const NetworkFrame frame, FrameOf(spec));
+  DISTILL_ASSIGN_OR_RETURN(
+      models::NacModuleConfig config,
+      NacModuleConfigOf(frame, spec.student().nac(), spec.module_index(), spec.meta().embed_dim()));
+  config.nac.drop_path = drop_path;
   DISTILL_ASSIGN_OR_RETURN(models::NacModule module, models::CreateNacModule(config));
   return std::make_unique<models::NacModuleNetwork>(std::move(module));
 }
@@ -192,8 +144,14 @@ absl::Status AssembleNac(const v1::TaskSpec& spec, const std::string& signatures
   const CounterRandom random = InitializationRandom(spec);
   nac.Initialize(random);
   DISTILL_RETURN_IF_ERROR(LoadSignatures(signatures_path, nac));
+  const v1::NacSpec& student = spec.student().nac();
   models::NacTransferOptions options;
-  options.codes = CodesOf(spec.student().nac().codes());
+  options.codes = ModuleCodesOf(student.codes());
+  options.keep_grid_and_pooling =
+      student.transfer() == v1::NAC_TRANSFER_WITHOUT_GRID_AND_CLASSIFIER;
+  options.shared_layer = student.shared_layer() == v1::NAC_SHARED_LAYER_FIRST
+                             ? models::SharedLayer::kFirst
+                             : models::SharedLayer::kMean;
   return models::TransferModules(modules, options, random.Stream("transfer"), NacOf(nac)).status();
 }
 

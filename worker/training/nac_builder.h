@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "distill/v1/task.pb.h"
 #include "worker/models/nac/nac_network.h"
+#include "worker/optimization/schedule.h"
 #include "worker/priors/signature_regulariser.h"
 #include "worker/training/tensor_file.h"
 
@@ -19,14 +20,16 @@ namespace distill::training {
 class RegularisedNac : public models::NacNetwork {
  public:
   // `regulariser` may be null: then the loss gets no such term.
-  RegularisedNac(models::Nac nac, std::unique_ptr<priors::SignatureRegulariser> regulariser);
+  RegularisedNac(models::Nac nac, std::unique_ptr<priors::SignatureRegulariser> regulariser,
+                 const optimization::WeightSchedule& weight);
 
-  torch::Tensor Regulariser(int64_t step) override;
+  models::AuxiliaryLoss Regulariser(const models::TrainingMoment& moment) override;
   std::vector<models::NamedTensor> RunState() const override;
   absl::Status ImportRunState(const models::StateMap& state) override;
 
  private:
   const std::unique_ptr<priors::SignatureRegulariser> regulariser_;
+  const optimization::WeightSchedule weight_;
 };
 
 // All of these return kInvalidArgument naming the field that is missing or wrong.

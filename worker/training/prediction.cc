@@ -29,10 +29,6 @@ absl::Status WrongTensor(const PredictionRequest& request, absl::string_view nam
       absl::StrCat("cannot use tensor \"", name, "\" of ", request.input_file, ": ", cause));
 }
 
-std::string ShapeText(const torch::Tensor& tensor) {
-  return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
-}
-
 // Width of the tokens that the first network takes; 0 when it takes pixels.
 int64_t TokenWidth(const v1::ArchitectureDescription& architecture) {
   const bool takes_pixels = architecture.has_meta() || !architecture.has_module_index() ||

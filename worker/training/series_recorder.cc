@@ -21,6 +21,7 @@ std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, d
   loss_sum_ += record.loss;
   cross_entropy_sum_ += record.cross_entropy;
   distillation_sum_ += record.distillation;
+  for (const auto& [name, loss] : record.added) added_sums_[name] += loss.value;
   if (record.step % stride_ != 0 && record.step != total_steps_) return std::nullopt;
 
   const double steps = static_cast<double>(steps_);
@@ -30,11 +31,18 @@ std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, d
   point.set_learning_rate(record.learning_rate);
   point.set_cross_entropy(cross_entropy_sum_ / steps);
   point.set_distillation(distillation_sum_ / steps);
+  for (const auto& [name, loss] : record.added) {
+    v1::Series::Term& term = *point.add_terms();
+    term.set_name(name);
+    term.set_value(added_sums_[name] / steps);
+    term.set_weight(loss.weight);
+  }
   const double seconds = now_seconds - *last_point_seconds_;
   point.set_images_per_second(seconds > 0 ? static_cast<double>(images_) / seconds : 0);
   last_point_seconds_ = now_seconds;
   steps_ = images_ = 0;
   loss_sum_ = cross_entropy_sum_ = distillation_sum_ = 0;
+  added_sums_.clear();
   // The last step may fall one beyond the last full stride; it then takes that point's place.
   if (series_.points_size() == kMostSeriesPoints) series_.mutable_points()->RemoveLast();
   *series_.add_points() = point;

@@ -3,9 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "distill/v1/report.pb.h"
+#include "worker/models/auxiliary_loss.h"
 
 namespace distill::training {
 
@@ -20,6 +23,8 @@ struct StepRecord {
   // The two terms of a distillation loss; NaN otherwise.
   double cross_entropy = 0;
   double distillation = 0;
+  // What layers and regularisers add to the loss.
+  std::map<std::string, models::NamedLoss> added;
 };
 
 // One thread.
@@ -47,6 +52,7 @@ class SeriesRecorder {
   double loss_sum_ = 0;
   double cross_entropy_sum_ = 0;
   double distillation_sum_ = 0;
+  std::map<std::string, double> added_sums_;
   std::optional<double> last_point_seconds_;
 };
 

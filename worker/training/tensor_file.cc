@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "storage/tensor/safetensors_file.h"
 #include "storage/tensor/safetensors_writer.h"
@@ -91,6 +92,10 @@ absl::Status WriteTensorFile(const std::string& path, const TensorFile& file) {
     DISTILL_RETURN_IF_ERROR(writer.SetMetadata(key, value));
   }
   return writer.WriteFile(path).status();
+}
+
+std::string ShapeText(const torch::Tensor& tensor) {
+  return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
 }  // namespace distill::training

@@ -30,4 +30,7 @@ absl::StatusOr<TensorFile> ReadTensorFile(const std::string& path,
 // Writes the file, complete and durable when OK. Its bytes are a function of the arguments.
 absl::Status WriteTensorFile(const std::string& path, const TensorFile& file);
 
+// "[2, 3]", for messages.
+std::string ShapeText(const torch::Tensor& tensor);
+
 }  // namespace distill::training

@@ -8,6 +8,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "worker/training/autocast.h"
+#include "worker/training/frozen_features.h"
 #include "worker/training/model_builder.h"
 #include "worker/training/nac_builder.h"
 
@@ -111,12 +112,6 @@ optimization::DistillationConfig DistillationOf(const v1::DistillationSpec& spec
   return config;
 }
 
-int64_t CountElements(const models::VitStage& stage) {
-  int64_t count = 0;
-  for (const torch::Tensor& parameter : stage->parameters()) count += parameter.numel();
-  return count;
-}
-
 NamedTensors Copied(const std::vector<models::NamedTensor>& tensors) {
   NamedTensors copies;
   for (const models::NamedTensor& entry : tensors) copies[entry.name] = entry.tensor.clone();
@@ -150,6 +145,7 @@ absl::StatusOr<Trainee> Trainee::Create(const v1::MemberAssignment& assignment,
   Trainee trainee;
   trainee.kind_ = spec.kind();
   trainee.precision_ = spec.recipe().precision();
+  trainee.takes_features_ = UsesFrozenFeatures(spec);
   if (IsHybrid(spec.kind())) {
     DISTILL_CHECK(meta != nullptr, "a hybrid has a meta model");
     trainee.meta_ = std::move(meta);
@@ -166,6 +162,7 @@ absl::StatusOr<Trainee> Trainee::Create(const v1::MemberAssignment& assignment,
 
 torch::Tensor Trainee::Logits(const torch::Tensor& input,
                               const models::ForwardContext& context) const {
+  if (takes_features_) return network_->Classify(input);
   if (meta_ == nullptr) return network_->Forward(input, context);
   return models::HybridLogits(*meta_, module_index_, *network_, input, context);
 }
@@ -178,10 +175,11 @@ torch::Tensor Trainee::TeacherLogits(const torch::Tensor& input) const {
 }
 
 LossTerms Trainee::Loss(const torch::Tensor& input, const torch::Tensor& targets,
-                        const models::ForwardContext& context, int64_t step) const {
-  std::vector<models::AuxiliaryLoss> auxiliary_losses;
+                        const models::ForwardContext& context,
+                        const models::TrainingMoment& moment) const {
+  LossTerms terms;
   models::ForwardContext collecting = context;
-  collecting.auxiliary_losses = &auxiliary_losses;
+  collecting.auxiliary_losses = &terms.added;
   torch::Tensor logits, teacher_logits;
   {
     const AutocastScope autocast(precision_);
@@ -189,19 +187,22 @@ LossTerms Trainee::Loss(const torch::Tensor& input, const torch::Tensor& targets
     teacher_logits = TeacherLogits(input);
   }
   logits = Widened(logits);
-  LossTerms terms;
   terms.total = optimization::SoftTargetCrossEntropy(logits, targets);
   if (teacher_logits.defined()) {
     const optimization::DistillationLoss loss = optimization::CombineDistillation(
         terms.total, logits, Widened(teacher_logits), distillation_);
-    terms = {loss.total, loss.cross_entropy, loss.distillation};
+    terms.total = loss.total;
+    terms.cross_entropy = loss.cross_entropy;
+    terms.distillation = loss.distillation;
   }
-  const torch::Tensor auxiliary = models::WeightedSum(auxiliary_losses);
+  const torch::Tensor auxiliary = models::WeightedSum(terms.added);
   if (auxiliary.defined()) terms.total = terms.total + auxiliary;
   // Modules have no regulariser, whole networks may have one; a classifier does not move it.
-  const torch::Tensor penalty =
-      kind_ == v1::TASK_KIND_FEW_SHOT ? torch::Tensor() : network_->Regulariser(step);
-  if (penalty.defined()) terms.total = terms.total + penalty;
+  if (kind_ == v1::TASK_KIND_FEW_SHOT) return terms;
+  const models::AuxiliaryLoss penalty = network_->Regulariser(moment);
+  if (!penalty.value.defined()) return terms;
+  terms.total = terms.total + models::WeightedSum({penalty});
+  terms.added.push_back(penalty);
   return terms;
 }
 
@@ -245,7 +246,8 @@ int64_t Trainee::parameter_count() const {
   if (teacher_ != nullptr) count += models::CountParameters(*teacher_);
   if (meta_ == nullptr) return count;
   for (int64_t s = 0; s < meta_->stage_count(); ++s) {
-    if (s != module_index_) count += CountElements(meta_->stages()[static_cast<size_t>(s)]);
+    if (s == module_index_) continue;
+    count += models::CountParameters(models::StageNetwork(meta_->stages()[static_cast<size_t>(s)]));
   }
   return count;
 }

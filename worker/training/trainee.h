@@ -29,6 +29,8 @@ struct LossTerms {
   // Undefined unless there is a teacher.
   torch::Tensor cross_entropy;
   torch::Tensor distillation;
+  // What layers and regularisers add, before it is weighed.
+  std::vector<models::AuxiliaryLoss> added;
 };
 
 // One thread.
@@ -43,11 +45,11 @@ class Trainee {
   // How many meta stages run on the images before this network does.
   int64_t prefix_stages() const { return meta_ == nullptr ? 0 : module_index_; }
 
-  // The loss on a batch of optimiser step `step`, counted from 0. `input`: output of the prefix,
-  // tokens [B, T, D] or pixels [B, C, H, W]; `targets` [B, K]. Forward passes run under autocast as
-  // the task's recipe says, losses in float32 or wider.
+  // The loss on a batch at `moment`. `input`: output of the prefix, tokens [B, T, D] or pixels
+  // [B, C, H, W], or the features [B, D] of an episode that keeps them; `targets` [B, K]. Forward
+  // passes run under autocast as the task's recipe says, losses in float32 or wider.
   LossTerms Loss(const torch::Tensor& input, const torch::Tensor& targets,
-                 const models::ForwardContext& context, int64_t step) const;
+                 const models::ForwardContext& context, const models::TrainingMoment& moment) const;
 
   // What is trained; shares memory with the network.
   std::vector<models::NamedTensor> TrainedParameters() const;
@@ -75,6 +77,7 @@ class Trainee {
   v1::TaskKind kind_ = v1::TASK_KIND_UNSPECIFIED;
   v1::Precision precision_ = v1::PRECISION_FLOAT32;
   int64_t module_index_ = 0;
+  bool takes_features_ = false;
   // The whole model, or the module.
   std::unique_ptr<models::Network> network_;
   // Shared by the members of a lease set; null for whole models.

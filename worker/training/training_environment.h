@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "worker/training/feature_cache.h"
 #include "worker/training/image_sets.h"
 #include "worker/training/training_observer.h"
 
@@ -10,6 +11,7 @@ namespace distill::training {
 struct TrainingEnvironment {
   const Clock& clock;
   ImageSetsCache& images;
+  FeatureCache& features;
   TrainingObserver& observer;
 };
 

@@ -46,6 +46,14 @@ double TrainingPlan::steps_per_epoch() const {
   return static_cast<double>(batches_per_epoch_) / static_cast<double>(accumulate_steps_);
 }
 
+double TrainingPlan::Progress(int64_t step) const {
+  const bool by_step = recipe_.schedule_unit() != v1::SCHEDULE_UNIT_EPOCH &&
+                       recipe_.schedule_unit() != v1::SCHEDULE_UNIT_EPOCH_NAC;
+  const int64_t done = by_step ? step : EpochOf(FirstMicroBatch(step));
+  const int64_t all = by_step ? total_steps_ : end_epoch();
+  return all == 0 ? 0.0 : static_cast<double>(done) / static_cast<double>(all);
+}
+
 double TrainingPlan::LearningRate(int64_t step) const {
   double scale = 1.0;
   if (recipe_.learning_rate_reference_batch() > 0) {

@@ -33,6 +33,10 @@ class TrainingPlan {
   // The rate of step `step`, counted from 0.
   double LearningRate(int64_t step) const;
 
+  // The share of the run, 0 to 1, that is done before this step: of its steps, or of its epochs
+  // where the recipe's schedule counts these.
+  double Progress(int64_t step) const;
+
  private:
   explicit TrainingPlan(const v1::TrainingRecipe& recipe) : recipe_(recipe) {}
   double steps_per_epoch() const;

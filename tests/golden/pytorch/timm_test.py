@@ -46,13 +46,18 @@ _CLASSES = 7
 
 
 class Model:
-    """A shape both as an architecture file and as timm makes it."""
+    """A shape both as an architecture file and as timm makes it.
 
-    def __init__(self, described, make, **config):
-        self.architecture = dict(image_size=32, patch_size=16, channels=3, classes=_CLASSES, vit=described)
+    `wrap` makes of a state dict what the checkpoint holds.
+    """
+
+    def __init__(self, described, make, image=32, classes=_CLASSES, wrap=lambda state: state, **config):
+        self.architecture = dict(image_size=image, patch_size=16, channels=3, classes=classes, vit=described)
         self.make = make
+        self.image = image
+        self.wrap = wrap
         self.depths = described["stage_depths"]
-        self.config = dict(image=32, patch=16, channels=3, classes=_CLASSES, **config)
+        self.config = dict(image=image, patch=16, channels=3, classes=classes, **config)
 
     def timm(self):
         return self.make().eval()
@@ -65,6 +70,14 @@ _MODELS = {
     "deit_tiny": Model(dict(preset="deit_tiny_patch16_224", stage_depths=[3, 4, 3, 2]),
                        lambda: timm.create_model("deit_tiny_patch16_224", num_classes=_CLASSES, img_size=32),
                        dim=192, heads=3),
+    # As published: its own size and classes, and the dictionary that DeiT's checkpoints have.
+    "deit_tiny_224": Model(dict(preset="deit_tiny_patch16_224", stage_depths=[3, 3, 3, 3]),
+                           lambda: timm.create_model("deit_tiny_patch16_224"), image=224, classes=1000,
+                           wrap=lambda state: {"model": state}, dim=192, heads=3),
+    "parameters": Model(dict(embed_dim=192, heads=3, stage_depths=[1, 2]),
+                        lambda: timm.create_model("vit_tiny_patch16_224", depth=3, num_classes=_CLASSES, img_size=32),
+                        wrap=lambda state: {key: torch.nn.Parameter(value) for key, value in state.items()},
+                        dim=192, heads=3),
     # As ViT-H of the published checkpoints, but for its size.
     "no_qkv_bias": Model(dict(embed_dim=80, heads=4, qkv_bias=False, layer_norm_epsilon=1e-5, stage_depths=[1, 2]),
                          lambda: VisionTransformer(
@@ -107,7 +120,7 @@ class TimmTest(trainer.TrainerTest):
                 peer = model.timm()
                 exported = safetensors.torch.load_file(os.path.join(self._path(name), "weights.safetensors"))
                 peer.load_state_dict(exported, strict=True)
-                x = trainer.random(2, 3, 3, 32, 32).float()
+                x = trainer.random(2, 3, 3, model.image, model.image).float()
                 with torch.no_grad():
                     self.assert_close(self._logits(model, weights, x), peer(x), torch.float32, name)
 
@@ -116,10 +129,10 @@ class TimmTest(trainer.TrainerTest):
             with self.subTest(name):
                 torch.manual_seed(3)
                 peer = trainer.randomize(model.timm(), 4, scale=0.1)
-                torch.save(peer.state_dict(), self._path("timm.pth"))
+                torch.save(model.wrap(peer.state_dict()), self._path("timm.pth"))
                 self._distill("import", self._path("timm.pth"), "--as", "teacher", "--arch", self._describe(model),
                               "--to", self._path("ours.safetensors"))
-                x = trainer.random(5, 3, 3, 32, 32).float()
+                x = trainer.random(5, 3, 3, model.image, model.image).float()
                 weights = safetensors.torch.load_file(self._path("ours.safetensors"))
                 with torch.no_grad():
                     self.assert_close(self._logits(model, weights, x), peer(x), torch.float32, name)

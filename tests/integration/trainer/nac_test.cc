@@ -237,6 +237,129 @@ TEST_F(NacTest, LearnedCodesAndKeptStitchesReachTheStudent) {
             1);
 }
 
+TEST_F(NacTest, MediatorsThatBecomeOneLayerStartAlike) {
+  const auto share = [](v1::TaskSpec spec) {
+    spec.mutable_student()->mutable_nac()->set_share_layers(true);
+    return spec;
+  };
+  Files inputs = Modules();
+  const std::string weight = "ffn.ffn.2.native_weight";
+  std::vector<torch::Tensor> first, trained;
+  for (int i = 1; i <= 2; ++i) {
+    const v1::TaskSpec spec = share(Task(v1::TASK_KIND_DISTILL_MODULE, i, 32));
+    v1::TaskSpec untrained = spec;
+    untrained.mutable_recipe()->set_total_images(0);
+    const auto module = [&](const std::string& name, const v1::TaskSpec& task) {
+      const std::string path = job_.RunTask(name, task, InputsOf(i)).at("module");
+      if (task.recipe().total_images() > 0) inputs[absl::StrCat("module.", i)] = path;
+      return ReadTensorFile(path)->tensors.at(weight);
+    };
+    first.push_back(module(absl::StrCat("untrained-", i), untrained));
+    trained.push_back(module(absl::StrCat("shared-", i), spec));
+  }
+  EXPECT_TRUE(first[0].equal(first[1]));
+  EXPECT_FALSE(trained[0].equal(trained[1]));
+  inputs["signatures"] = Prior().at("signatures");
+  const Files student =
+      job_.RunTask("assemble", share(Task(v1::TASK_KIND_ASSEMBLE_STUDENT)), inputs);
+  const auto whole = ReadTensorFile(student.at("model"));
+  ASSERT_THAT(whole, IsOk());
+  EXPECT_TRUE(torch::allclose(whole->tensors.at("latent_graphs.0.propagators.0." + weight),
+                              (trained[0] + trained[1]) / 2.0));
+  EXPECT_EQ(whole->tensors.count("latent_graphs.0.propagators.1." + weight), 0);
+  const Files tuned =
+      job_.RunTask("finetune", share(Task(v1::TASK_KIND_FINETUNE_STUDENT)), student);
+  v1::TaskSpec evaluation = share(Evaluation(v1::EVALUATION_SUBJECT_STUDENT));
+  EXPECT_EQ(job_.RunTask("evaluate", evaluation, tuned).count("metrics"), 1);
+}
+
+// Modules of a student for other images: what depends on them starts anew.
+TEST_F(NacTest, ModulesForOtherClassesLeaveTheClassifierOut) {
+  v1::TaskSpec spec = Task(v1::TASK_KIND_ASSEMBLE_STUDENT);
+  spec.mutable_dataset()->set_classes(7);
+  Files inputs = Modules();
+  inputs["signatures"] = Prior().at("signatures");
+  RecordingObserver observer;
+  job_.Run({job_.Assign("everything", spec, inputs)}, observer);
+  EXPECT_THAT(observer.EndOf("everything").message(), testing::HasSubstr("to_logits.weight"));
+  spec.mutable_student()->mutable_nac()->set_transfer(v1::NAC_TRANSFER_WITHOUT_GRID_AND_CLASSIFIER);
+  const auto whole = ReadTensorFile(job_.RunTask("others", spec, inputs).at("model"));
+  ASSERT_THAT(whole, IsOk());
+  EXPECT_EQ(whole->tensors.at("output_tokenizer.to_logits.weight").size(0), 7);
+  EXPECT_GT(whole->tensors.at("output_tokenizer.to_logits.weight").abs().sum().item<double>(), 0);
+}
+
+TEST_F(NacTest, ReadInMayStartWithTheLayerScaleOfTheReference) {
+  v1::TaskSpec spec = Task(v1::TASK_KIND_DISTILL_MODULE, 0);
+  spec.mutable_recipe()->set_total_images(0);
+  const auto scale = [&](const std::string& name) {
+    return ReadTensorFile(job_.RunTask(name, spec, InputsOf(0)).at("module"))
+        ->tensors.at("read_in.ffn.layer_scale.gamma");
+  };
+  EXPECT_TRUE(scale("ours").equal(torch::full({16}, 0.1f)));
+  spec.mutable_student()->mutable_nac()->set_reference_read_in_scale(true);
+  EXPECT_TRUE(scale("reference").equal(torch::full({16}, 1e-6f)));
+}
+
+TEST_F(NacTest, RegulariserFollowsItsScheduleAndShowsInTheSeries) {
+  v1::TaskSpec spec = Task(v1::TASK_KIND_TRAIN_BASELINE);
+  const auto series = [&](const std::string& name) {
+    RecordingObserver observer;
+    job_.Run({job_.Assign(name, spec, {{"signatures", Prior().at("signatures")}})}, observer);
+    v1::Series curve;
+    const v1::MemberEnded ended = observer.EndOf(name);
+    if (ended.observations_size() == 0) {
+      ADD_FAILURE() << ended.message();
+      return curve;
+    }
+    EXPECT_TRUE(curve.ParseFromString(ReadFile(ended.observations(0).path()).value()));
+    return curve;
+  };
+  const v1::Series constant = series("constant");
+  const int steps = constant.points_size();
+  ASSERT_GT(steps, 1);
+  ASSERT_EQ(constant.points(0).terms_size(), 1);
+  EXPECT_EQ(constant.points(0).terms(0).name(), "signature_regulariser");
+  EXPECT_GT(constant.points(0).terms(0).value(), 0.0);
+  EXPECT_EQ(constant.points(steps - 1).terms(0).weight(), 1.0);
+
+  v1::SignatureRegulariserSpec& regulariser =
+      *spec.mutable_student()->mutable_nac()->mutable_regulariser();
+  regulariser.set_schedule(v1::WEIGHT_SCHEDULE_LINEAR);
+  regulariser.set_final_weight(0.0);
+  const v1::Series linear = series("linear");
+  for (int step = 0; step < steps; ++step) {
+    EXPECT_NEAR(linear.points(step).terms(0).weight(), 1.0 - step / static_cast<double>(steps),
+                1e-12);
+  }
+  // The first step is the same; afterwards the weight tells.
+  EXPECT_EQ(linear.points(0).loss(), constant.points(0).loss());
+  EXPECT_NE(linear.points(steps - 1).loss(), constant.points(steps - 1).loss());
+}
+
+TEST_F(NacTest, KeptFeaturesTrainTheLogitsOfANac) {
+  const std::string model = Assembled();
+  v1::TaskSpec spec = Task(v1::TASK_KIND_FEW_SHOT);
+  v1::FewShotSpec& few_shot = *spec.mutable_few_shot();
+  *few_shot.mutable_dataset() = spec.dataset();
+  few_shot.set_ways(3);
+  few_shot.set_shots(2);
+  few_shot.set_test_images(4);
+  few_shot.set_features(v1::FEW_SHOT_FEATURES_CACHED);
+  spec.mutable_recipe()->set_batch_size(6);
+  spec.mutable_recipe()->set_total_images(60);
+  const Files result = job_.RunTask("few-shot", spec, {{"model", model}});
+  const auto before = ReadTensorFile(model);
+  const auto after = ReadTensorFile(result.at("model"));
+  ASSERT_THAT(before, IsOk());
+  ASSERT_THAT(after, IsOk());
+  for (const auto& [name, tensor] : after->tensors) {
+    if (absl::StartsWith(name, "output_tokenizer.to_logits.")) continue;
+    EXPECT_TRUE(tensor.equal(before->tensors.at(name))) << name;
+  }
+  EXPECT_EQ(nlohmann::json::parse(ReadFile(result.at("metrics")).value())["images"], 12);
+}
+
 TEST_F(NacTest, RegulariserMovesTheSignatures) {
   const auto signatures = [&](const std::string& name, double weight) {
     v1::TaskSpec spec = Task(v1::TASK_KIND_TRAIN_BASELINE);

@@ -200,6 +200,25 @@ TEST_F(RecipeTest, RouterLossesAreTrained) {
   EXPECT_GT(LargestDifference(Train("none", with_weight(0)), Train("some", with_weight(1))), 0);
 }
 
+TEST_F(RecipeTest, RouterLossesShowInTheSeries) {
+  const v1::MemberEnded ended = RunOne(Baseline([](v1::TaskSpec* spec) {
+    v1::RouterSpec& router = *spec->mutable_student()->mutable_vmoe()->mutable_router();
+    router.set_kind(v1::ROUTER_KIND_VMOE);
+    router.set_load_weight(0.25);
+  }));
+  ASSERT_EQ(ended.observations_size(), 1) << ended.message();
+  v1::Series series;
+  ASSERT_TRUE(series.ParseFromString(ReadFile(ended.observations(0).path()).value()));
+  for (const v1::Series::Point& point : series.points()) {
+    ASSERT_EQ(point.terms_size(), 2);
+    EXPECT_EQ(point.terms(0).name(), "router_importance");
+    EXPECT_EQ(point.terms(0).weight(), 0.005);
+    EXPECT_EQ(point.terms(1).name(), "router_load");
+    EXPECT_EQ(point.terms(1).weight(), 0.25);
+    EXPECT_GT(point.terms(1).value(), 0.0);
+  }
+}
+
 TEST_F(RecipeTest, EveryRouterTrainsAndTellsItsLoads) {
   const std::vector<v1::RouterKind> kinds = {v1::ROUTER_KIND_GSHARD, v1::ROUTER_KIND_SWITCH,
                                              v1::ROUTER_KIND_NOISY_TOP_K, v1::ROUTER_KIND_VMOE,

@@ -54,6 +54,20 @@ class TaskKindsTest : public testing::Test {
     return spec;
   }
 
+  // An episode whose recipe leaves images as they are.
+  v1::TaskSpec PlainFewShot(v1::FewShotFeatures features) const {
+    v1::TaskSpec spec = FewShot();
+    v1::TrainingRecipe& recipe = *spec.mutable_recipe();
+    recipe.set_drop_path(0);
+    recipe.set_mixup_alpha(0);
+    recipe.set_cutmix_alpha(0);
+    recipe.set_crop_padding(0);
+    recipe.set_horizontal_flip(0);
+    recipe.set_random_erasing(0);
+    spec.mutable_few_shot()->set_features(features);
+    return spec;
+  }
+
   SmallJob job_{/*modules=*/3};
 };
 
@@ -144,6 +158,54 @@ TEST_F(TaskKindsTest, FewShotTrainsTheHeadAloneAndMeasures) {
   const auto metrics = nlohmann::json::parse(ReadFile(result.at("metrics")).value());
   EXPECT_EQ(metrics["images"], 4 * 5);
   EXPECT_GE(metrics["accuracy"], 0.25);
+}
+
+// Nothing of the frozen part is random in a ViT: what is computed once serves as well.
+TEST_F(TaskKindsTest, KeptFeaturesTrainTheSameHead) {
+  const Files model = job_.RunTask("model", job_.Task(v1::TASK_KIND_TRAIN_BASELINE), {});
+  const Files live = job_.RunTask("live", PlainFewShot(v1::FEW_SHOT_FEATURES_LIVE), model);
+  const Files cached = job_.RunTask("cached", PlainFewShot(v1::FEW_SHOT_FEATURES_CACHED), model);
+  const auto expected = ReadTensorFile(live.at("model"));
+  const auto got = ReadTensorFile(cached.at("model"));
+  ASSERT_THAT(expected, IsOk());
+  ASSERT_THAT(got, IsOk());
+  for (const auto& [name, tensor] : got->tensors) {
+    EXPECT_TRUE(torch::allclose(tensor, expected->tensors.at(name), 1e-3, 1e-5)) << name;
+  }
+  const auto live_metrics = nlohmann::json::parse(ReadFile(live.at("metrics")).value());
+  const auto metrics = nlohmann::json::parse(ReadFile(cached.at("metrics")).value());
+  EXPECT_EQ(metrics["images"], 4 * 5);
+  EXPECT_EQ(metrics["accuracy"], live_metrics["accuracy"]);
+  EXPECT_NEAR(metrics["loss"].get<double>(), live_metrics["loss"].get<double>(), 1e-4);
+}
+
+// Whether another episode, or this one, went before makes no difference.
+TEST_F(TaskKindsTest, KeptFeaturesLeaveNoTraceInTheResult) {
+  const Files model = job_.RunTask("model", job_.Task(v1::TASK_KIND_TRAIN_BASELINE), {});
+  const v1::TaskSpec spec = PlainFewShot(v1::FEW_SHOT_FEATURES_CACHED);
+  const Files first = job_.RunTask("first", spec, model);
+  const int64_t held = job_.features().size_bytes();
+  EXPECT_GT(held, 0);
+  const Files again = job_.RunTask("again", spec, model);
+  EXPECT_EQ(job_.features().size_bytes(), held);
+  v1::TaskSpec other = spec;
+  other.mutable_few_shot()->set_shots(4);
+  job_.RunTask("other", other, model);
+  job_.features().Select("nothing");
+  const Files fresh = job_.RunTask("fresh", spec, model);
+  for (const Files* const files : {&again, &fresh}) {
+    EXPECT_EQ(DigestOf(files->at("model")), DigestOf(first.at("model")));
+    EXPECT_EQ(DigestOf(files->at("metrics")), DigestOf(first.at("metrics")));
+  }
+}
+
+TEST_F(TaskKindsTest, StoppedEpisodeIsHandedBack) {
+  const Files model = job_.RunTask("model", job_.Task(v1::TASK_KIND_TRAIN_BASELINE), {});
+  const v1::TaskSpec spec = PlainFewShot(v1::FEW_SHOT_FEATURES_CACHED);
+  RecordingObserver observer;
+  observer.StopAtPoll(4);  // Among the features.
+  job_.Run({job_.Assign("few-shot", spec, model)}, observer);
+  EXPECT_EQ(observer.EndOf("few-shot").outcome(), v1::MemberEnded::ENDED_RELEASED);
 }
 
 TEST_F(TaskKindsTest, EpisodeWithTooFewImagesIsRefused) {

@@ -212,7 +212,7 @@ void SmallJob::Run(const std::vector<v1::MemberAssignment>& assignments,
                    RecordingObserver& observer) {
   v1::StartLeaseSet set;
   for (const v1::MemberAssignment& assignment : assignments) *set.add_members() = assignment;
-  RunLeaseSet(set, "test-class", {clock_, images_, observer});
+  RunLeaseSet(set, "test-class", {clock_, images_, features_, observer});
 }
 
 std::map<std::string, std::string> SmallJob::RunTask(

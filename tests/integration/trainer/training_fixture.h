@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "distill/v1/trainer.pb.h"
 #include "tests/support/temp_dir.h"
+#include "worker/training/feature_cache.h"
 #include "worker/training/image_sets.h"
 #include "worker/training/training_observer.h"
 
@@ -72,6 +73,7 @@ class SmallJob {
 
   std::string PathOf(const std::string& name) const { return directory_.Join(name); }
   ImageSetsCache& images() { return images_; }
+  FeatureCache& features() { return features_; }
 
  private:
   const int modules_;
@@ -79,6 +81,7 @@ class SmallJob {
   TempDir directory_;
   SystemClock clock_;
   ImageSetsCache images_;
+  FeatureCache features_;
   std::string meta_;
   std::vector<std::string> teacher_stages_;
 };

@@ -52,8 +52,7 @@ OutputPoolingImpl::OutputPoolingImpl(const NacConfig& config)
       confidence_scorer_(register_module("confidence_scorer", Linear(config.state_dim, 1))),
       to_logits_(register_module("to_logits", Linear(config.state_dim, config.classes))) {}
 
-torch::Tensor OutputPoolingImpl::forward(const torch::Tensor& states,
-                                         const ForwardContext& context) {
+torch::Tensor OutputPoolingImpl::Pool(const torch::Tensor& states, const ForwardContext& context) {
   torch::Tensor confidence = confidence_scorer_(states);  // [B, U, 1]
   if (gumbel_ && (context.training || noise_in_evaluation_)) {
     torch::Tensor uniform = torch::empty(confidence.sizes(), torch::kFloat);
@@ -64,7 +63,7 @@ torch::Tensor OutputPoolingImpl::forward(const torch::Tensor& states,
                  uniform.clamp_(kLeast, 1.0 - kLeast).log_().neg_().log_().to(confidence.options());
   }
   const torch::Tensor weights = torch::softmax(confidence, 1);
-  return to_logits_((states * weights).sum(1));
+  return (states * weights).sum(1);
 }
 
 }  // namespace distill::models

@@ -47,7 +47,12 @@ class OutputPoolingImpl : public torch::nn::Module {
  public:
   explicit OutputPoolingImpl(const NacConfig& config);
   // states [B, U, C] to [B, classes].
-  torch::Tensor forward(const torch::Tensor& states, const ForwardContext& context);
+  torch::Tensor forward(const torch::Tensor& states, const ForwardContext& context) {
+    return Classify(Pool(states, context));
+  }
+  // Its two halves: the weighted sum of the states [B, C], and its logits.
+  torch::Tensor Pool(const torch::Tensor& states, const ForwardContext& context);
+  torch::Tensor Classify(const torch::Tensor& pooled) { return to_logits_(pooled); }
 
  private:
   const bool gumbel_, noise_in_evaluation_;

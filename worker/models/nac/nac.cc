@@ -78,6 +78,11 @@ NacImpl::NacImpl(const NacConfig& config) : config_(config) {
 
 torch::Tensor NacImpl::forward(const torch::Tensor& pixels, const ForwardContext& context,
                                NacTrace* trace) {
+  return Classify(Features(pixels, context, trace));
+}
+
+torch::Tensor NacImpl::Features(const torch::Tensor& pixels, const ForwardContext& context,
+                                NacTrace* trace) {
   const int64_t batch = pixels.size(0);
   const torch::Tensor tokens = input_tokenizer_(pixels);
   const torch::Tensor seeded = latent_seeder_(input_latents_->codes, batch, context.At(kSeedInput));
@@ -96,7 +101,7 @@ torch::Tensor NacImpl::forward(const torch::Tensor& pixels, const ForwardContext
   const torch::Tensor output_states =
       ReadOut(input_states, mediator_states, outputs, context.At(kReadOut));
   if (trace != nullptr) *trace = {tokens, input_states, mediator_states, output_states};
-  return output_tokenizer_(output_states, context.At(kPooling));
+  return output_tokenizer_->Pool(output_states, context.At(kPooling));
 }
 
 LatentStates NacImpl::Senders(const torch::Tensor& input_states,

@@ -57,6 +57,13 @@ class NacImpl : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& pixels, const ForwardContext& context,
                         NacTrace* trace = nullptr);
 
+  // The two halves of forward(): pixels to pooled output states [B, C], and these to logits.
+  torch::Tensor Features(const torch::Tensor& pixels, const ForwardContext& context,
+                         NacTrace* trace = nullptr);
+  torch::Tensor Classify(const torch::Tensor& features) {
+    return output_tokenizer_->Classify(features);
+  }
+
   const NacConfig& config() const { return config_; }
 
   // What regularisers look at; live, so that gradients reach the parameters.

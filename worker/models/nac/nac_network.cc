@@ -24,6 +24,17 @@ torch::Tensor NacNetwork::Forward(const torch::Tensor& input, const ForwardConte
   return nac->forward(input, context);
 }
 
+torch::Tensor NacNetwork::Features(const torch::Tensor& input,
+                                   const ForwardContext& context) const {
+  Nac nac = nac_;
+  return nac->Features(input, context);
+}
+
+torch::Tensor NacNetwork::Classify(const torch::Tensor& features) const {
+  Nac nac = nac_;
+  return nac->Classify(features);
+}
+
 std::vector<NamedTensor> NacNetwork::Parameters() const { return LiveParameters(*nac_); }
 
 std::vector<NamedTensor> NacNetwork::State() const { return ExportState(nac_); }

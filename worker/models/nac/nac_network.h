@@ -17,6 +17,8 @@ class NacNetwork : public Network {
   explicit NacNetwork(Nac nac) : nac_(std::move(nac)) {}
 
   torch::Tensor Forward(const torch::Tensor& input, const ForwardContext& context) const override;
+  torch::Tensor Features(const torch::Tensor& input, const ForwardContext& context) const override;
+  torch::Tensor Classify(const torch::Tensor& features) const override;
   std::vector<NamedTensor> Parameters() const override;
   std::vector<NamedTensor> State() const override;
   absl::Status Import(const StateMap& state, const ImportOptions& options) override;

@@ -1,8 +1,8 @@
 // Names, strict loading, and assembly of modules.
 #include "worker/models/nac/nac_state.h"
 
+#include <map>
 #include <optional>
-#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -43,7 +43,8 @@ absl::string_view Leaf(absl::string_view name) { return name.substr(name.rfind('
 
 // Where a module's tensor goes in the whole network; nothing if nowhere; an error if the module
 // should not have it.
-absl::StatusOr<std::optional<std::string>> PlaceInNetwork(const NacConfig& config, int64_t index,
+absl::StatusOr<std::optional<std::string>> PlaceInNetwork(const NacConfig& config,
+                                                          SharedLayer shared_layer, int64_t index,
                                                           const std::string& name) {
   const NacModuleKind kind = NacModuleKindAt(config, index);
   if (IsCodeOrState(name)) return std::nullopt;
@@ -62,8 +63,11 @@ absl::StatusOr<std::optional<std::string>> PlaceInNetwork(const NacConfig& confi
   if ((absl::StartsWith(name, "latent_attention.") || absl::StartsWith(name, "ffn.")) &&
       kind != NacModuleKind::kReadIn) {
     if (kind == NacModuleKind::kReadOut) return absl::StrCat("latent_graphs.0.read_out.", name);
-    if (config.share_layers && index > 1) return std::nullopt;
-    return absl::StrCat("latent_graphs.0.propagators.", index - 1, ".", name);
+    if (!config.share_layers) {
+      return absl::StrCat("latent_graphs.0.propagators.", index - 1, ".", name);
+    }
+    if (shared_layer == SharedLayer::kFirst && index > 1) return std::nullopt;
+    return absl::StrCat("latent_graphs.0.propagators.0.", name);
   }
   return absl::InvalidArgumentError(absl::StrCat("unexpected ", index, ":", name));
 }
@@ -112,6 +116,27 @@ absl::Status AddCodes(const std::vector<StateMap>& modules, const NacConfig& con
   return absl::OkStatus();
 }
 
+// What modules give one place of the network.
+using Contributions = std::map<std::string, std::vector<torch::Tensor>>;
+
+// What the modules give `place`: a tensor, or the mean of those of all `layers` mediators.
+absl::StatusOr<torch::Tensor> Merge(const std::string& place,
+                                    const std::vector<torch::Tensor>& given, int64_t layers) {
+  if (given.size() == 1 && layers == 1) return given.front();
+  if (static_cast<int64_t>(given.size()) != layers) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "missing ", place, " in ", layers - static_cast<int64_t>(given.size()), " of the modules"));
+  }
+  torch::Tensor sum = torch::zeros(given.front().sizes(), torch::kFloat64);
+  for (const torch::Tensor& tensor : given) {
+    if (tensor.sizes() != sum.sizes()) {
+      return absl::InvalidArgumentError(absl::StrCat("several shapes of ", place));
+    }
+    sum += tensor.to(torch::kFloat64);
+  }
+  return (sum / static_cast<double>(layers)).to(given.front().scalar_type());
+}
+
 absl::Status Misfit(const std::vector<std::string>& faults) {
   return absl::InvalidArgumentError(absl::StrCat("cannot assemble NAC: the modules do not fit it; ",
                                                  faults.size(),
@@ -135,9 +160,7 @@ absl::Status ImportState(const NacModule& module, const StateMap& state,
                          const ImportOptions& options) {
   return ImportTensors(
       ExportState(module), state,
-      [&](const std::string& name) {
-        return IsCodeOrState(name) || (options.keep_head && IsClassifier(name));
-      },
+      [&](const std::string& name) { return options.keep_head && IsClassifier(name); },
       [&](const std::string& name) { return options.drop_stitches && IsStitch(name); });
 }
 
@@ -152,10 +175,11 @@ absl::StatusOr<NacTransferReport> TransferModules(const std::vector<StateMap>& m
   }
   NacTransferReport report;
   std::vector<std::string> faults;
-  StateMap state;
+  Contributions contributions;
   for (size_t i = 0; i < modules.size(); ++i) {
     for (const auto& [name, tensor] : modules[i]) {
-      const auto place = PlaceInNetwork(config, static_cast<int64_t>(i), name);
+      const auto place =
+          PlaceInNetwork(config, options.shared_layer, static_cast<int64_t>(i), name);
       if (!place.ok()) {
         faults.push_back(std::string(place.status().message()));
       } else if (!place->has_value() ||
@@ -163,8 +187,20 @@ absl::StatusOr<NacTransferReport> TransferModules(const std::vector<StateMap>& m
         const bool is_used = name == "codes" && options.codes == ModuleCodes::kTransferred;
         if (!is_used) report.unused.push_back(absl::StrCat(i, ":", name));
       } else {
-        state[**place] = tensor;
+        contributions[**place].push_back(tensor);
       }
+    }
+  }
+  StateMap state;
+  const bool is_mean = config.share_layers && options.shared_layer == SharedLayer::kMean;
+  for (const auto& [place, given] : contributions) {
+    const bool is_layer = absl::StrContains(place, ".propagators.");
+    absl::StatusOr<torch::Tensor> merged =
+        Merge(place, given, is_mean && is_layer ? config.layers : 1);
+    if (merged.ok()) {
+      state[place] = *std::move(merged);
+    } else {
+      faults.push_back(std::string(merged.status().message()));
     }
   }
   if (options.codes == ModuleCodes::kTransferred) {

@@ -21,13 +21,18 @@ std::vector<NamedTensor> ExportState(const Nac& nac);
 std::vector<NamedTensor> ExportState(const NacModule& module);
 
 // Copies `state`, converting types; all or nothing. With keep_head the classifier (to_logits) keeps
-// its values when `state` has none; with drop_stitches stitches that have no place are left out. A
-// module whose file has neither code nor state, as the reference's, keeps its own.
+// its values when `state` has none; with drop_stitches stitches that have no place are left out.
 // Errors: kInvalidArgument listing every missing, unexpected and wrongly shaped tensor, and every
 // one that holds a value that is not finite.
 absl::Status ImportState(const Nac& nac, const StateMap& state, const ImportOptions& options = {});
 absl::Status ImportState(const NacModule& module, const StateMap& state,
                          const ImportOptions& options = {});
+
+// What becomes of the mediator modules when all layers of the network are one.
+enum class SharedLayer {
+  kMean,   // the layer is the mean of them
+  kFirst,  // the layer is the first of them; of the others nothing is used
+};
 
 struct NacTransferOptions {
   // kTransferred: the codes of input and output latents start around those of the read-in's and the
@@ -37,6 +42,7 @@ struct NacTransferOptions {
   // Leaves the positional grid and the output pooling as they are, as the reference does for
   // modules that were distilled on other images ("tinynet").
   bool keep_grid_and_pooling = false;
+  SharedLayer shared_layer = SharedLayer::kMean;  // not looked at unless layers are shared
 };
 
 // What became of every tensor; each list in the order of the names' owners.
@@ -47,7 +53,8 @@ struct NacTransferReport {
 };
 
 // Copies the weights of modules 0 .. layers + 1 into `nac`, all or nothing. Stitches go into the
-// kept stitches if nac has some. With shared layers module 1 gives the weights of all.
+// kept stitches if nac has some. Modules without code or state, as the reference's files are, will
+// do unless codes are transferred.
 // Errors: kInvalidArgument listing every tensor that is missing, unexpected, wrongly shaped or not
 // finite, or saying how many modules there must be.
 absl::StatusOr<NacTransferReport> TransferModules(const std::vector<StateMap>& modules,

@@ -1,6 +1,7 @@
 #include "client/cli/output.h"
 
 #include <limits>
+#include <set>
 #include <sstream>
 
 #include "client/cli/series_csv.h"
@@ -48,9 +49,25 @@ TEST(SeriesCsvTest, LeavesNumbersThatDoNotExistEmpty) {
   point.set_images_per_second(1234.5);
   point.set_cross_entropy(std::numeric_limits<double>::quiet_NaN());
   point.set_distillation(std::numeric_limits<double>::quiet_NaN());
-  EXPECT_EQ(SeriesCsvHeader() + SeriesCsvRows("pretrain-meta", series),
+  EXPECT_EQ(SeriesCsvHeader({}) + SeriesCsvRows("pretrain-meta", series, {}),
             "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation\n"
             "pretrain-meta,10,0.5,0.001,1234.5,,\n");
+}
+
+TEST(SeriesCsvTest, TermsOfTheLossHaveColumns) {
+  v1::Series series;
+  v1::Series::Point& point = *series.add_points();
+  point.set_step(1);
+  v1::Series::Term& load = *point.add_terms();
+  load.set_name("router_load");
+  load.set_value(0.25);
+  load.set_weight(0.005);
+  EXPECT_THAT(TermNames(series), testing::ElementsAre("router_load"));
+  const std::set<std::string> terms = {"router_importance", "router_load"};
+  EXPECT_EQ(SeriesCsvHeader(terms) + SeriesCsvRows("distill-module-0", series, terms),
+            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,"
+            "router_importance,router_importance_weight,router_load,router_load_weight\n"
+            "distill-module-0,1,0,0,0,0,0,,,0.25,0.005\n");
 }
 
 }  // namespace

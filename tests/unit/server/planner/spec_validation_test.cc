@@ -105,6 +105,31 @@ TEST(DefaultsTest, RegulariserFollowsThePrior) {
             v1::SIGNATURE_REGULARISER_KIND_NONE);
 }
 
+TEST(DefaultsTest, ASchedulesLastWeightIsZero) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::NacSpec& nac = *spec.mutable_student()->mutable_nac();
+  EXPECT_FALSE(ResolveDefaults(spec).student().nac().regulariser().has_final_weight());
+  nac.mutable_regulariser()->set_schedule(v1::WEIGHT_SCHEDULE_COSINE);
+  EXPECT_TRUE(ResolveDefaults(spec).student().nac().regulariser().has_final_weight());
+  EXPECT_FALSE(ResolveDefaults(spec).student().nac().has_shared_layer());
+  nac.set_share_layers(true);
+  EXPECT_EQ(ResolveDefaults(spec).student().nac().shared_layer(), v1::NAC_SHARED_LAYER_MEAN);
+}
+
+TEST(DefaultsTest, FeaturesAreKeptWhileImagesStayAsTheyAre) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::FewShotSpec& episode = *spec.add_few_shot();
+  const auto features = [&spec] { return ResolveDefaults(spec).few_shot(0).features(); };
+  EXPECT_EQ(features(), v1::FEW_SHOT_FEATURES_CACHED);
+  episode.mutable_recipe()->set_label_smoothing(0.1);
+  EXPECT_EQ(features(), v1::FEW_SHOT_FEATURES_CACHED);
+  episode.mutable_recipe()->set_random_resized_crop(0.08);
+  EXPECT_EQ(features(), v1::FEW_SHOT_FEATURES_LIVE);
+  episode.clear_recipe();
+  spec.mutable_student()->mutable_nac()->set_stochastic_evaluation(true);
+  EXPECT_EQ(features(), v1::FEW_SHOT_FEATURES_LIVE);
+}
+
 TEST(DefaultsTest, ColourImagesOfVaryingSizeAreNormalisedAsImageNet) {
   DatasetInfo info = FashionInfo();
   info.image_size = 0;
@@ -395,8 +420,21 @@ std::vector<BadSpec> BadStudents() {
        [](v1::JobSpec& s) { NacOf(s).set_state_dim(66); }},
       {"student.nac.tokenizer_stem: got 4, want one with which the tokenizer's reduction",
        [](v1::JobSpec& s) { NacOf(s).set_tokenizer_stem(4); }},
-      {"student.nac.share_layers: got true, want false, or 3 modules",
-       [](v1::JobSpec& s) { NacOf(s).set_share_layers(true); }},
+      {"student.nac.shared_layer: got first, want nothing; share_layers is false",
+       [](v1::JobSpec& s) { NacOf(s).set_shared_layer(v1::NAC_SHARED_LAYER_FIRST); }},
+      {"student.nac.transfer: got 7, want one of everything, without_grid_and_classifier",
+       [](v1::JobSpec& s) { NacOf(s).set_transfer(static_cast<v1::NacTransfer>(7)); }},
+      {"student.nac.regulariser.final_weight: got 0.5, want nothing; schedule is constant",
+       [](v1::JobSpec& s) { NacOf(s).mutable_regulariser()->set_final_weight(0.5); }},
+      {"student.nac.regulariser.final_weight: got -1, want 0 to",
+       [](v1::JobSpec& s) {
+         NacOf(s).mutable_regulariser()->set_schedule(v1::WEIGHT_SCHEDULE_LINEAR);
+         NacOf(s).mutable_regulariser()->set_final_weight(-1);
+       }},
+      {"student.nac.regulariser.schedule: got 9, want one of constant, linear, cosine",
+       [](v1::JobSpec& s) {
+         NacOf(s).mutable_regulariser()->set_schedule(static_cast<v1::WeightSchedule>(9));
+       }},
   };
 }
 
@@ -432,6 +470,16 @@ std::vector<BadSpec> BadParts() {
        [](v1::JobSpec& s) { AddEpisode(s, "cub").set_ways(11); }},
       {"few_shot[0].recipe.learning_rate: got -1",
        [](v1::JobSpec& s) { AddEpisode(s, "cub").mutable_recipe()->set_learning_rate(-1); }},
+      {"few_shot[0].features: got cached, want live, or a recipe without augmentation",
+       [](v1::JobSpec& s) {
+         AddEpisode(s, "cub").set_features(v1::FEW_SHOT_FEATURES_CACHED);
+         s.mutable_few_shot(0)->mutable_recipe()->set_horizontal_flip(0.5);
+       }},
+      {"few_shot[0].features: got cached, want live, or student.nac.stochastic_evaluation: false",
+       [](v1::JobSpec& s) {
+         AddEpisode(s, "cub").set_features(v1::FEW_SHOT_FEATURES_CACHED);
+         NacOf(s).set_stochastic_evaluation(true);
+       }},
       {"few_shot[0].dataset.path: got nothing",
        [](v1::JobSpec& s) { AddEpisode(s, "cub").clear_dataset(); }},
       {"few_shot[0].dataset.input_size: got 32, want 28, as in dataset",

@@ -104,6 +104,12 @@ TEST(NacPlanTest, ModuleKeysDependOnWhatAModuleIs) {
       [](v1::NacSpec& nac) { nac.set_keep_stitches(true); },
       [](v1::NacSpec& nac) { nac.mutable_prior()->set_fit_steps(10); },
       [](v1::NacSpec& nac) { nac.mutable_regulariser()->set_weight(2); },
+      [](v1::NacSpec& nac) { nac.mutable_regulariser()->set_schedule(v1::WEIGHT_SCHEDULE_LINEAR); },
+      [](v1::NacSpec& nac) { nac.set_transfer(v1::NAC_TRANSFER_WITHOUT_GRID_AND_CLASSIFIER); },
+      [](v1::NacSpec& nac) {
+        nac.set_share_layers(true);
+        nac.set_shared_layer(v1::NAC_SHARED_LAYER_FIRST);
+      },
   };
   for (size_t i = 0; i < elsewhere.size(); ++i) {
     v1::JobSpec other = NacSpec();
@@ -121,6 +127,44 @@ TEST(NacPlanTest, ModuleKeysDependOnWhatAModuleIs) {
   v1::JobSpec wider = NacSpec();
   wider.mutable_student()->mutable_nac()->set_state_dim(32);
   EXPECT_THAT(Changed(NacSpec(), wider), Contains("distill-module-3"));
+}
+
+// What is averaged must start alike, so mediators of a student with one layer are others.
+TEST(NacPlanTest, OneLayerIsMadeOfMediatorsThatStartAlike) {
+  v1::JobSpec shared = NacSpec();
+  shared.mutable_student()->mutable_nac()->set_share_layers(true);
+  const std::set<std::string> changed = Changed(NacSpec(), shared);
+  EXPECT_THAT(changed, Contains("distill-module-1"));
+  EXPECT_THAT(changed, Contains("distill-module-2"));
+  EXPECT_THAT(changed, Not(Contains("distill-module-0")));
+  EXPECT_THAT(changed, Not(Contains("distill-module-3")));
+  EXPECT_EQ(PlanOf(shared).at("assemble-student").spec.student().nac().shared_layer(),
+            v1::NAC_SHARED_LAYER_MEAN);
+}
+
+TEST(NacPlanTest, OnlyTheReadInHasALayerScaleOfTheReference) {
+  v1::JobSpec other = NacSpec();
+  other.mutable_student()->mutable_nac()->set_reference_read_in_scale(true);
+  const std::set<std::string> changed = Changed(NacSpec(), other);
+  EXPECT_THAT(changed, Contains("distill-module-0"));
+  EXPECT_THAT(changed, Not(Contains("distill-module-1")));
+  EXPECT_THAT(changed, Not(Contains("baseline-b1")));
+}
+
+TEST(NacPlanTest, WeightSchedulesReachTheTasksThatTrainTheWhole) {
+  v1::JobSpec spec = NacSpec();
+  v1::SignatureRegulariserSpec& regulariser =
+      *spec.mutable_student()->mutable_nac()->mutable_regulariser();
+  regulariser.set_schedule(v1::WEIGHT_SCHEDULE_LINEAR);
+  regulariser.set_final_weight(0.5);
+  const Tasks tasks = PlanOf(spec);
+  for (const char* const name : {"finetune-student", "baseline-b1"}) {
+    const v1::SignatureRegulariserSpec& got = tasks.at(name).spec.student().nac().regulariser();
+    EXPECT_EQ(got.schedule(), v1::WEIGHT_SCHEDULE_LINEAR) << name;
+    EXPECT_EQ(got.final_weight(), 0.5) << name;
+  }
+  regulariser.clear_final_weight();
+  EXPECT_THAT(Changed(NacSpec(), spec), Contains("finetune-student"));
 }
 
 TEST(NacPlanTest, TransferredCodesAreLearnedLikeOthers) {
@@ -248,6 +292,39 @@ TEST(OutOfDistributionPlanTest, WholeModelsAreMeasuredAndHybridsAreNot) {
   ASSERT_EQ(sets.size(), 1);
   EXPECT_EQ(sets.Get(0).classes_size(), 10);
   EXPECT_EQ(tasks.at("evaluate-student-hybrid-0").spec.evaluation().out_of_distribution_size(), 0);
+}
+
+TEST(FewShotPlanTest, EpisodesThatKeepFeaturesShareATrainer) {
+  v1::JobSpec spec = NacSpec();
+  for (const char* const name : {"one", "five"}) {
+    v1::FewShotSpec& episode = *spec.add_few_shot();
+    episode.set_name(name);
+    episode.mutable_dataset()->set_path("/data/fashion");
+  }
+  const Tasks tasks = PlanOf(spec);
+  const PlannedTask& kept = tasks.at("few-shot-one");
+  EXPECT_EQ(kept.bundle_group, "few-shot");
+  EXPECT_EQ(tasks.at("few-shot-five").bundle_group, "few-shot");
+  EXPECT_FALSE(kept.spec.student().nac().has_code_noise());
+  spec.mutable_few_shot(0)->set_features(v1::FEW_SHOT_FEATURES_LIVE);
+  const Tasks others = PlanOf(spec);
+  const PlannedTask& live = others.at("few-shot-one");
+  EXPECT_EQ(live.bundle_group, "");
+  EXPECT_TRUE(live.spec.student().nac().has_code_noise());
+  EXPECT_NE(live.key, kept.key);
+}
+
+TEST(PrecisionPlanTest, HalfPrecisionNeedsCudaInEpisodesToo) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::FewShotSpec& episode = *spec.add_few_shot();
+  episode.set_name("cub");
+  episode.mutable_dataset()->set_path("/data/fashion");
+  episode.mutable_recipe()->set_precision(v1::PRECISION_FLOAT16);
+  EXPECT_THAT(Plan(CompleteSpec(spec), ""),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("few_shot[0].recipe.precision: got float16, want float32 or "
+                                 "bfloat16; loss scaling needs CUDA; "
+                                 "execution.numeric_class is cpu-")));
 }
 
 TEST(PrecisionPlanTest, HalfPrecisionNeedsCuda) {

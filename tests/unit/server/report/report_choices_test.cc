@@ -79,5 +79,28 @@ TEST(ReportChoicesTest, NamesWhatWasGiven) {
   EXPECT_THAT(report.choices(), Contains("given teacher stages: sha256:cd sha256:ef"));
 }
 
+TEST(ReportChoicesTest, SaysHowModulesBecomeTheStudent) {
+  v1::JobSpec spec = MinimalSpec();
+  v1::NacSpec& nac = *spec.mutable_student()->mutable_nac();
+  v1::Report report = ReportOn(spec);
+  EXPECT_THAT(report.choices(), Contains("modules hand on: everything (the reference's imagenet)"));
+  EXPECT_THAT(report.choices(), Contains("signature regulariser: hinge repulsion, weight 0.1"));
+  EXPECT_THAT(
+      report.reference_choices(),
+      Contains("layer scale of the read-in's module starts at: 0.1 (the reference: 1e-06)"));
+  nac.set_transfer(v1::NAC_TRANSFER_WITHOUT_GRID_AND_CLASSIFIER);
+  nac.set_reference_read_in_scale(true);
+  nac.set_share_layers(true);
+  nac.mutable_regulariser()->set_schedule(v1::WEIGHT_SCHEDULE_LINEAR);
+  report = ReportOn(spec);
+  EXPECT_THAT(report.choices(),
+              Contains("modules hand on: all but grid and classifier (the reference's tinynet)"));
+  EXPECT_THAT(report.choices(), Contains("the one mediator layer: mean of modules"));
+  EXPECT_THAT(report.choices(),
+              Contains("signature regulariser: hinge repulsion, weight 0.1 to 0 (linear)"));
+  EXPECT_THAT(report.reference_choices(),
+              Contains("layer scale of the read-in's module starts at: 1e-06 (as the reference)"));
+}
+
 }  // namespace
 }  // namespace distill::server

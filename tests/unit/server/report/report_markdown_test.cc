@@ -175,6 +175,21 @@ TEST(ReportMarkdownTest, ShowsVerdictsEpisodesAndOtherSets) {
                     HasSubstr("| cub | /data/cub | 8 | 5 | 62.50 % | 12.50 % | 120 |")));
 }
 
+TEST(ReportMarkdownTest, SaysWhatWasAddedToTheLoss) {
+  v1::Report report;
+  v1::Report::TrainingEnd& end = *report.add_training_ends();
+  end.set_task("finetune-student");
+  end.mutable_point()->set_loss(1.5);
+  EXPECT_THAT(RenderMarkdown(report), Not(HasSubstr("Other terms of the loss")));
+  v1::Series::Term& term = *end.mutable_point()->add_terms();
+  term.set_name("signature_regulariser");
+  term.set_value(-12.5);
+  term.set_weight(0.1);
+  EXPECT_THAT(
+      RenderMarkdown(report),
+      HasSubstr("| finetune-student | signature regulariser | -12.5 | 0.1 | -1.25 | 1.5 |"));
+}
+
 TEST(ReportMarkdownTest, SaysWhatReuseSavedAndHowMuchMemoryWasNeeded) {
   v1::Report report;
   for (const char* label : {"distill module", "fit prior"}) {

@@ -118,6 +118,28 @@ TEST_F(GivenArtifactsTest, NotANumberIsRefusedByTensorAndElement) {
                        HasSubstr("a NaN or an infinity in cls_token at element 0")));
 }
 
+TEST_F(GivenArtifactsTest, ModulesOfANacHaveACode) {
+  v1::JobSpec spec = spec_;
+  spec.mutable_student()->mutable_nac();
+  const auto check = [&](const std::string& name) {
+    storage::SafetensorsWriter writer;
+    const std::vector<float> values = {1.0f};
+    const std::string bytes(reinterpret_cast<const char*>(values.data()), sizeof(float));
+    EXPECT_THAT(writer.Add(name, {storage::DType::kF32, {1}, bytes}), IsOk());
+    const auto digest = WriteBlob(blobs_, "upload", *writer.Serialize());
+    EXPECT_THAT(digest, IsOk());
+    spec.mutable_given()->clear_student_modules();
+    spec.mutable_given()->add_student_modules(digest->str());
+    return CheckGivenArtifacts(spec, blobs_);
+  };
+  EXPECT_THAT(check("codes"), IsOk());
+  EXPECT_THAT(check("others"), StatusIs(absl::StatusCode::kInvalidArgument,
+                                        AllOf(HasSubstr("given.student_modules[0]"),
+                                              HasSubstr("import --draw-codes SEED"))));
+  *spec.mutable_student() = spec_.student();
+  EXPECT_THAT(check("others"), IsOk());
+}
+
 TEST_F(GivenArtifactsTest, OtherFilesAreRefused) {
   EXPECT_THAT(CheckBytes("short"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("not a safetensors file")));

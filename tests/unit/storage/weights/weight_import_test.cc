@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
@@ -144,6 +146,63 @@ TEST(WeightImportTest, ResizesPositionsAndReplacesTheClassifierOnRequestOnly) {
   EXPECT_THAT(weights->tensors.at("stages.1.head.weight").shape, ElementsAre(7, 4));
   EXPECT_EQ(First(*weights, "stages.1.head.weight"), 0.0F);
   EXPECT_THAT(weights->notes, Contains(HasSubstr("resized from [1, 5, 4] to [1, 17, 4]")));
+}
+
+v1::ArchitectureDescription NacModule(int index) {
+  const auto architecture = ParseArchitecture(
+      absl::StrCat(R"({"format": "distillery-architecture-1", "channels": 1, "image_size": 16,
+          "classes": 3, "modules": 4, "stitch_width": 6, "nac": {"state_dim": 8, "code_dim": 4,
+          "heads": 2, "head_dim": 3, "grid_channels": 2}, "module_index": )",
+                   index, "}"),
+      "arch");
+  EXPECT_THAT(architecture, IsOk());
+  return architecture.value_or(v1::ArchitectureDescription());
+}
+
+// Writes weights of the architecture, all 0.5, without code and state: as the reference has them.
+std::string WriteModuleOfTheReference(const v1::ArchitectureDescription& architecture,
+                                      const TempDir& directory) {
+  std::map<std::string, TensorView> tensors;
+  std::deque<std::string> contents;
+  for (const auto& [name, shape] : ExpectedTensors(architecture)) {
+    if (name == "codes" || name == "states") continue;
+    size_t count = 1;
+    for (const int64_t size : shape) count *= static_cast<size_t>(size);
+    const std::vector<float> values(count, 0.5f);
+    contents.emplace_back(reinterpret_cast<const char*>(values.data()), count * sizeof(float));
+    tensors[name] = {DType::kF32, shape, contents.back()};
+  }
+  const std::string path = directory.Join("module.safetensors");
+  EXPECT_THAT(WriteWeights(tensors, architecture, path), IsOk());
+  return path;
+}
+
+// They would import, and then not run.
+TEST(WeightImportTest, ModulesOfTheReferenceGetCodesOnRequestOnly) {
+  const TempDir directory;
+  for (const int index : {0, 1, 3}) {
+    const v1::ArchitectureDescription module = NacModule(index);
+    const auto checkpoint = Checkpoint::Open(WriteModuleOfTheReference(module, directory));
+    ASSERT_THAT(checkpoint, IsOk());
+    EXPECT_THAT(ImportWeights(*checkpoint, module, {}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(HasSubstr("codes missing"), HasSubstr("--draw-codes"))));
+    ImportOptions options;
+    options.codes_seed = 7;
+    const auto weights = ImportWeights(*checkpoint, module, options);
+    ASSERT_THAT(weights, IsOk());
+    EXPECT_THAT(weights->notes, Contains("code and state drawn with seed 7"));
+    TensorShapes shapes;
+    for (const auto& [name, view] : weights->tensors) shapes[name] = view.shape;
+    EXPECT_EQ(shapes, ExpectedTensors(module));
+    const auto again = ImportWeights(*checkpoint, module, options);
+    ASSERT_THAT(again, IsOk());
+    EXPECT_EQ(First(*again, "codes"), First(*weights, "codes"));
+    EXPECT_NE(First(*weights, "codes"), 0.5f);
+    options.codes_seed = 8;
+    EXPECT_NE(First(*ImportWeights(*checkpoint, module, options), "codes"),
+              First(*weights, "codes"));
+  }
 }
 
 class ExportTest : public ::testing::Test {

@@ -44,6 +44,22 @@ TEST(EpochCosineTest, ExactEpochsOfTheNacTrainer) {
   EXPECT_NEAR(LearningRateOfEpoch(schedule, 399), 8.0036e-5, 1e-9);
 }
 
+TEST(WeightScheduleTest, GoesFromTheFirstWeightToTheLast) {
+  WeightSchedule schedule = {WeightCurve::kConstant, 0.1, 0.5};
+  for (const double progress : {0.0, 0.3, 1.0}) {
+    EXPECT_DOUBLE_EQ(WeightAt(schedule, progress), 0.1);
+  }
+  schedule.curve = WeightCurve::kLinear;
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 0.0), 0.1);
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 0.25), 0.2);
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 1.0), 0.5);
+  schedule.curve = WeightCurve::kCosine;
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 0.0), 0.1);
+  EXPECT_NEAR(WeightAt(schedule, 1.0 / 3.0), 0.2, 1e-15);
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 0.5), 0.3);
+  EXPECT_DOUBLE_EQ(WeightAt(schedule, 1.0), 0.5);
+}
+
 TEST(ScaledLearningRateTest, ReferenceBatchOf512) {
   EXPECT_DOUBLE_EQ(ScaledLearningRate(5e-4, 2048), 2e-3);
 }

@@ -1,4 +1,4 @@
-// The router of a spec as settings of a mixture.
+// Messages as configurations of networks.
 #include "worker/training/network_options.h"
 
 #include <gmock/gmock.h>
@@ -65,6 +65,58 @@ TEST(RouterOptionsTest, UnknownKindsAreRefused) {
   spec.set_kind(static_cast<v1::RouterKind>(99));
   EXPECT_THAT(RouterConfigOf(spec), StatusIs(absl::StatusCode::kInvalidArgument,
                                              testing::HasSubstr("router.kind: unknown; got=99")));
+}
+
+TEST(NacOptionsTest, WhatIsNotSetKeepsTheNetworksDefault) {
+  const NetworkFrame frame = {28, 1, 7, 10, 4};
+  const absl::StatusOr<models::NacConfig> config = NacConfigOf(frame, {});
+  ASSERT_THAT(config, IsOk());
+  const models::NacConfig defaults;
+  EXPECT_EQ(config->state_dim, defaults.state_dim);
+  EXPECT_EQ(config->tokenizer_depths, defaults.tokenizer_depths);
+  EXPECT_EQ(config->truncation, defaults.truncation);
+  EXPECT_EQ(config->cut_links, models::CutLinks::kRemoved);
+  EXPECT_EQ(config->layers, 2);
+  EXPECT_FALSE(config->share_layers);
+}
+
+TEST(NacOptionsTest, FieldsReplaceDefaults) {
+  v1::NacSpec nac;
+  nac.set_state_dim(32);
+  nac.add_tokenizer_depths(2);
+  nac.set_share_layers(true);
+  nac.set_reference_link_sampling(true);
+  nac.set_reference_bandwidth(true);
+  nac.set_code_noise(0.25);
+  nac.set_codes(v1::NAC_CODES_LEARNED);
+  nac.set_reference_read_in_scale(true);
+  const auto module = NacModuleConfigOf({28, 3, 7, 10, 4}, nac, /*index=*/3, /*stitch_width=*/20);
+  ASSERT_THAT(module, IsOk());
+  EXPECT_EQ(module->kind, models::NacModuleKind::kReadOut);
+  EXPECT_EQ(module->stitch_width, 20);
+  EXPECT_EQ(module->codes, models::ModuleCodes::kLearned);
+  EXPECT_TRUE(module->reference_read_in_scale);
+  EXPECT_EQ(module->nac.state_dim, 32);
+  EXPECT_EQ(module->nac.channels, 3);
+  EXPECT_EQ(module->nac.tokenizer_depths, std::vector<int64_t>({2}));
+  EXPECT_TRUE(module->nac.share_layers);
+  EXPECT_EQ(module->nac.cut_links, models::CutLinks::kReference);
+  EXPECT_EQ(module->nac.bandwidth_form, models::BandwidthForm::kFree);
+  EXPECT_EQ(module->nac.code_noise, 0.25);
+}
+
+TEST(NacOptionsTest, ANacHasAtLeastThreeModules) {
+  EXPECT_THAT(NacConfigOf({28, 1, 7, 10, 2}, {}),
+              StatusIs(absl::StatusCode::kInvalidArgument, testing::HasSubstr("got=2")));
+}
+
+TEST(VmoeOptionsTest, StitchesStandBetweenStages) {
+  models::VmoeConfig config;
+  config.vit.stage_depths = {2, 1, 3};
+  AddStitches(24, &config);
+  EXPECT_EQ(config.stitch_width, 24);
+  EXPECT_EQ(config.pre_stitch_blocks, std::vector<int64_t>({2, 3}));
+  EXPECT_EQ(config.post_stitch_blocks, std::vector<int64_t>({1, 2}));
 }
 
 }  // namespace

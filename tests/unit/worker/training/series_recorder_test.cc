@@ -48,5 +48,25 @@ TEST(SeriesRecorderTest, PointsAreMeansAndSpeedsOverTheirSteps) {
   EXPECT_EQ(point->images_per_second(), 10.0);
 }
 
+TEST(SeriesRecorderTest, TermsAreMeansBeforeTheirWeights) {
+  SeriesRecorder recorder(2 * kMostSeriesPoints);
+  StepRecord record = Record(1, 1.0);
+  record.added = {{"router_load", {3.0, 0.005}}, {"router_importance", {1.0, 0.5}}};
+  recorder.Add(record, 0);
+  record.step = 2;
+  record.added = {{"router_load", {4.0, 0.0025}}, {"router_importance", {2.0, 0.5}}};
+  const auto point = recorder.Add(record, 0);
+  ASSERT_TRUE(point.has_value());
+  ASSERT_EQ(point->terms_size(), 2);
+  EXPECT_EQ(point->terms(0).name(), "router_importance");
+  EXPECT_EQ(point->terms(0).value(), 1.5);
+  EXPECT_EQ(point->terms(1).name(), "router_load");
+  EXPECT_EQ(point->terms(1).value(), 3.5);
+  EXPECT_EQ(point->terms(1).weight(), 0.0025);
+  // The next point starts anew.
+  record.step = 4;
+  EXPECT_EQ(recorder.Add(record, 0)->terms(1).value(), 4.0);
+}
+
 }  // namespace
 }  // namespace distill::training

@@ -50,7 +50,7 @@ TEST_F(TraineeTest, TrainingLeavesFrozenParametersAlone) {
       input = models::PrefixOutput(*meta, index, input, {});
       const torch::Tensor targets = torch::full({4, 10}, 0.1f);
       for (int step = 0; step < 2; ++step) {
-        trainee->Loss(input, targets, {}, step).total.backward();
+        trainee->Loss(input, targets, {}, {step}).total.backward();
         for (int64_t s = 0; s < meta->stage_count(); ++s) {
           for (const auto& parameter : meta->stages()[static_cast<size_t>(s)]->parameters()) {
             EXPECT_FALSE(parameter.grad().defined()) << "stage " << s << " module " << index;

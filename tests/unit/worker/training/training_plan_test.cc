@@ -32,11 +32,29 @@ TEST(TrainingPlanTest, BudgetIsCountedInWholeSteps) {
   EXPECT_EQ(plan->end_epoch(), 10);
 }
 
+// "linear(start, stop)" of the reference is a function of epoch / epochs.
+TEST(TrainingPlanTest, ProgressFollowsTheUnitOfTheSchedule) {
+  v1::TrainingRecipe recipe = Recipe(25, 1, 400);  // 4 steps an epoch, 4 epochs.
+  const auto by_step = TrainingPlan::Create(recipe, 100);
+  ASSERT_THAT(by_step, IsOk());
+  EXPECT_EQ(by_step->Progress(0), 0.0);
+  EXPECT_EQ(by_step->Progress(5), 5.0 / 16.0);
+  for (const v1::ScheduleUnit unit : {v1::SCHEDULE_UNIT_EPOCH, v1::SCHEDULE_UNIT_EPOCH_NAC}) {
+    recipe.set_schedule_unit(unit);
+    const auto by_epoch = TrainingPlan::Create(recipe, 100);
+    ASSERT_THAT(by_epoch, IsOk());
+    EXPECT_EQ(by_epoch->Progress(3), 0.0);
+    EXPECT_EQ(by_epoch->Progress(5), 0.25);
+    EXPECT_EQ(by_epoch->Progress(15), 0.75);
+  }
+}
+
 TEST(TrainingPlanTest, NothingToTrainIsAPlan) {
   const auto plan = TrainingPlan::Create(Recipe(32, 1, 0), 100);
   ASSERT_THAT(plan, IsOk());
   EXPECT_EQ(plan->total_steps(), 0);
   EXPECT_EQ(plan->end_epoch(), 0);
+  EXPECT_EQ(plan->Progress(0), 0.0);
 }
 
 TEST(TrainingPlanTest, RateFallsAlongACosineAfterItsWarmup) {

@@ -207,15 +207,15 @@ TEST(NacStateTest, FewShotTakesACheckpointWithoutClassifier) {
   EXPECT_FALSE(network.IsClassifier("output_tokenizer.confidence_scorer.weight"));
 }
 
-TEST(NacStateTest, ModuleOfTheReferenceKeepsOurCodeAndState) {
+// The reference's files hold neither, and a module does not run without.
+TEST(NacStateTest, ModuleNeedsItsCodeAndState) {
   NacModuleNetwork network(CreateNacModule(SmallModule(NacModuleKind::kReadIn)).value());
   network.Initialize(CounterRandom(1));
   StateMap state = Copy(network.State());
-  const torch::Tensor codes = state["codes"];
   state.erase("codes");
   state.erase("states");
-  EXPECT_THAT(network.Import(state, {}), IsOk());
-  EXPECT_TRUE(torch::equal(ToMap(network.State()).at("codes"), codes));
+  EXPECT_THAT(network.Import(state, {}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                  AllOf(HasSubstr("codes"), HasSubstr("states"))));
 }
 
 // The modules of `config`, all differently initialised.
@@ -337,12 +337,63 @@ TEST(NacTransferTest, CodesMayBeTransferred) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("missing 1:codes")));
 }
 
-TEST(NacTransferTest, SharedLayersTakeTheFirstMediator) {
+TEST(NacTransferTest, ASharedLayerIsTheMeanOfTheMediators) {
+  NacConfig config = SmallNac();
+  config.layers = 3;
+  const std::vector<StateMap> modules = Modules(config);
+  config.share_layers = true;
+  Nac nac = CreateNac(config).value();
+  Initialize(nac, CounterRandom(1));
+  NacTransferOptions options;
+  options.codes = ModuleCodes::kConstant;
+  const auto report = TransferModules(modules, options, CounterRandom(2), nac);
+  ASSERT_THAT(report, IsOk());
+  const StateMap after = ToMap(ExportState(nac));
+  for (const std::string name :
+       {"ffn.ffn.2.native_weight", "latent_attention.key_compiler.scale_gain"}) {
+    const torch::Tensor mean =
+        (modules[1].at(name).to(torch::kDouble) + modules[2].at(name).to(torch::kDouble) +
+         modules[3].at(name).to(torch::kDouble)) /
+        3.0;
+    EXPECT_TRUE(
+        torch::equal(after.at("latent_graphs.0.propagators.0." + name), mean.to(torch::kFloat)))
+        << name;
+  }
+  EXPECT_THAT(report->unused, Not(Contains("2:ffn.ffn.2.native_weight")));
+
+  std::vector<StateMap> faulty = modules;
+  faulty[2].erase("ffn.layernorm.bias");
+  faulty[3]["ffn.layernorm.weight"] = torch::ones({7});
+  EXPECT_THAT(
+      TransferModules(faulty, options, CounterRandom(2), nac),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               AllOf(HasSubstr("missing latent_graphs.0.propagators.0.ffn.layernorm.bias in 1 of"),
+                     HasSubstr("several shapes of latent_graphs.0.propagators.0.ffn"))));
+}
+
+// The mean of equal modules is that module, to the bit: what a layer does, it does as each did.
+TEST(NacTransferTest, TheMeanOfEqualMediatorsIsEachOfThem) {
+  NacConfig config = SmallNac();
+  std::vector<StateMap> modules = Modules(config);
+  modules[2] = modules[1];
+  config.share_layers = true;
+  Nac nac = CreateNac(config).value();
+  ASSERT_THAT(TransferModules(modules, {}, CounterRandom(2), nac), IsOk());
+  const StateMap after = ToMap(ExportState(nac));
+  for (const auto& [name, tensor] : modules[1]) {
+    const auto found = after.find("latent_graphs.0.propagators.0." + name);
+    if (found != after.end()) EXPECT_TRUE(torch::equal(found->second, tensor)) << name;
+  }
+}
+
+TEST(NacTransferTest, ASharedLayerMayBeTheFirstMediator) {
   NacConfig config = SmallNac();
   const std::vector<StateMap> modules = Modules(config);
   config.share_layers = true;
   Nac nac = CreateNac(config).value();
-  const auto report = TransferModules(modules, {}, CounterRandom(2), nac);
+  NacTransferOptions options;
+  options.shared_layer = SharedLayer::kFirst;
+  const auto report = TransferModules(modules, options, CounterRandom(2), nac);
   ASSERT_THAT(report, IsOk());
   EXPECT_TRUE(torch::equal(
       modules[1].at("ffn.ffn.2.native_weight"),
