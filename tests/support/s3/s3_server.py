@@ -38,7 +38,7 @@ swift_dir = {root}
 devices = {root}/devices
 mount_check = false
 disable_fallocate = true
-workers = 1
+workers = 0
 log_level = WARNING
 fallocate_reserve = 0
 
@@ -54,7 +54,7 @@ bind_ip = 127.0.0.1
 bind_port = {port}
 user = {user}
 swift_dir = {root}
-workers = {workers}
+workers = 0
 log_level = WARNING
 
 [pipeline:main]
@@ -192,7 +192,7 @@ def start(root):
     for name in SERVERS:
         template = PROXY_CONF if name == "proxy" else STORAGE_CONF
         path = os.path.join(root, f"{name}.conf")
-        write(path, template.format(name=name, port=ports[name], root=root, user=getpass.getuser(), workers=1,
+        write(path, template.format(name=name, port=ports[name], root=root, user=getpass.getuser(),
                                     secret=SECRET_KEY, region=REGION))
         with open(os.path.join(root, f"{name}.log"), "wb") as log:
             processes.append(subprocess.Popen([f"/usr/bin/swift-{name}-server", path, "verbose"], stdin=subprocess.DEVNULL,
@@ -231,6 +231,8 @@ def main():
     if any(not os.path.exists(f"/usr/bin/swift-{name}-server") for name in SERVERS):
         print("needs the packages swift-proxy, swift-account, swift-container and swift-object", file=sys.stderr)
         return 77
+    # Whoever ends this ends the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     root = tempfile.mkdtemp(prefix="distill-s3-")
     processes = []
     try:
