@@ -42,7 +42,7 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, bool one_of_
   // Reconnect about as often as calls are tried again, instead of gRPC's up to two minutes.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 3000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, one_of_several ? 1000 : 3000);
   // A watch may be silent for hours; this notices a server that vanished without a word.
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, one_of_several ? 12'000 : 30'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, one_of_several ? 5'000 : 10'000);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/counter_random.h"
 #include "base/file.h"
@@ -55,13 +56,26 @@ void WriteDataset(const std::string& directory) {
 
 }  // namespace
 
-Cluster::Cluster(int workers) : dataset_(directory_.Join("dataset")) {
+Cluster::Cluster(int workers) : dataset_(directory_.Join("dataset")), servers_(1) {
+  Start(workers);
+}
+
+Cluster::Cluster(int workers, const std::string& database_socket, const ConninfoOf& conninfo_of)
+    : dataset_(directory_.Join("dataset")), servers_(2) {
+  for (Server& server : servers_) {
+    server.database = std::make_unique<TcpProxy>(database_socket);
+    server.conninfo = conninfo_of(server.database->port());
+  }
+  Start(workers);
+}
+
+void Cluster::Start(int workers) {
   WriteDataset(dataset_);
-  StartServer();
+  for (size_t i = 0; i < servers_.size(); ++i) StartServer(static_cast<int>(i));
   workers_.resize(static_cast<size_t>(workers));
   for (int i = 0; i < workers; ++i) StartWorker(i);
   client::ClientOptions options;
-  options.server = server_address_;
+  options.server = AllAddresses();
   options.retry_for = absl::Seconds(30);
   options.longest_backoff = absl::Milliseconds(300);
   client_ = std::make_unique<client::Client>(
@@ -72,26 +86,47 @@ Cluster::Cluster(int workers) : dataset_(directory_.Join("dataset")) {
         const auto known = client_->ListWorkers();
         return known.ok() && known->size() == workers_.size();
       },
-      kStartLimit));
+      kStartLimit))
+      << Logs();
 }
 
 Cluster::~Cluster() = default;
 
-void Cluster::StartServer() {
-  const std::string addresses = directory_.Join("server.addresses");
+std::string Cluster::AllAddresses() const {
+  return absl::StrJoin(servers_, ",",
+                       [](std::string* out, const Server& server) { out->append(server.address); });
+}
+
+void Cluster::StartServer(int index) {
+  Server& server = servers_[static_cast<size_t>(index)];
+  const std::string name = absl::StrCat("server-", index);
+  const std::string addresses = directory_.Join(name + ".addresses");
   EXPECT_TRUE(RemoveFile(addresses).ok());
-  server_ = std::make_unique<Process>(
-      std::vector<std::string>{Program("distill-server"),
-                               absl::StrCat("--data-dir=", directory_.Join("server")),
-                               absl::StrCat("--listen=", server_address_), "--http=127.0.0.1:0",
-                               absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3",
-                               "--heartbeat-seconds=0.2",
-                               // Many kills of one task would else be minutes of waiting.
-                               "--max-retry-backoff-seconds=0.5",
-                               // Trainers are killed here on purpose.
-                               "--quarantine-after-failures=0"},
-      directory_.Join("server.log"));
-  server_address_ = AwaitAddress(addresses, "grpc");
+  // What a pair of servers shares is their folder of blobs, and the database.
+  std::vector<std::string> command = {
+      Program("distill-server"), absl::StrCat("--data-dir=", directory_.Join("server")),
+      absl::StrCat("--listen=", server.address), "--http=127.0.0.1:0",
+      absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3", "--heartbeat-seconds=0.2",
+      // Many kills of one task would else be minutes of waiting.
+      "--max-retry-backoff-seconds=0.5",
+      // Trainers are killed here on purpose.
+      "--quarantine-after-failures=0"};
+  if (!server.conninfo.empty()) {
+    command.push_back("--state=postgres");
+    command.push_back(absl::StrCat("--postgres=", server.conninfo));
+  }
+  server.process = std::make_unique<Process>(command, directory_.Join(name + ".log"));
+  server.address = AwaitAddress(addresses, "grpc");
+  client::ClientOptions alone;
+  alone.server = server.address;
+  alone.retry_for = absl::ZeroDuration();
+  alone.call_timeout = absl::Milliseconds(500);
+  server.client = std::make_unique<client::Client>(
+      alone, client::ClientDependencies{&clock_, &ids_, &interrupt_, {}});
+}
+
+bool Cluster::Leads(int index) {
+  return servers_[static_cast<size_t>(index)].client->ListWorkers().ok();
 }
 
 void Cluster::StartWorker(int index) {
@@ -101,7 +136,7 @@ void Cluster::StartWorker(int index) {
   workers_[static_cast<size_t>(index)] = std::make_unique<Process>(
       std::vector<std::string>{Program("distill-worker"),
                                absl::StrCat("--data-dir=", directory_.Join(name)),
-                               absl::StrCat("--server=", server_address_), "--slots=1",
+                               absl::StrCat("--server=", AllAddresses()), "--slots=1",
                                "--http=127.0.0.1:0", absl::StrCat("--addresses-file=", addresses)},
       directory_.Join(absl::StrCat(name, ".log")));
   // From then on it takes SIGTERM for a wish.
@@ -120,8 +155,8 @@ std::string Cluster::AwaitAddress(const std::string& file, const std::string& ke
 }
 
 void Cluster::KillServer() {
-  server_->Kill();
-  StartServer();
+  server(0).Kill();
+  StartServer(0);
 }
 
 void Cluster::KillWorker(int index) {
@@ -158,8 +193,11 @@ bool Cluster::EndInOrder() {
   for (const auto& worker : workers_) end("worker", *worker);
   // An idle connection would hold the server back until its grace is over.
   client_.reset();
-  server_->Signal(SIGTERM);
-  end("server", *server_);
+  for (Server& server : servers_) {
+    server.client.reset();
+    server.process->Signal(SIGTERM);
+  }
+  for (Server& server : servers_) end("server", *server.process);
   return clean;
 }
 

@@ -1,7 +1,8 @@
-// A server and workers as real processes in a folder of a test, which a test may kill and start
-// again.
+// Servers and workers as real processes in a folder of a test, which a test may kill and start
+// again. One server with SQLite, or two that stand by for each other with PostgreSQL.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "client/client.h"
 #include "client/interrupt.h"
 #include "distill/v1/job.pb.h"
+#include "tests/fault/proxy/tcp_proxy.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_dir.h"
 
@@ -22,6 +24,10 @@ class Cluster {
   // Starts a server and `workers` workers with one slot each. Fails the test when they do not come
   // up; look at Logs() then.
   explicit Cluster(int workers);
+  // The same with a pair of servers, each of which reaches the database through a proxy of its own;
+  // `conninfo_of` makes a connection string of a proxy's port.
+  using ConninfoOf = std::function<std::string(int port)>;
+  Cluster(int workers, const std::string& database_socket, const ConninfoOf& conninfo_of);
   // Ends all, without grace.
   ~Cluster();
 
@@ -31,6 +37,12 @@ class Cluster {
 
   // SIGKILL, then the same program on the same address and folder.
   void KillServer();
+  // One of the pair.
+  Process& server(int index) { return *servers_[static_cast<size_t>(index)].process; }
+  TcpProxy& database_link(int index) { return *servers_[static_cast<size_t>(index)].database; }
+  void StartServer(int index);
+  // Whether this server, asked alone, serves.
+  bool Leads(int index);
   void KillWorker(int index);
   // SIGTERM, the wait for an orderly end, and a new start. Returns whether it exited with 0.
   bool RestartWorker(int index);
@@ -44,14 +56,22 @@ class Cluster {
   std::string Logs() const;
 
  private:
-  void StartServer();
+  struct Server {
+    std::string address = "127.0.0.1:0";
+    std::unique_ptr<TcpProxy> database;
+    std::string conninfo;
+    std::unique_ptr<Process> process;
+    std::unique_ptr<client::Client> client;  // That knows this one alone.
+  };
+
+  void Start(int workers);
+  std::string AllAddresses() const;
   void StartWorker(int index);
   std::string AwaitAddress(const std::string& file, const std::string& key);
 
   TempDir directory_;
   const std::string dataset_;
-  std::string server_address_ = "127.0.0.1:0";
-  std::unique_ptr<Process> server_;
+  std::vector<Server> servers_;
   std::vector<std::unique_ptr<Process>> workers_;
   SystemClock clock_;
   SystemIdSource ids_;
