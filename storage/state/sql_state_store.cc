@@ -296,4 +296,9 @@ absl::StatusOr<std::vector<LineageRecord>> SqlStateStore::Lineage(const Digest& 
   });
 }
 
+void SqlStateStore::CloseReaders() {
+  MutexLock lock(mu_);
+  readers_.clear();
+}
+
 }  // namespace distill::storage

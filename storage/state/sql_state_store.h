@@ -36,6 +36,8 @@ class SqlStateStore : public StateStore {
 
  protected:
   using Reader = std::unique_ptr<SqlConnection>;
+  // Closes the connections of queries, none of which runs any more.
+  void CloseReaders() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // A connection for queries, which see every commit that returned. Thread-safe.

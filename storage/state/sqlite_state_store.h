@@ -20,6 +20,9 @@ class SqliteStateStore : public SqlStateStore {
   // kFailedPrecondition when the schema is newer than this program; kDataLoss when the file is no
   // database.
   static absl::StatusOr<std::unique_ptr<SqliteStateStore>> Open(const std::string& path);
+  // The write-ahead log goes into the file and is removed by the last connection that closes, if
+  // that one may write.
+  ~SqliteStateStore() override { CloseReaders(); }
 
   absl::StatusOr<StateImage> Load() override { return LoadFrom(*writer_); }
   absl::Status Commit(absl::Span<const Mutation> mutations) override;

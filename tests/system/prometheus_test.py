@@ -23,8 +23,9 @@ scrape_configs:
 """
 # Labels of these come with what they measure, a kind of task or a slot that trains; until then there is no series.
 _LATER = {"distill_task_schedule_latency_seconds", "distill_task_duration_seconds", "distill_attempts_total",
-          "distill_grpc_server_handled_total", "distill_grpc_server_handling_seconds", "distill_worker_train_step",
-          "distill_worker_train_loss", "distill_worker_train_images_per_second", "distill_worker_data_wait_ratio"}
+          "distill_task_transitions_total", "distill_grpc_server_handled_total", "distill_grpc_server_handling_seconds",
+          "distill_worker_train_step", "distill_worker_train_loss", "distill_worker_train_images_per_second",
+          "distill_worker_data_wait_ratio"}
 
 
 def documented(section):

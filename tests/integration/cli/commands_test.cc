@@ -298,7 +298,7 @@ TEST_F(CommandsTest, TaskListAndGet) {
   EXPECT_EQ(json::parse(Run({"task", "list", "job-1", "-o", "json"}).out)["tasks"][0]["id"],
             "pretrain-meta");
   const CommandResult result = Run({"task", "get", "job-1", "pretrain-meta"});
-  EXPECT_THAT(result.out, HasSubstr("SUCCEEDED  w1"));
+  EXPECT_THAT(result.out, HasSubstr("succeeded  w1"));
   EXPECT_THAT(result.out, HasSubstr("sha256:ab"));
   EXPECT_EQ(Run({"task", "get", "job-1", "nothing"}).code, 3);
 }

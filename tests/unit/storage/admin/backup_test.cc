@@ -10,6 +10,7 @@
 #include "storage/admin/strays.h"
 #include "storage/blob/memory_blob_store.h"
 #include "storage/state/sqlite_state_store.h"
+#include "tests/support/state_records.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 #ifdef DISTILL_WITH_POSTGRES
@@ -43,10 +44,7 @@ std::vector<Mutation> AState(const Digest& blob) {
   EventRecord event;
   event.revision = 9;
   event.job = job.id;
-  WorkerRecord worker;
-  worker.id = WorkerId("w");
-  worker.draining = true;
-  return {InsertJob{job}, InsertTask{task}, AppendEvent{event}, PutWorker{worker},
+  return {InsertJob{job}, InsertTask{task}, AppendEvent{event}, PutWorker{DrainingWorker("w")},
           PutBlob{{blob, 5, 1, BlobState::kPresent, job.create_time}}};
 }
 

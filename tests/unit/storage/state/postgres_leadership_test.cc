@@ -6,6 +6,7 @@
 #include "gtest/gtest.h"
 #include "storage/state/postgres_connection.h"
 #include "tests/support/postgres/postgres_server.h"
+#include "tests/support/state_records.h"
 #include "tests/support/status_matchers.h"
 
 namespace distill::storage {
@@ -87,7 +88,7 @@ TEST_F(PostgresLeadershipTest, SilenceLosesItAndTheLoserIsTold) {
     EXPECT_THAT(cause, StatusIs(absl::StatusCode::kFailedPrecondition));
   }
   EXPECT_FALSE(a->Leads());
-  EXPECT_FALSE(old_store->Commit({PutWorker{WorkerRecord{WorkerId("w"), true}}}).ok());
+  EXPECT_FALSE(old_store->Commit({PutWorker{DrainingWorker("w")}}).ok());
 }
 
 TEST_F(PostgresLeadershipTest, ResigningLetsTheNextOneLeadAtOnce) {

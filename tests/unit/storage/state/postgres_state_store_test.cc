@@ -11,6 +11,7 @@
 #include "storage/state/postgres_leadership.h"
 #include "storage/state/schema.h"
 #include "tests/support/postgres/postgres_server.h"
+#include "tests/support/state_records.h"
 #include "tests/support/status_matchers.h"
 
 namespace distill::storage {
@@ -53,7 +54,7 @@ JobRecord Job(const std::string& id, int64_t age) {
 }
 
 TEST_F(PostgresStateStoreTest, SurvivesReopening) {
-  ASSERT_THAT(Open()->Commit({PutWorker{WorkerRecord{WorkerId("w"), true}}}), IsOk());
+  ASSERT_THAT(Open()->Commit({PutWorker{DrainingWorker("w")}}), IsOk());
   auto store = Open();
   EXPECT_TRUE(store->Load()->workers.at(0).draining);
   EXPECT_EQ(Connect()->QueryInt("SELECT MAX(version) FROM distill_schema").value(),

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/state/schema.h"
+#include "tests/support/state_records.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -35,6 +36,15 @@ TEST_F(SqliteStateStoreTest, SurvivesReopening) {
                   WorkerRecord{WorkerId("w"), true, kUnsetTime, Quarantine::kNone, ""}}}),
               IsOk());
   EXPECT_TRUE(Open()->Load()->workers.at(0).draining);
+}
+
+TEST_F(SqliteStateStoreTest, LeavesNoLogBehindOnceItWasRead) {
+  auto store = Open();
+  ASSERT_THAT(store->Commit({PutWorker{DrainingWorker("w")}}), IsOk());
+  ASSERT_THAT(store->ListJobs({}), IsOk());
+  ASSERT_TRUE(FileExists(path_ + "-wal"));
+  store.reset();
+  EXPECT_FALSE(FileExists(path_ + "-wal"));
 }
 
 TEST_F(SqliteStateStoreTest, IsInWriteAheadModeWithTheNewestSchema) {

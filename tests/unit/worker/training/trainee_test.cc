@@ -98,7 +98,7 @@ TEST_F(TraineeTest, UnresolvedSpecNamesTheField) {
   spec.mutable_meta()->add_stage_depths(1);
   EXPECT_THAT(MetaStages(spec, 0),
               StatusIs(absl::StatusCode::kInvalidArgument,
-                       testing::HasSubstr("meta.stage_depths: must have one entry per module")));
+                       testing::HasSubstr("meta.stage_depths: must divide the blocks among the modules")));
 }
 
 }  // namespace
