@@ -132,7 +132,7 @@ absl::StatusOr<v1::StartLeaseSet> ReadLeaseSet(const std::string& file) {
 absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   PrintingObserver observer(clock);
-  training::ImageSetsCache images;
+  training::ImageSetsCache images(clock);
   training::RunLeaseSet(set, ActiveNumericClass(), {clock, images, observer});
   return observer.all_succeeded() ? absl::OkStatus()
                                   : absl::AbortedError("a member did not succeed");

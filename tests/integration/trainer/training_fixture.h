@@ -78,7 +78,7 @@ class SmallJob {
   const int train_images_;
   TempDir directory_;
   SystemClock clock_;
-  ImageSetsCache images_;
+  ImageSetsCache images_{clock_};
   std::string meta_;
   std::vector<std::string> teacher_stages_;
 };
