@@ -297,7 +297,8 @@ void AddAdd(CLI::App& dataset, Command& chosen) {
                   "fail, or skip: leave images out that cannot be decoded")
       ->capture_default_str();
   add->add_flag("--upload", options->upload,
-                "Keep a copy in the object store, for workers without the path");
+                "The server also keeps a copy of its folder, for workers without the path; nothing "
+                "is sent from here");
   add->add_flag("--detach", options->detach, "Do not wait until it has been read");
   add->add_option("--request-id", options->request_id,
                   "The same id adds it once, however often the command runs");

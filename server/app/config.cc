@@ -85,6 +85,11 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
       ->capture_default_str();
   app.add_option("--dataset-root", config.dataset_roots,
                  "Read data sets only below this folder; may be given several times");
+  app.add_option("--max-datasets", config.max_datasets, "Most registered data sets; 1 to 100000")
+      ->capture_default_str();
+  app.add_option("--max-dataset-bytes", config.max_dataset_bytes,
+                 "Most bytes of copies of data sets in the blob store, in all")
+      ->capture_default_str();
   app.add_option("--log-level", config.log_level, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
@@ -190,6 +195,10 @@ absl::Status ValidateConfig(const ServerConfig& config) {
       InRange("--collect-interval-seconds", config.collect_interval_seconds, 1, 86400));
   DISTILL_RETURN_IF_ERROR(InRange("--query-threads", config.query_threads, 1, 64));
   DISTILL_RETURN_IF_ERROR(InRange("--dataset-threads", config.dataset_threads, 1, 64));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--max-datasets", static_cast<double>(config.max_datasets), 1, 1e5));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--max-dataset-bytes", static_cast<double>(config.max_dataset_bytes), 0, 1e18));
   for (const std::string& root : config.dataset_roots) {
     if (absl::StartsWith(root, "/")) continue;
     return absl::InvalidArgumentError(
@@ -218,6 +227,7 @@ std::string PrintConfig(const ServerConfig& config) {
       "\nquery-threads = ", config.query_threads, "\ntransfer-threads = ", config.transfer_threads,
       "\ndataset-threads = ", config.dataset_threads,
       "\ndataset-root = ", absl::StrJoin(config.dataset_roots, ","),
+      "\nmax-datasets = ", config.max_datasets, "\nmax-dataset-bytes = ", config.max_dataset_bytes,
       "\nlog-level = ", config.log_level, "\nlog-format = ", config.log_format, "\n");
 }
 

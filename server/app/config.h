@@ -35,6 +35,8 @@ struct ServerConfig {
   int transfer_threads = 4;
   int dataset_threads = 1;
   std::vector<std::string> dataset_roots;  // Empty: anywhere.
+  int64_t max_datasets = 1000;
+  int64_t max_dataset_bytes = int64_t{40} << 30;  // Of copies and records.
   std::string log_level = "info";
   std::string log_format = "text";
 };

@@ -140,6 +140,8 @@ class ServerAppImpl : public ServerApp {
     config.core.quarantine_after_failures = config_.quarantine_after_failures;
     config.core.poison_after_workers = config_.poison_after_workers;
     config.core.stall_timeout = absl::Minutes(config_.stall_minutes);
+    config.core.max_datasets = config_.max_datasets;
+    config.core.max_dataset_bytes = config_.max_dataset_bytes;
     DriverDependencies dependencies;
     dependencies.store = store_.get();
     dependencies.clock = dependencies_.clock;
@@ -157,6 +159,7 @@ class ServerAppImpl : public ServerApp {
     DatasetReaderConfig reading;
     reading.scratch_file = JoinPath(config_.data_dir, "dataset-shard");
     reading.threads = config_.dataset_threads;
+    reading.most_copied_bytes = static_cast<uint64_t>(config_.max_dataset_bytes);
     dataset_reader_ = std::make_unique<DatasetReader>(
         reading, DatasetReader::Dependencies{driver_.get(), store_.get(), blobs_.get(),
                                              dependencies_.clock, &metrics_});

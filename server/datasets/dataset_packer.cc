@@ -29,6 +29,12 @@ class Packer {
 
   absl::StatusOr<std::vector<storage::NamedBlob>> Run(const std::vector<DatasetFile>& files) {
     for (const DatasetFile& file : files) total_bytes_ += file.size_bytes;
+    if (total_bytes_ > options_.most_bytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("cannot copy data set: it is too large; add it without --upload, or raise "
+                       "--max-dataset-bytes; bytes=",
+                       total_bytes_, " limit=", options_.most_bytes));
+    }
     for (const DatasetFile& file : files) {
       const absl::Status packed = PackFile(file);
       if (!packed.ok()) {

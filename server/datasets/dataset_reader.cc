@@ -188,6 +188,7 @@ absl::Status DatasetReader::Pack(const Order& order, const v1::DatasetSource& so
   options.upload_prefix = absl::StrCat("dataset.", Digest::OfBytes(order.name.str()).hex());
   options.scratch_file = config_.scratch_file;
   options.shard_bytes = config_.shard_bytes;
+  options.most_bytes = config_.most_copied_bytes;
   options.progress = [this](uint64_t done, uint64_t total) {
     return Progress(kPacking, static_cast<int64_t>(done), static_cast<int64_t>(total));
   };
@@ -256,11 +257,13 @@ void DatasetReader::Record(const Order& order, storage::DatasetStatus status) {
       UpdateDataset{order.name, order.request, std::move(status)},
       [&recorded](absl::StatusOr<Done> reply) { recorded.set_value(reply.status()); });
   const absl::Status result = recorded.get_future().get();
-  if (absl::IsFailedPrecondition(result)) {
-    // A blob of the copy was being removed when it was stored again.
+  // A blob of the copy was being removed when it was stored again, or others take all the room.
+  const bool can_be_repeated = absl::IsFailedPrecondition(result);
+  if (can_be_repeated || absl::IsResourceExhausted(result)) {
     storage::DatasetStatus failed;
     failed.state = storage::DatasetState::kFailed;
-    failed.failure_message = absl::StrCat(std::string(result.message()), "; add it again");
+    failed.failure_message =
+        absl::StrCat(std::string(result.message()), can_be_repeated ? "; add it again" : "");
     return Record(order, std::move(failed));
   }
   if (!result.ok()) {

@@ -33,6 +33,8 @@ struct DatasetReaderConfig {
   // That decode images.
   int threads = 1;
   uint64_t shard_bytes = uint64_t{64} << 20;
+  // A data set with more is not copied; what all of them may have is the core's to say.
+  uint64_t most_copied_bytes = uint64_t{40} << 30;
 };
 
 // What is being done to a data set.

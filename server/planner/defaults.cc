@@ -133,12 +133,17 @@ void DescribeDataset(const DatasetInfo& info, v1::DatasetSpec* dataset) {
   DISTILL_SET_DEFAULT(dataset, train_size, info.train_images);
 }
 
-void ResolveNormalisation(v1::DatasetSpec* dataset) {
-  const bool varies = !dataset->has_image_size();
-  if (!varies || dataset->channels() != static_cast<int>(kImageNetMean.size())) return;
+// What the files say is what a trainer would compute from them, to the last bit. It need not, then.
+void ResolveNormalisation(const DatasetInfo& info, v1::DatasetSpec* dataset) {
   if (!dataset->mean().empty() || !dataset->deviation().empty()) return;
-  for (const double mean : kImageNetMean) dataset->add_mean(mean);
-  for (const double deviation : kImageNetDeviation) dataset->add_deviation(deviation);
+  const bool varies = !dataset->has_image_size();
+  if (varies && dataset->channels() == static_cast<int>(kImageNetMean.size())) {
+    dataset->mutable_mean()->Add(kImageNetMean.begin(), kImageNetMean.end());
+    dataset->mutable_deviation()->Add(kImageNetDeviation.begin(), kImageNetDeviation.end());
+    return;
+  }
+  dataset->mutable_mean()->Add(info.mean.begin(), info.mean.end());
+  dataset->mutable_deviation()->Add(info.deviation.begin(), info.deviation.end());
 }
 
 // The class of the model for each class of another set, where names tell or both have none and are
@@ -199,7 +204,7 @@ v1::JobSpec ResolveDatasets(const v1::JobSpec& resolved, const JobDatasets& info
   DescribeDataset(infos.main, dataset);
   DISTILL_SET_DEFAULT(dataset, input_size,
                       dataset->has_image_size() ? dataset->image_size() : kDefaultInputSize);
-  ResolveNormalisation(dataset);
+  ResolveNormalisation(infos.main, dataset);
   v1::EvaluationSpec* evaluation = complete.mutable_evaluation();
   int corruption_images = kDefaultCorruptionImages;
   if (infos.main.test_images > 0) {

@@ -22,6 +22,9 @@ struct DatasetInfo {
   // Images of each class; empty when unknown, the former also in a set for evaluation only.
   std::vector<int64_t> train_class_images;
   std::vector<int64_t> test_class_images;
+  // Of each channel, over all training images, of values in [0, 1]; empty when unknown.
+  std::vector<double> mean;
+  std::vector<double> deviation;
   std::vector<std::string> class_names;  // In order of label; empty when the format has none.
 };
 

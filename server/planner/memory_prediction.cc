@@ -10,8 +10,10 @@ namespace distill::server {
 namespace {
 
 constexpr double kBytesPerFloat = 4.0;
-// A trainer with LibTorch loaded, idle.
-constexpr double kProgramBytes = 170.0 * (1 << 20);
+// A trainer with LibTorch loaded, idle, and what the matrix library keeps for itself once it
+// computes.
+constexpr double kProgramBytes = 162.0 * (1 << 20);
+constexpr double kMatrixLibraryBytes = 8.0 * (1 << 20);
 // Gradient and two moments.
 constexpr double kFloatsPerTrained = 3.0;
 // Without a backward pass only about one layer's activations are alive at a time.
@@ -22,6 +24,12 @@ constexpr double kWidthsOfBackward = 6.5;
 constexpr double kWidthsOfForward = 8.0;
 // Assembling and splitting hold a network and the file that they write.
 constexpr double kCopiesOfAssembled = 2.0;
+// Batches that stand ready, are in the making, and are being mixed.
+constexpr double kLoadedBatches = 6.0;
+// Of an image that stays in its file.
+constexpr double kBytesPerName = 100.0;
+// The fit of a prior holds its graph, the affinities and their picture.
+constexpr double kFloatsPerPair = 2.0;
 
 // What a trainer holds while it works on a task.
 struct Footprint {
@@ -235,7 +243,7 @@ Footprint OfPrior(const v1::TaskSpec& task) {
   Footprint footprint;
   footprint.parameters = mediators * nac.signature_dim();
   footprint.trained = footprint.parameters;
-  footprint.transient_floats = 6.0 * mediators * mediators;
+  footprint.transient_floats = kFloatsPerPair * mediators * mediators;
   return footprint;
 }
 
@@ -269,8 +277,20 @@ Footprint FootprintOf(const v1::TaskSpec& task) {
   return footprint;
 }
 
-double ImageBytes(const v1::DatasetSpec& dataset) {
-  return static_cast<double>(dataset.input_size()) * dataset.input_size() * dataset.channels();
+double ImageElements(double side, const v1::DatasetSpec& dataset) {
+  return side * side * dataset.channels();
+}
+
+// Formats of one fixed size are held in memory, a byte for each value; of others the names are.
+// Test images are left out: a task does not say how many there are. A prior is fitted before
+// anything is trained; whatever merges modules runs in the trainer that has trained, which keeps
+// the images for what follows.
+double HeldImageBytes(const v1::TaskSpec& task) {
+  if (task.kind() == v1::TASK_KIND_FIT_PRIOR) return 0.0;
+  const v1::DatasetSpec& dataset = task.dataset();
+  const bool is_in_memory = dataset.format() <= v1::DATASET_FORMAT_CIFAR100;
+  return static_cast<double>(dataset.train_size()) *
+         (is_in_memory ? ImageElements(dataset.image_size(), dataset) : kBytesPerName);
 }
 
 }  // namespace
@@ -295,12 +315,12 @@ int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   const double floats = copies * footprint.parameters +
                         (trains ? kFloatsPerTrained * footprint.trained : 0.0) +
                         batch * (passing + footprint.transient_floats);
-  double images = 0.0;
-  // Formats of one fixed size are held in memory, others are read as they are needed.
-  if ((trains || evaluates) && task.dataset().has_image_size()) {
-    images = ImageBytes(task.dataset()) * task.dataset().train_size();
+  double bytes = kProgramBytes + kBytesPerFloat * floats + HeldImageBytes(task);
+  if (trains || evaluates) {
+    bytes += kMatrixLibraryBytes + kBytesPerFloat * kLoadedBatches * batch *
+                                       ImageElements(task.dataset().input_size(), task.dataset());
   }
-  return static_cast<int64_t>(kProgramBytes + kBytesPerFloat * floats + images);
+  return static_cast<int64_t>(bytes);
 }
 
 }  // namespace distill::server

@@ -54,6 +54,8 @@ DatasetInfo InfoOf(const v1::DatasetFacts& facts) {
   info.channels = facts.channels();
   info.classes = facts.classes();
   info.class_names.assign(facts.class_names().begin(), facts.class_names().end());
+  info.mean.assign(facts.mean().begin(), facts.mean().end());
+  info.deviation.assign(facts.deviation().begin(), facts.deviation().end());
   for (const v1::DatasetSplit& split : facts.splits()) {
     const auto& counts = split.images_per_class();
     if (split.name() != "train") {

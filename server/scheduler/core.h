@@ -43,6 +43,10 @@ struct CoreConfig {
   // A worker with a warm trainer for a younger job may be given that job first, unless an older
   // task has been waiting this long.
   absl::Duration warm_patience = absl::Seconds(5);
+  // Registered data sets, and the bytes of their copies in the blob store and of what is recorded
+  // of them.
+  int64_t max_datasets = 1000;
+  int64_t max_dataset_bytes = int64_t{40} << 30;
   // A worker not heard of for this long is forgotten.
   absl::Duration worker_retention = absl::Hours(1);
   // What is preempted has so long to write a checkpoint and come back before its lease is taken.

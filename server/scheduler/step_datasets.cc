@@ -9,6 +9,17 @@ namespace distill::server {
 
 using storage::DatasetState;
 
+namespace {
+
+// Of what is recorded, and of the copy.
+int64_t BytesOf(const storage::DatasetStatus& status) {
+  int64_t bytes = static_cast<int64_t>(status.facts.size() + status.verification.size());
+  for (const storage::NamedBlob& blob : status.blobs) bytes += blob.size_bytes;
+  return bytes;
+}
+
+}  // namespace
+
 void CoreStep::On(uint64_t call, CreateDataset& event) {
   const auto found = state_.datasets.find(event.name);
   if (found != state_.datasets.end()) {
@@ -23,6 +34,13 @@ void CoreStep::On(uint64_t call, CreateDataset& event) {
                               "choose another name; dataset=",
                               event.name.str())));
     }
+  }
+  const int64_t datasets = static_cast<int64_t>(state_.datasets.size());
+  if (found == state_.datasets.end() && datasets >= state_.config.max_datasets) {
+    return Refuse(call, absl::ResourceExhaustedError(absl::StrCat(
+                            "cannot create data set: the server keeps no more of them; remove one "
+                            "with `distill dataset remove` or raise --max-datasets; datasets=",
+                            datasets, " limit=", state_.config.max_datasets)));
   }
   storage::DatasetRecord& record = state_.datasets[event.name];
   record = storage::DatasetRecord{};
@@ -48,6 +66,21 @@ void CoreStep::On(uint64_t call, UpdateDataset& event) {
     return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
                             "cannot update data set: a blob of its copy is not stored; dataset=",
                             event.name.str(), " digest=", blob.digest.str())));
+  }
+  // A verification is recorded whatever there is.
+  const bool is_first = found->second.status.state == DatasetState::kReading;
+  if (is_first && event.status.state == DatasetState::kReady) {
+    int64_t bytes = BytesOf(event.status);
+    for (const auto& [name, other] : state_.datasets) bytes += BytesOf(other.status);
+    if (bytes > state_.config.max_dataset_bytes) {
+      return Refuse(
+          call,
+          absl::ResourceExhaustedError(absl::StrCat(
+              "cannot register data set: it does not fit beside the others; remove one with "
+              "`distill dataset remove`, add it without --upload, or raise "
+              "--max-dataset-bytes; dataset=",
+              event.name.str(), " bytes=", bytes, " limit=", state_.config.max_dataset_bytes)));
+    }
   }
   storage::DatasetRecord& record = found->second;
   const absl::Time finish_time = record.status.finish_time;

@@ -32,6 +32,13 @@ def _vmoe_student(width):
                      "moe_blocks": list(range(MODULES)), "expert_init": "EXPERT_INIT_PER_MATRIX"}}
 
 
+def _nac_student(width):
+    return {"nac": {"state_dim": width, "code_dim": width // 2, "signature_dim": 16, "input_latents": 16,
+                    "mediator_latents": 64, "output_latents": 8, "heads": 2, "head_dim": width // 4,
+                    "ffn_capacity_factor": 2.0, "tokenizer_depths": [1, 1], "tokenizer_stem": 2, "grid_channels": width // 4,
+                    "prior": {"kind": "GRAPH_PRIOR_KIND_SCALE_FREE", "attachments": 2, "fit_steps": 50}}}
+
+
 class Chain:
     """The tasks of one job, run one after the other as a job runs them."""
 
@@ -41,7 +48,7 @@ class Chain:
 
     def run(self, kind, inputs, module=0, **fields):
         spec = {**self.job.task(f"TASK_KIND_{kind}", module, batch=self.batch, images=4 * self.batch), **fields}
-        if kind.startswith(("ASSEMBLE", "SPLIT", "EVALUATE")):
+        if kind.startswith(("ASSEMBLE", "SPLIT", "EVALUATE", "FIT_PRIOR")):
             del spec["recipe"]
         program = _BUILD / "test_bin" / "predicted_memory"
         predicted = int(subprocess.run([program], input=json.dumps(spec) + "\n", stdout=subprocess.PIPE, text=True,
@@ -60,9 +67,12 @@ class Chain:
         self.run("SPLIT_TEACHER", {"model": str(teacher / "model.safetensors")})
         distilled = [str(self.run("DISTILL_MODULE", {**meta, "teacher_stage": stages[i]}, i) / "module.safetensors")
                      for i in modules]
-        student = self.run("ASSEMBLE_STUDENT", {f"module.{i}": distilled[i] for i in modules})
+        signatures = {}
+        if "nac" in self.job.student:
+            signatures = {"signatures": str(self.run("FIT_PRIOR", {}) / "signatures.safetensors")}
+        student = self.run("ASSEMBLE_STUDENT", {**{f"module.{i}": distilled[i] for i in modules}, **signatures})
         student = self.run("FINETUNE_STUDENT", {"model": str(student / "model.safetensors")})
-        self.run("TRAIN_BASELINE", {})
+        self.run("TRAIN_BASELINE", signatures)
         evaluation = {"evaluation": {"batch_size": self.batch}}
         self.run("EVALUATE", {"model": str(student / "model.safetensors")}, subject="EVALUATION_SUBJECT_STUDENT",
                  **evaluation)
@@ -74,7 +84,7 @@ class Chain:
 class MemoryPredictionTest(unittest.TestCase):
     def test_predictions_are_within_a_quarter(self):
         sizes = {"small": {"width": 64, "patch": 7, "batch": 64}, "large": {"width": 192, "patch": 4, "batch": 128}}
-        students = {"vit": _vit_student, "vmoe": _vmoe_student}
+        students = {"vit": _vit_student, "vmoe": _vmoe_student, "nac": _nac_student}
         wrong = []
         with tempfile.TemporaryDirectory() as directory:
             images = Path(directory) / "images"

@@ -25,7 +25,9 @@ scrape_configs:
 _LATER = {"distill_task_schedule_latency_seconds", "distill_task_duration_seconds", "distill_attempts_total",
           "distill_task_transitions_total", "distill_grpc_server_handled_total", "distill_grpc_server_handling_seconds",
           "distill_worker_train_step", "distill_worker_train_loss", "distill_worker_train_images_per_second",
-          "distill_worker_data_wait_ratio"}
+          "distill_worker_data_wait_ratio",
+          # Only where blobs are kept in an object store.
+          "distill_s3_retries_total"}
 
 
 def documented(section):

@@ -37,6 +37,18 @@ absl::Status CheckResults(const v1::TaskSpec& spec, const v1::MemberEnded& ended
   return absl::OkStatus();
 }
 
+std::vector<v1::DatasetSpec*> DatasetsOf(v1::TaskSpec& spec) {
+  std::vector<v1::DatasetSpec*> datasets = {spec.mutable_dataset()};
+  if (spec.has_few_shot()) datasets.push_back(spec.mutable_few_shot()->mutable_dataset());
+  if (spec.has_evaluation()) {
+    for (v1::OutOfDistributionSet& set :
+         *spec.mutable_evaluation()->mutable_out_of_distribution()) {
+      datasets.push_back(set.mutable_dataset());
+    }
+  }
+  return datasets;
+}
+
 std::vector<ProducedArtifact> ArtifactsOf(
     const google::protobuf::RepeatedPtrField<v1::ProducedFile>& files) {
   std::vector<ProducedArtifact> artifacts;
@@ -139,34 +151,36 @@ absl::Status LeaseSetRun::FetchInputs(Member& member) {
 }
 
 absl::Status LeaseSetRun::FetchDatasets(Member& member) {
-  std::vector<v1::DatasetSpec*> datasets = {member.spec.mutable_dataset()};
-  if (member.spec.has_few_shot()) {
-    datasets.push_back(member.spec.mutable_few_shot()->mutable_dataset());
+  for (v1::DatasetSpec* const dataset : DatasetsOf(member.spec)) {
+    DISTILL_RETURN_IF_ERROR(FetchDataset(member, *dataset));
   }
-  if (member.spec.has_evaluation()) {
-    for (v1::OutOfDistributionSet& set :
-         *member.spec.mutable_evaluation()->mutable_out_of_distribution()) {
-      datasets.push_back(set.mutable_dataset());
-    }
+  return absl::OkStatus();
+}
+
+absl::Status LeaseSetRun::FetchDataset(Member& member, v1::DatasetSpec& dataset) {
+  const bool differs = dependencies_.differing_datasets.Contains(dataset.path(), dataset.digest());
+  if (!differs && (!dataset.has_manifest() || FileExists(dataset.path()))) return absl::OkStatus();
+  if (!dataset.has_manifest()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot use data set: this worker's files are not the job's, as a trainer found; give "
+        "every worker the same files, or a copy to the server with `distill dataset add --upload`; "
+        "worker=",
+        config_.worker_id, " path=", dataset.path(), " wanted=", dataset.digest()));
   }
-  for (v1::DatasetSpec* const dataset : datasets) {
-    if (!dataset->has_manifest() || FileExists(dataset->path())) continue;
-    member.lease->SetPhase("fetching data set");
-    DISTILL_ASSIGN_OR_RETURN(const Digest manifest, Digest::Parse(dataset->manifest()));
-    Digest bad_blob;
-    absl::StatusOr<DatasetCache::Pin> pin =
-        dependencies_.datasets.Fetch(manifest, member.lease->preparation(), &bad_blob);
-    if (absl::IsNotFound(pin.status()) || absl::IsDataLoss(pin.status())) {
-      Fail(
-          member, v1::FAILURE_CLASS_INFRASTRUCTURE,
-          absl::StrCat("cannot fetch data set ", dataset->name(), ": ", pin.status().message(),
-                       "; `distill dataset verify ", dataset->name(), "` checks the server's copy"),
-          {bad_blob.str()});
-    }
-    DISTILL_RETURN_IF_ERROR(pin.status());
-    dataset->set_path(pin->path());
-    member.dataset_pins.push_back(*std::move(pin));
+  member.lease->SetPhase("fetching data set");
+  DISTILL_ASSIGN_OR_RETURN(const Digest manifest, Digest::Parse(dataset.manifest()));
+  Digest bad_blob;
+  absl::StatusOr<DatasetCache::Pin> pin =
+      dependencies_.datasets.Fetch(manifest, member.lease->preparation(), &bad_blob);
+  if (absl::IsNotFound(pin.status()) || absl::IsDataLoss(pin.status())) {
+    Fail(member, v1::FAILURE_CLASS_INFRASTRUCTURE,
+         absl::StrCat("cannot fetch data set ", dataset.name(), ": ", pin.status().message(),
+                      "; `distill dataset verify ", dataset.name(), "` checks the server's copy"),
+         {bad_blob.str()});
   }
+  DISTILL_RETURN_IF_ERROR(pin.status());
+  dataset.set_path(pin->path());
+  member.dataset_pins.push_back(*std::move(pin));
   return absl::OkStatus();
 }
 
@@ -350,6 +364,10 @@ void LeaseSetRun::HandleEnded(const v1::MemberEnded& ended) {
       return;
     case v1::MemberEnded::ENDED_FAILED: {
       if (wish >= LeaseWish::kStop && EndAsWished(*member)) return;
+      if (DisownDatasets(*member, ended)) {
+        Release(*member, absl::StrCat(ended.message(), "; the server's copy is taken next"));
+        return;
+      }
       AttemptEnd end = NewEnd(*member, AttemptEnd::Kind::kFail);
       for (ProducedArtifact& file : ArtifactsOf(ended.observations())) {
         end.observations.push_back(std::move(file));
@@ -366,6 +384,26 @@ void LeaseSetRun::HandleEnded(const v1::MemberEnded& ended) {
     default:
       Fail(*member, v1::FAILURE_CLASS_INFRASTRUCTURE, "trainer reported an unknown outcome");
   }
+}
+
+bool LeaseSetRun::DisownDatasets(const Member& member, const v1::MemberEnded& ended) {
+  v1::TaskSpec granted = member.lease->grant().spec();
+  v1::TaskSpec used = member.spec;
+  const std::vector<v1::DatasetSpec*> granted_sets = DatasetsOf(granted);
+  const std::vector<v1::DatasetSpec*> used_sets = DatasetsOf(used);
+  int disowned = 0;
+  bool have_copies = true;
+  for (size_t i = 0; i < used_sets.size(); ++i) {
+    const auto& differing = ended.differing_datasets();
+    if (std::find(differing.begin(), differing.end(), used_sets[i]->digest()) == differing.end()) {
+      continue;
+    }
+    ++disowned;
+    dependencies_.differing_datasets.Add(used_sets[i]->path(), used_sets[i]->digest());
+    // A copy that differs is no reason to take it again.
+    have_copies &= used_sets[i]->has_manifest() && used_sets[i]->path() == granted_sets[i]->path();
+  }
+  return disowned > 0 && have_copies;
 }
 
 void LeaseSetRun::HandleTrainerDeath(const absl::Status& cause) {

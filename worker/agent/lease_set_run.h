@@ -16,6 +16,7 @@
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/checkpoint_uploader.h"
 #include "worker/agent/dataset_cache.h"
+#include "worker/agent/differing_datasets.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/publisher.h"
 #include "worker/agent/trainer_seat.h"
@@ -40,6 +41,7 @@ class LeaseSetRun {
     const Clock& clock;
     ArtifactCache& cache;
     DatasetCache& datasets;
+    DifferingDatasets& differing_datasets;
     CheckpointUploader& checkpoints;
     Publisher& publisher;
     WorkerMetrics& metrics;
@@ -64,6 +66,7 @@ class LeaseSetRun {
   absl::Status FetchInputs(Member& member);
   // Lets the member's data sets be read where they are on this machine.
   absl::Status FetchDatasets(Member& member);
+  absl::Status FetchDataset(Member& member, v1::DatasetSpec& dataset);
   void EndUnwantedBeforeStart();
   bool StartTrainer();
   absl::Status SendStart();
@@ -76,6 +79,9 @@ class LeaseSetRun {
   void HandleEvent(const v1::TrainerEvent& event);
   void HandleCheckpoint(const v1::CheckpointWritten& written);
   void HandleEnded(const v1::MemberEnded& ended);
+  // Remembers which files are not what the task says. Returns whether the server's copies will do
+  // for all of them the next time.
+  bool DisownDatasets(const Member& member, const v1::MemberEnded& ended);
   void HandleTrainerDeath(const absl::Status& cause);
   void KillForCancel();
 

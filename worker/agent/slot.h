@@ -29,6 +29,7 @@ class Slot {
     const Clock& clock;
     ArtifactCache& cache;
     DatasetCache& datasets;
+    DifferingDatasets& differing_datasets;
     CheckpointUploader& checkpoints;
     Publisher& publisher;
     WorkerMetrics& metrics;

@@ -148,6 +148,7 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Conf
   };
   const absl::Status opened = open_all();
   std::vector<std::string> arguments = {config.binary};
+  arguments.insert(arguments.end(), config.arguments.begin(), config.arguments.end());
   std::vector<std::string> environment = FullEnvironment(config.environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment_pointers = Pointers(environment);

@@ -35,6 +35,7 @@ class TrainerProcess {
  public:
   struct Config {
     std::string binary;
+    std::vector<std::string> arguments;
     // "NAME=value"; all that it gets beside PATH, HOME, TMPDIR and the like.
     std::vector<std::string> environment;
     std::string working_directory;

@@ -38,6 +38,7 @@ absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& num
   TrainerProcess::Config config;
   config.binary = config_.trainer_binary;
   config.working_directory = config_.working_directory;
+  config.arguments = {"--digest-stamps", config_.stamp_directory};
   config.log = config_.log;
   DISTILL_ASSIGN_OR_RETURN(config.environment,
                            NumericEnvironment(numeric_class, config_.numeric_classes));

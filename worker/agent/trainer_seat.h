@@ -20,6 +20,8 @@ class TrainerSeat {
   struct Config {
     std::string trainer_binary;
     std::string working_directory;
+    // Where trainers keep the digests of data sets.
+    std::string stamp_directory;
     // What this machine can pin, best first.
     std::vector<std::string> numeric_classes;
     // A trainer that has not said Ready by then is broken.

@@ -88,7 +88,8 @@ Worker::Worker(Config config, Dependencies dependencies, FileLock lock, DeviceIn
       connection_(config_.servers),
       client_(WorkerClient::Config(), connection_),
       blobs_(BlobConfig(worker_id), connection_),
-      worker_metrics_(dependencies_.metrics, info_.slots()) {}
+      worker_metrics_(dependencies_.metrics, info_.slots()),
+      differing_datasets_(dependencies_.clock) {}
 
 Worker::~Worker() { Stop(); }
 
@@ -147,12 +148,13 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.run.cancel_grace = config_.cancel_grace;
   config.seat.trainer_binary = config_.trainer_binary;
   config.seat.working_directory = config_.data_directory;
+  config.seat.stamp_directory = JoinPath(config_.data_directory, "digest-stamps");
   config.seat.numeric_classes = inventory_.numeric_classes;
   config.warm_idle = config_.warm_idle;
   return std::make_unique<Slot>(
-      config,
-      Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, *checkpoints_, *publisher_,
-                         worker_metrics_, [this] { sync_->NotifySlotFree(); }});
+      config, Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, differing_datasets_,
+                                 *checkpoints_, *publisher_, worker_metrics_,
+                                 [this] { sync_->NotifySlotFree(); }});
 }
 
 void Worker::Start() {

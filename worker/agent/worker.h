@@ -23,6 +23,7 @@
 #include "worker/agent/checkpoint_uploader.h"
 #include "worker/agent/dataset_cache.h"
 #include "worker/agent/device_inventory.h"
+#include "worker/agent/differing_datasets.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/outbox.h"
 #include "worker/agent/publisher.h"
@@ -110,6 +111,7 @@ class Worker : private WorkReceiver {
   std::atomic<bool> draining_{false};
   std::unique_ptr<ArtifactCache> cache_;
   std::unique_ptr<DatasetCache> datasets_;
+  DifferingDatasets differing_datasets_;
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<CheckpointUploader> checkpoints_;
   std::unique_ptr<Publisher> publisher_;

@@ -20,6 +20,10 @@ absl::Status Dataset::Fetch(int64_t index, StoredImage* image) const {
 
 std::string Dataset::NameOf(int64_t index) const { return absl::StrCat("image ", index); }
 
+absl::Status Dataset::VisitFiles(absl::FunctionRef<absl::Status(const std::string&)>) const {
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<MemoryDataset>> MemoryDataset::Create(const ImageShape& shape,
                                                                      int classes,
                                                                      std::vector<uint8_t> pixels,

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -59,6 +60,10 @@ class Dataset {
   virtual absl::Status Fetch(int64_t index, StoredImage* image) const;
   // What to call the image when it is at fault: its file, in a tar file also the entry.
   virtual std::string NameOf(int64_t index) const;
+  // Calls `visit` with the path of each file that images are read from when they are asked for, in
+  // a fixed order; its error ends the walk and is returned. This one has no such files.
+  virtual absl::Status VisitFiles(
+      absl::FunctionRef<absl::Status(const std::string& path)> visit) const;
 
   bool has_one_shape() const { return shape().height > 0 && shape().width > 0; }
   int channels() const { return shape().channels; }

@@ -83,6 +83,12 @@ std::string ImageFiles::NameOf(int64_t index) const {
   return JoinPath(folder_, files_.Name(index));
 }
 
+absl::Status ImageFiles::VisitFiles(
+    absl::FunctionRef<absl::Status(const std::string&)> visit) const {
+  for (int64_t i = 0; i < size(); ++i) DISTILL_RETURN_IF_ERROR(visit(NameOf(i)));
+  return absl::OkStatus();
+}
+
 bool HasImageEnding(absl::string_view name) {
   return absl::EndsWithIgnoreCase(name, ".jpg") || absl::EndsWithIgnoreCase(name, ".jpeg") ||
          absl::EndsWithIgnoreCase(name, ".png");

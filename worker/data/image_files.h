@@ -54,6 +54,8 @@ class ImageFiles : public Dataset {
   // kDataLoss for a file that is too large; errors of opening otherwise.
   absl::Status Fetch(int64_t index, StoredImage* image) const override;
   std::string NameOf(int64_t index) const override;
+  absl::Status VisitFiles(
+      absl::FunctionRef<absl::Status(const std::string& path)> visit) const override;
 
  private:
   const std::string folder_;

@@ -139,4 +139,10 @@ std::string TarShards::NameOf(int64_t index) const {
                       index_.images.Name(index));
 }
 
+absl::Status TarShards::VisitFiles(
+    absl::FunctionRef<absl::Status(const std::string&)> visit) const {
+  for (const std::string& shard : index_.shards) DISTILL_RETURN_IF_ERROR(visit(shard));
+  return absl::OkStatus();
+}
+
 }  // namespace distill::data

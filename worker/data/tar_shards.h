@@ -50,6 +50,8 @@ class TarShards : public Dataset {
   absl::Status Fetch(int64_t index, StoredImage* image) const override;
   // "<tar file>:<entry>".
   std::string NameOf(int64_t index) const override;
+  absl::Status VisitFiles(
+      absl::FunctionRef<absl::Status(const std::string& path)> visit) const override;
 
  private:
   const TarShardIndex index_;

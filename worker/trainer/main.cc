@@ -27,6 +27,7 @@ constexpr int kExitFailed = 1;
 
 struct Arguments {
   PipeDescriptors pipe{kTrainerCommandDescriptor, kTrainerEventDescriptor};
+  std::string stamp_directory;
   bool is_run = false;
   std::string lease_set_file;
   StandAloneTask task;
@@ -65,14 +66,14 @@ int RunPrediction(const training::PredictionRequest& request) {
   return status.code() == absl::StatusCode::kInvalidArgument ? kTrainerExitUsage : kExitFailed;
 }
 
-int RunForWorker(const PipeDescriptors& pipe, const Clock& clock) {
-  if (!IsOpen(pipe.commands) || !IsOpen(pipe.events)) {
+int RunForWorker(const Arguments& arguments, const Clock& clock) {
+  if (!IsOpen(arguments.pipe.commands) || !IsOpen(arguments.pipe.events)) {
     std::cerr << "distill-trainer: is started by distill-worker; to run a task by hand, see "
                  "distill-trainer run --help\n";
     return kTrainerExitUsage;
   }
   std::signal(SIGPIPE, SIG_IGN);
-  return RunPipeSession(pipe, clock);
+  return RunPipeSession(arguments.pipe, clock, arguments.stamp_directory);
 }
 
 int Run(int argc, char** argv) {
@@ -84,6 +85,8 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--pipe-out", arguments.pipe.events, "Descriptor to write events to")
       ->capture_default_str();
+  app.add_option("--digest-stamps", arguments.stamp_directory,
+                 "Folder that keeps the digests of data sets whose files do not change");
   CLI::App* const run = app.add_subcommand("run", "Run a task without a worker");
   run->add_option("--task", arguments.task.task_file, "TaskSpec, JSON or text format");
   run->add_option("--input", arguments.inputs, "Input as name=path; may be repeated");
@@ -110,8 +113,7 @@ int Run(int argc, char** argv) {
   ConfigureNumericRuntime();
   if (predict->parsed()) return RunPrediction(prediction);
   const SystemClock clock;
-  return arguments.is_run ? RunByHand(std::move(arguments), clock)
-                          : RunForWorker(arguments.pipe, clock);
+  return arguments.is_run ? RunByHand(std::move(arguments), clock) : RunForWorker(arguments, clock);
 }
 
 }  // namespace

@@ -140,12 +140,13 @@ bool CommandInbox::Take(const v1::TrainerCommand& command) {
   return true;
 }
 
-int RunPipeSession(PipeDescriptors descriptors, const Clock& clock) {
+int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
+                   const std::string& stamp_directory) {
   const std::string numeric_class = ActiveNumericClass();
   CommandInbox inbox(descriptors.commands, EndForLostPipe);
   PipeObserver observer(descriptors.events, inbox);
   LoggingObserver logging(clock, observer);
-  training::ImageSetsCache images;
+  training::ImageSetsCache images(clock, stamp_directory);
   training::FeatureCache features;
   while (true) {
     observer.SendReady(numeric_class);

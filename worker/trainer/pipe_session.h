@@ -59,8 +59,9 @@ struct PipeDescriptors {
   int events = -1;
 };
 
-// Serves until the worker ends the session. Returns the process's exit code, of
-// worker/pipe/trainer_contract.h.
-int RunPipeSession(PipeDescriptors descriptors, const Clock& clock);
+// Serves until the worker ends the session. Digests of data sets are kept in `stamp_directory`
+// unless it is empty. Returns the process's exit code, of worker/pipe/trainer_contract.h.
+int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
+                   const std::string& stamp_directory);
 
 }  // namespace distill::worker

@@ -132,7 +132,7 @@ absl::StatusOr<v1::StartLeaseSet> ReadLeaseSet(const std::string& file) {
 absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   PrintingObserver observer(clock);
-  training::ImageSetsCache images;
+  training::ImageSetsCache images(clock);
   training::FeatureCache features;
   training::RunLeaseSet(set, ActiveNumericClass(), {clock, images, features, observer});
   return observer.all_succeeded() ? absl::OkStatus()

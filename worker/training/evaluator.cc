@@ -243,7 +243,7 @@ absl::StatusOr<v1::EvaluationResult> Evaluate(const v1::MemberAssignment& assign
   Scorer::Config config;
   config.logits = std::move(subject.logits);
   config.batch_size = spec.batch_size();
-  config.transform = Normalization(*sets, task.dataset());
+  DISTILL_ASSIGN_OR_RETURN(config.transform, environment.images.Normalization(task.dataset()));
   config.random = CounterRandom(spec.seed()).Stream("evaluation");
   config.total_images = test->size() + subset_size * static_cast<int64_t>(corruptions.size());
   Scorer scorer(assignment, environment, std::move(config));

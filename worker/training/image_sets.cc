@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "base/status_context.h"
@@ -20,6 +21,8 @@ constexpr size_t kMostHeldSets = 3;
 v1::DatasetSpec SourceOf(v1::DatasetSpec spec) {
   spec.clear_train_images();
   spec.clear_subset_seed();
+  spec.clear_mean();
+  spec.clear_deviation();
   return spec;
 }
 
@@ -58,33 +61,32 @@ absl::Status CheckShape(const data::Dataset& images, const v1::DatasetSpec& spec
       " wanted=", spec.image_size(), "x", spec.image_size(), "x", spec.channels()));
 }
 
-absl::Status CheckContent(const ImageSets& sets, const v1::DatasetSpec& spec) {
-  DISTILL_RETURN_IF_ERROR(CheckShape(*sets.test, spec));
+absl::Status CheckContent(const data::DatasetPair& files, absl::Time opened,
+                          const v1::DatasetSpec& spec, const data::DigestStamps& stamps) {
+  DISTILL_RETURN_IF_ERROR(CheckShape(*files.test, spec));
   if (spec.digest().empty()) return absl::OkStatus();
-  Digest train;
-  if (sets.train != nullptr) {
-    DISTILL_ASSIGN_OR_RETURN(train, data::ContentDigest(*sets.train));
-  }
-  DISTILL_ASSIGN_OR_RETURN(const Digest test, data::ContentDigest(*sets.test));
-  const Digest digest = data::PairDigest(train, test);
+  DISTILL_ASSIGN_OR_RETURN(const Digest digest, stamps.PairDigestOf(files, opened));
   if (digest.str() == spec.digest()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
+  absl::Status differs = absl::FailedPreconditionError(absl::StrCat(
       "cannot use data set: this worker's files are not the job's; give every worker the same "
       "files; path=",
       spec.path(), " digest=", digest.str(), " wanted=", spec.digest()));
+  differs.SetPayload(kDifferingDataset, absl::Cord(spec.digest()));
+  return differs;
+}
+
+absl::StatusOr<data::ChannelStatistics> GivenStatistics(const v1::DatasetSpec& spec) {
+  if (spec.mean_size() != spec.channels() || spec.deviation_size() != spec.channels()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cannot use data set: mean and deviation must have one entry per channel; mean=",
+        spec.mean_size(), " deviation=", spec.deviation_size(), " channels=", spec.channels()));
+  }
+  return data::ChannelStatistics{{spec.mean().begin(), spec.mean().end()},
+                                 {spec.deviation().begin(), spec.deviation().end()}};
 }
 
 absl::StatusOr<data::ChannelStatistics> StatisticsOf(const ImageSets& sets,
                                                      const v1::DatasetSpec& spec) {
-  if (spec.mean_size() > 0) {
-    if (spec.mean_size() != spec.channels() || spec.deviation_size() != spec.channels()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "cannot use data set: mean and deviation must have one entry per channel; mean=",
-          spec.mean_size(), " deviation=", spec.deviation_size(), " channels=", spec.channels()));
-    }
-    return data::ChannelStatistics{{spec.mean().begin(), spec.mean().end()},
-                                   {spec.deviation().begin(), spec.deviation().end()}};
-  }
   const data::Dataset& images = sets.train != nullptr ? *sets.train : *sets.test;
   if (images.has_one_shape()) return data::ComputeStatistics(images);
   data::ScanOptions options;
@@ -95,12 +97,20 @@ absl::StatusOr<data::ChannelStatistics> StatisticsOf(const ImageSets& sets,
 
 }  // namespace
 
+ImageSetsCache::ImageSetsCache(const Clock& clock, std::string stamp_directory)
+    : clock_(clock), stamps_(std::move(stamp_directory)) {}
+
 absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::DatasetSpec& spec) {
+  DISTILL_RETURN_IF_ERROR(BringToFront(spec));
+  return held_.front().sets;
+}
+
+absl::Status ImageSetsCache::BringToFront(const v1::DatasetSpec& spec) {
   const std::string source = SourceOf(spec).SerializeAsString();
   for (auto held = held_.begin(); held != held_.end(); ++held) {
     if (held->source != source) continue;
     std::rotate(held_.begin(), held, held + 1);
-    return held_.front().sets;
+    return absl::OkStatus();
   }
   // Frees its memory before the next one is read.
   if (held_.size() == kMostHeldSets) held_.pop_back();
@@ -108,15 +118,34 @@ absl::StatusOr<std::shared_ptr<const ImageSets>> ImageSetsCache::Open(const v1::
   options.path = spec.path();
   options.classes = spec.classes();
   DISTILL_ASSIGN_OR_RETURN(options.format, FormatOf(spec.format()));
+  const absl::Time opened = clock_.WallNow();
   DISTILL_ASSIGN_OR_RETURN(data::DatasetPair files, data::OpenDataset(options));
+  DISTILL_RETURN_IF_ERROR(CheckContent(files, opened, spec, stamps_));
   auto sets = std::make_shared<ImageSets>();
   sets->train = std::move(files.train);
   sets->test = std::move(files.test);
   sets->class_names = std::move(files.class_names);
-  DISTILL_RETURN_IF_ERROR(CheckContent(*sets, spec));
-  DISTILL_ASSIGN_OR_RETURN(sets->statistics, StatisticsOf(*sets, spec));
-  held_.push_front({source, std::move(sets)});
-  return held_.front().sets;
+  held_.push_front({source, std::move(sets), std::nullopt});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<data::TransformConfig> ImageSetsCache::Normalization(const v1::DatasetSpec& spec) {
+  DISTILL_RETURN_IF_ERROR(BringToFront(spec));
+  data::ChannelStatistics statistics;
+  if (spec.mean_size() > 0) {
+    DISTILL_ASSIGN_OR_RETURN(statistics, GivenStatistics(spec));
+  } else {
+    Held& held = held_.front();
+    if (!held.statistics.has_value()) {
+      DISTILL_ASSIGN_OR_RETURN(held.statistics, StatisticsOf(*held.sets, spec));
+    }
+    statistics = *held.statistics;
+  }
+  data::TransformConfig transform;
+  transform.input_size = spec.input_size();
+  transform.mean = std::move(statistics.mean);
+  transform.deviation = std::move(statistics.deviation);
+  return transform;
 }
 
 absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(
@@ -133,14 +162,6 @@ absl::StatusOr<std::shared_ptr<const data::Dataset>> ChooseTrainingImages(
   DISTILL_ASSIGN_OR_RETURN(std::shared_ptr<const data::Dataset> chosen,
                            data::SubsetDataset::Create(sets.train, subset));
   return chosen;
-}
-
-data::TransformConfig Normalization(const ImageSets& sets, const v1::DatasetSpec& spec) {
-  data::TransformConfig transform;
-  transform.input_size = spec.input_size();
-  transform.mean = sets.statistics.mean;
-  transform.deviation = sets.statistics.deviation;
-  return transform;
 }
 
 data::CorruptImagePolicy CorruptImagesOf(const v1::DatasetSpec& spec) {

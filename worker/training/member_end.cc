@@ -2,6 +2,9 @@
 
 #include <string>
 
+#include "absl/strings/cord.h"
+#include "worker/training/image_sets.h"
+
 namespace distill::training {
 
 v1::FailureClass FailureClassOf(const absl::Status& status) {
@@ -19,6 +22,9 @@ v1::MemberEnded FailedEnd(absl::string_view member, const absl::Status& status) 
   v1::MemberEnded ended = EndWithOutcome(member, v1::MemberEnded::ENDED_FAILED);
   ended.set_failure_class(FailureClassOf(status));
   ended.set_message(std::string(status.message()));
+  if (const auto digest = status.GetPayload(kDifferingDataset)) {
+    ended.add_differing_datasets(std::string(*digest));
+  }
   return ended;
 }
 

@@ -11,10 +11,7 @@ namespace {
 // The classifier alone is trained, so images are normalised as those of the rest were.
 absl::StatusOr<TaskImages> OpenEpisode(const v1::TaskSpec& spec, ImageSetsCache& cache) {
   TaskImages images;
-  {
-    DISTILL_ASSIGN_OR_RETURN(const auto model_sets, cache.Open(spec.dataset()));
-    images.transform = Normalization(*model_sets, spec.dataset());
-  }
+  DISTILL_ASSIGN_OR_RETURN(images.transform, cache.Normalization(spec.dataset()));
   const v1::DatasetSpec& dataset = spec.few_shot().dataset();
   DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<const ImageSets> sets, cache.Open(dataset));
   data::EpisodeSpec config;
@@ -40,7 +37,7 @@ absl::StatusOr<TaskImages> OpenTrainingImages(const v1::TaskSpec& spec, ImageSet
   DISTILL_ASSIGN_OR_RETURN(images.train, ChooseTrainingImages(*sets, spec.dataset()));
   images.test = sets->test;
   images.classes = spec.dataset().classes();
-  images.transform = Normalization(*sets, spec.dataset());
+  DISTILL_ASSIGN_OR_RETURN(images.transform, cache.Normalization(spec.dataset()));
   images.corrupt_images = CorruptImagesOf(spec.dataset());
   return images;
 }

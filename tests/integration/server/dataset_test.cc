@@ -164,6 +164,8 @@ TEST_F(DatasetTest, AJobNamesItAndKeepsIt) {
   EXPECT_EQ(resolved.image_size(), 14);
   EXPECT_EQ(resolved.classes(), 10);
   EXPECT_EQ(resolved.train_size(), 40);
+  EXPECT_THAT(resolved.mean(), ElementsAre(dataset.facts().mean(0)));
+  EXPECT_THAT(resolved.deviation(), ElementsAre(dataset.facts().deviation(0)));
   EXPECT_THAT(Remove("small"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr(job->id())));
 
@@ -177,6 +179,7 @@ TEST_F(DatasetTest, AJobNamesItAndKeepsIt) {
   const absl::StatusOr<v1::Job> by_path = Create(SmallSpec(), "j4");
   ASSERT_THAT(by_path, IsOk());
   EXPECT_EQ(by_path->spec().dataset().digest(), resolved.digest());
+  EXPECT_THAT(by_path->spec().dataset().mean(), ElementsAre(resolved.mean(0)));
 }
 
 TEST_F(DatasetTest, VerificationSaysWhatDiffers) {

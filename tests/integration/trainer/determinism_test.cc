@@ -9,6 +9,7 @@
 #include "base/random_ids.h"
 #include "tests/integration/trainer/training_fixture.h"
 #include "tests/support/status_matchers.h"
+#include "worker/data/scan.h"
 
 namespace distill::training {
 namespace {
@@ -56,6 +57,22 @@ TEST_F(DeterminismTest, BundledIncubationEqualsSingles) {
 
 TEST_F(DeterminismTest, BundledDistillationEqualsSingles) {
   ExpectBundleEqualsSingles(v1::TASK_KIND_DISTILL_MODULE);
+}
+
+// What a server fills in at submission is what a trainer computes from the same files.
+TEST_F(DeterminismTest, StatisticsFromTheServerChangeNoBit) {
+  v1::TaskSpec spec = job_.Task(v1::TASK_KIND_PRETRAIN_META);
+  ASSERT_EQ(spec.dataset().mean_size(), 0);
+  const auto computed = job_.RunTask("computed", spec, {});
+  data::DatasetOptions files;
+  files.path = spec.dataset().path();
+  const absl::StatusOr<data::DatasetFacts> facts = data::InspectDataset(files);
+  ASSERT_THAT(facts, IsOk());
+  spec.mutable_dataset()->add_mean(facts->train.statistics.mean[0]);
+  spec.mutable_dataset()->add_deviation(facts->train.statistics.deviation[0]);
+  const auto given = job_.RunTask("given", spec, {});
+  ASSERT_EQ(computed.size(), 1U);
+  EXPECT_EQ(DigestOf(given.at("model")), DigestOf(computed.at("model")));
 }
 
 // Losing members must not disturb those that go on.

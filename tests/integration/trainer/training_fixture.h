@@ -80,7 +80,7 @@ class SmallJob {
   const int train_images_;
   TempDir directory_;
   SystemClock clock_;
-  ImageSetsCache images_;
+  ImageSetsCache images_{clock_};
   FeatureCache features_;
   std::string meta_;
   std::vector<std::string> teacher_stages_;

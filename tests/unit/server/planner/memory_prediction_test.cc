@@ -33,6 +33,24 @@ TEST(MemoryPredictionTest, GrowsWithTheBatchAndStaysSmallForSmallJobs) {
   }
 }
 
+// A trainer keeps the images for the tasks that follow, and merges follow training.
+TEST(MemoryPredictionTest, ImagesThatAreHeldInMemoryCountInAllTasksButFits) {
+  v1::JobSpec nac = MinimalSpec();
+  nac.mutable_student()->mutable_nac();
+  const int64_t images = int64_t{60000} * 28 * 28;
+  for (const PlannedTask& task : TasksOf(nac)) {
+    v1::TaskSpec in_files = task.spec;
+    in_files.mutable_dataset()->set_format(v1::DATASET_FORMAT_IMAGE_FOLDER);
+    const int64_t difference = task.predicted_memory_bytes - PredictMemoryBytes(in_files);
+    if (task.spec.kind() == v1::TASK_KIND_FIT_PRIOR) {
+      EXPECT_EQ(difference, 0) << task.name;
+    } else {
+      EXPECT_GT(difference, images * 8 / 10) << task.name;
+      EXPECT_LE(difference, images) << task.name;
+    }
+  }
+}
+
 TEST(MemoryPredictionTest, OfATeacherOnlyTheStageCounts) {
   for (const PlannedTask& task : TasksOf(MinimalSpec())) {
     if (task.name != "distill-module-1") continue;

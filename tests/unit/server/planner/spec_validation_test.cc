@@ -140,6 +140,24 @@ TEST(DefaultsTest, ColourImagesOfVaryingSizeAreNormalisedAsImageNet) {
   EXPECT_THAT(dataset.mean(), ElementsAre(0.485, 0.456, 0.406));
 }
 
+TEST(DefaultsTest, OtherImagesAreNormalisedByWhatTheirFilesSay) {
+  DatasetInfo info = FashionInfo();
+  info.mean = {0.1};
+  info.deviation = {0.2};
+  v1::JobSpec spec = MinimalSpec();
+  const auto resolved = [&] {
+    return ResolveDatasets(ResolveDefaults(spec), {info, {}, {}}).dataset();
+  };
+  EXPECT_THAT(resolved().mean(), ElementsAre(0.1));
+  EXPECT_THAT(resolved().deviation(), ElementsAre(0.2));
+  info.image_size = 0;  // Grey images of varying size.
+  EXPECT_THAT(resolved().mean(), ElementsAre(0.1));
+  spec.mutable_dataset()->add_mean(0.5);
+  spec.mutable_dataset()->add_deviation(0.25);
+  EXPECT_THAT(resolved().mean(), ElementsAre(0.5)) << "the job's own stay";
+  EXPECT_THAT(resolved().deviation(), ElementsAre(0.25));
+}
+
 TEST(DefaultsTest, ClassesOfAnotherSetAreFoundByName) {
   v1::JobSpec spec = MinimalSpec();
   auto& set = *spec.mutable_evaluation()->add_out_of_distribution();

@@ -43,6 +43,31 @@ TEST_F(CoreDatasetTest, ARepeatedRequestFindsTheDataSetThatItMade) {
               StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("dataset=d")));
 }
 
+TEST_F(CoreDatasetTest, ThereAreOnlySoMany) {
+  for (int i = 0; i < 3; ++i) ASSERT_THAT(Create(absl::StrCat("d", i), "r"), IsOk());
+  EXPECT_THAT(Create("d3", "r"),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("datasets=3 limit=3")));
+  EXPECT_THAT(Create("d2", "r"), IsOk()) << "a repeat makes none";
+  ASSERT_THAT(Update("d2", "r", DatasetState::kFailed), IsOk());
+  EXPECT_THAT(Create("d2", "r2"), IsOk()) << "it takes the place of the one that failed";
+  ASSERT_THAT(Call(DeleteDataset{DatasetName("d0")}), IsOk());
+  EXPECT_THAT(Create("d3", "r"), IsOk());
+}
+
+TEST_F(CoreDatasetTest, TheirCopiesHaveABound) {
+  const Digest blob = DigestFor("shard");
+  ASSERT_THAT(Upload(blob), IsOk());
+  ASSERT_THAT(Create("a", "r"), IsOk());
+  ASSERT_THAT(Create("b", "r"), IsOk());
+  ASSERT_THAT(Update("a", "r", DatasetState::kReady, {{"shard-00000", blob, 700}}), IsOk());
+  EXPECT_THAT(Update("b", "r", DatasetState::kReady, {{"shard-00000", blob, 700}}),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("limit=1000")));
+  EXPECT_EQ(Stored("b").status.state, DatasetState::kReading);
+  EXPECT_THAT(Update("b", "r", DatasetState::kFailed), IsOk());
+  // What is there may be verified.
+  EXPECT_THAT(Update("a", "r", DatasetState::kReady, {{"shard-00000", blob, 700}}), IsOk());
+}
+
 TEST_F(CoreDatasetTest, TheNameOfAFailedOneIsFree) {
   ASSERT_THAT(Create("d", "r1"), IsOk());
   ASSERT_THAT(Update("d", "r1", DatasetState::kFailed), IsOk());

@@ -28,6 +28,8 @@ class CoreFixture : public ::testing::Test {
     CoreConfig config;
     config.lease_duration = kTerm;
     config.retry_backoff = absl::Seconds(1);
+    config.max_datasets = 3;
+    config.max_dataset_bytes = 1000;
     return config;
   }
 

@@ -125,6 +125,9 @@ class FakeTrainer {
       case kFakeFail:
         End(name, v1::MemberEnded::ENDED_FAILED);
         break;
+      case kFakeJudgeDataset:
+        JudgeDataset(name, member);
+        break;
       case kFakeCheckpoints:
         if (member.step <= 3) WriteCheckpoint(member);
         break;
@@ -170,6 +173,21 @@ class FakeTrainer {
     }
     // Tells tests which process it was.
     ended.mutable_stats()->set_parameters(getpid());
+    Send(event);
+    members_.erase(name);
+  }
+
+  void JudgeDataset(const std::string& name, Member& member) {
+    const v1::DatasetSpec& dataset = member.assignment.spec().dataset();
+    if (access(absl::StrCat(dataset.path(), "/wrong").c_str(), F_OK) != 0) {
+      return Succeed(name, member);
+    }
+    v1::TrainerEvent event;
+    event.mutable_ended()->set_member(name);
+    event.mutable_ended()->set_outcome(v1::MemberEnded::ENDED_FAILED);
+    event.mutable_ended()->set_failure_class(v1::FAILURE_CLASS_INFRASTRUCTURE);
+    event.mutable_ended()->set_message("files are not the job's");
+    event.mutable_ended()->add_differing_datasets(dataset.digest());
     Send(event);
     members_.erase(name);
   }

@@ -14,6 +14,8 @@ enum FakeBehaviour : uint64_t {
   kFakeCrash = 5,
   kFakeOutOfMemory = 6,  // Exits with the code for it.
   kFakeFail = 7,         // A user failure.
+  // Fails while there is a file "wrong" in the folder of its data set; otherwise succeeds.
+  kFakeJudgeDataset = 8,
 };
 
 }  // namespace distill::worker

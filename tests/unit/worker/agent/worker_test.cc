@@ -5,6 +5,8 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
+#include "base/file.h"
 #include "base/metrics.h"
 #include "base/prometheus_metrics.h"
 #include "gmock/gmock.h"
@@ -294,6 +296,57 @@ TEST_F(WorkerTest, ReportsInputThatTheServerCannotGive) {
   server_.With([&](State& state) {
     EXPECT_THAT(state.failed[0].bad_inputs(), testing::ElementsAre(missing));
   });
+}
+
+// The trainer finds out what no stamp tells; from then on the files are left alone.
+TEST_F(WorkerTest, TakesTheServersCopyOfADataSetThatDiffersHere) {
+  TempDir files;
+  ASSERT_THAT(WriteFileAtomically(files.Join("wrong"), ""), IsOk());
+  const auto judged = [&] {
+    v1::Grant grant = NewGrant(kFakeJudgeDataset);
+    grant.mutable_spec()->mutable_dataset()->set_path(files.path());
+    grant.mutable_spec()->mutable_dataset()->set_digest(Digest::OfBytes("the job's").str());
+    v1::DatasetManifest manifest;
+    manifest.set_dataset_digest(Digest::OfBytes("the job's").str());
+    grant.mutable_spec()->mutable_dataset()->set_manifest(
+        server_.AddBlob(manifest.SerializeAsString()));
+    return grant;
+  };
+  StartWorker(1);
+  Offer({judged()});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.released.size() == 1; }));
+  server_.With([](State& state) {
+    EXPECT_THAT(state.released[0].reason(), HasSubstr("the server's copy is taken next"));
+  });
+  Offer({judged()});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
+  server_.With([](State& state) { EXPECT_TRUE(state.failed.empty()); });
+}
+
+TEST_F(WorkerTest, RefusesADataSetThatDiffersHereWithoutReadingItAgain) {
+  TempDir files;
+  ASSERT_THAT(WriteFileAtomically(files.Join("wrong"), ""), IsOk());
+  const auto judged = [&] {
+    v1::Grant grant = NewGrant(kFakeJudgeDataset);
+    grant.mutable_spec()->mutable_dataset()->set_path(files.path());
+    grant.mutable_spec()->mutable_dataset()->set_digest(Digest::OfBytes("the job's").str());
+    return grant;
+  };
+  StartWorker(1);
+  Offer({judged()});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.failed.size() == 1; }));
+  Offer({judged()});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.failed.size() == 2; }));
+  server_.With([&](State& state) {
+    EXPECT_EQ(state.failed[0].message(), "files are not the job's");
+    EXPECT_EQ(state.failed[1].failure_class(), v1::FAILURE_CLASS_INFRASTRUCTURE);
+    EXPECT_THAT(state.failed[1].message(), HasSubstr("as a trainer found"));
+    EXPECT_THAT(state.failed[1].message(), HasSubstr(files.path()));
+    EXPECT_EQ(state.failed[1].observations_size(), 0) << "no trainer was asked";
+  });
+  // Other data is not concerned.
+  Offer({NewGrant(kFakeSucceed)});
+  EXPECT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
 }
 
 TEST_F(WorkerTest, FetchesDamagedInputAgain) {

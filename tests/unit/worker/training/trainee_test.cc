@@ -96,9 +96,10 @@ TEST_F(TraineeTest, ModulesHaveStitchesWhereTheyMeetTheMetaModel) {
 TEST_F(TraineeTest, UnresolvedSpecNamesTheField) {
   v1::TaskSpec spec = job_.Task(v1::TASK_KIND_PRETRAIN_META);
   spec.mutable_meta()->add_stage_depths(1);
-  EXPECT_THAT(MetaStages(spec, 0),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       testing::HasSubstr("meta.stage_depths: must divide the blocks among the modules")));
+  EXPECT_THAT(
+      MetaStages(spec, 0),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               testing::HasSubstr("meta.stage_depths: must divide the blocks among the modules")));
 }
 
 }  // namespace
