@@ -46,13 +46,10 @@ def strike_jobs(seed, strikes, strike, **stage_options):
         if jobs > 10 + 2 * strikes:
             return struck, ["the fault finds nothing to strike"]
         jobs += 1
-        stage = Stage(seed + jobs, **stage_options)
-        try:
+        with Stage(seed + jobs, **stage_options) as stage:
             job = stage.submit()
             struck += stage.while_running(job, lambda: strike(stage), strikes - struck)
             wrong += stage.finish(job) + stage.end()
-        finally:
-            stage.close()
     return struck, wrong
 
 
@@ -178,16 +175,13 @@ def slow_network(seed, strikes):
             made[0].slow(delay=0.2, bytes_per_second=125_000)
             return made[0].address
 
-        stage = Stage(seed + number, through=through)
-        try:
+        with Stage(seed + number, through=through) as stage:
             wrong += stage.finish(stage.submit())
             expired = [line for line in stage.server.get("/metrics").splitlines()
                        if line.startswith("distill_lease_expirations_total") and float(line.split()[-1]) > 0]
             wrong += [f"a slow network cost leases: {line}" for line in expired]
             wrong += stage.end()
             struck += 1
-        finally:
-            stage.close()
             proxies[0].close()
     return struck, wrong
 
@@ -228,8 +222,7 @@ def after_damage(seed, strikes, damage):
     """Runs a job, damages blobs, lets workers with empty caches run it once more, and compares."""
     struck, wrong = 0, []
     while struck < strikes and not wrong:
-        stage = Stage(seed + struck)
-        try:
+        with Stage(seed + struck) as stage:
             wrong += stage.finish(stage.submit())
             for worker in list(stage.product.workers):
                 worker.stop()
@@ -243,8 +236,6 @@ def after_damage(seed, strikes, damage):
             if stage.product.distill("job", "wait", again, timeout=300).returncode != products.OK:
                 wrong.append(f"the second job failed: {stage.product.json('job', 'get', again).get('failure_message')}")
             wrong += stage.end()
-        finally:
-            stage.close()
     return struck, wrong
 
 
@@ -274,7 +265,10 @@ def flipped_in_transit(seed, strikes):
         proxies[-1].flip(1)
 
     try:
-        return strike_jobs(seed, strikes, strike, through=through)
+        _, wrong = strike_jobs(seed, strikes, strike, through=through)
+        # A bit waits for bytes to be changed in: an order is no flip yet.
+        flipped = sum(proxy.flipped for proxy in proxies)
+        return flipped, wrong if flipped else [*wrong, "no bit was flipped"]
     finally:
         for proxy in proxies:
             proxy.close()
@@ -314,8 +308,7 @@ def returning_herd(seed, strikes):
 @fault("F21", "jobs cancelled at random moments, twice", 20)
 def cancelled(seed, strikes):
     wrong = []
-    stage = Stage(seed)
-    try:
+    with Stage(seed) as stage:
         for number in range(strikes):
             job = stage.submit("--set", f"seed={number}")
             time.sleep(stage.random.uniform(0, 2.5))
@@ -330,16 +323,13 @@ def cancelled(seed, strikes):
             if time.monotonic() - begin > 10:
                 wrong.append("a cancelled job ran on for more than 10 s")
         wrong += stage.finish(stage.submit()) + stage.end()
-    finally:
-        stage.close()
     return strikes, wrong
 
 
 @fault("F24", "a watcher that stops reading", 5)
 def dead_watcher(seed, strikes):
     wrong = []
-    stage = Stage(seed)
-    try:
+    with Stage(seed) as stage:
         for number in range(strikes):
             job = stage.submit("--set", f"seed={number}")
             watch = subprocess.Popen([products.program("distill"), "job", "watch", job],
@@ -352,8 +342,6 @@ def dead_watcher(seed, strikes):
             if watch.wait(30) != 0:
                 wrong.append(f"the watcher ended with {watch.returncode} when it woke")
         wrong += stage.end()
-    finally:
-        stage.close()
     return strikes, wrong
 
 

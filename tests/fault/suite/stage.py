@@ -58,7 +58,6 @@ class Stage:
     def __init__(self, seed, workers=2, through=None, server_flags=()):
         self.random = random.Random(seed)
         self.product = products.Product()
-        self.injected = collections.Counter()
         self._orphans_before = orphans()
         self._flags = [*_SERVER_FLAGS, *server_flags]
         try:
@@ -76,6 +75,12 @@ class Stage:
 
     def close(self):
         self.product.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
     def start_worker(self, name=None, flags=()):
         """A new worker, or one that has been here before."""
@@ -187,14 +192,11 @@ def undisturbed():
     """Digests of the job when nothing goes wrong; computed once."""
     with _undisturbed_lock:
         if not _undisturbed:
-            stage = Stage(seed=0)
-            try:
+            with Stage(seed=0) as stage:
                 job = stage.submit()
                 if stage.product.distill("job", "wait", job, timeout=300).returncode != products.OK:
                     raise AssertionError(f"the undisturbed job failed:\n{json.dumps(stage.product.json('job', 'get', job))}")
                 _undisturbed.update(stage.digests(job))
-            finally:
-                stage.close()
         return dict(_undisturbed)
 
 
