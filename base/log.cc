@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstddef>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
@@ -18,6 +20,12 @@ namespace {
 // The log is the one process-wide destination, as standard error is.
 std::atomic<LogSeverity> least_severity{LogSeverity::kInfo};
 std::atomic<LogFormat> log_format{LogFormat::kText};
+
+// What the scopes of this thread add.
+std::vector<LogField>& ScopeFields() {
+  thread_local std::vector<LogField> fields;
+  return fields;
+}
 
 char SeverityLetter(LogSeverity severity) {
   switch (severity) {
@@ -86,17 +94,37 @@ void AppendJsonString(absl::string_view text, std::string* line) {
   line->push_back('"');
 }
 
+void AppendTextField(const LogField& field, std::string* line) {
+  absl::StrAppend(line, " ", field.key, "=");
+  if (NeedsQuotes(field.value)) {
+    absl::StrAppend(line, "\"", absl::Utf8SafeCEscape(field.value), "\"");
+  } else {
+    absl::StrAppend(line, field.value);
+  }
+}
+
+void AppendJsonField(const LogField& field, std::string* line) {
+  line->push_back(',');
+  AppendJsonString(field.key, line);
+  line->push_back(':');
+  AppendJsonString(field.value, line);
+}
+
+// A line's own fields win over those of its scopes.
+bool Names(std::initializer_list<LogField> fields, absl::string_view key) {
+  for (const LogField& field : fields) {
+    if (field.key == key) return true;
+  }
+  return false;
+}
+
 std::string TextLine(absl::string_view time, LogSeverity severity, absl::string_view message,
                      std::initializer_list<LogField> fields) {
   std::string line = absl::StrCat(time, " ", std::string(1, SeverityLetter(severity)), " ");
   absl::StrAppend(&line, message);
-  for (const LogField& field : fields) {
-    absl::StrAppend(&line, " ", field.key, "=");
-    if (NeedsQuotes(field.value)) {
-      absl::StrAppend(&line, "\"", absl::Utf8SafeCEscape(field.value), "\"");
-    } else {
-      absl::StrAppend(&line, field.value);
-    }
+  for (const LogField& field : fields) AppendTextField(field, &line);
+  for (const LogField& field : ScopeFields()) {
+    if (!Names(fields, field.key)) AppendTextField(field, &line);
   }
   line.push_back('\n');
   return line;
@@ -110,17 +138,24 @@ std::string JsonLine(absl::string_view time, LogSeverity severity, absl::string_
   AppendJsonString(SeverityName(severity), &line);
   line.append(",\"message\":");
   AppendJsonString(message, &line);
-  for (const LogField& field : fields) {
-    line.push_back(',');
-    AppendJsonString(field.key, &line);
-    line.push_back(':');
-    AppendJsonString(field.value, &line);
+  for (const LogField& field : fields) AppendJsonField(field, &line);
+  for (const LogField& field : ScopeFields()) {
+    if (!Names(fields, field.key)) AppendJsonField(field, &line);
   }
   line.append("}\n");
   return line;
 }
 
 }  // namespace
+
+LogScope::LogScope(std::initializer_list<LogField> fields) : count_(fields.size()) {
+  for (const LogField& field : fields) ScopeFields().push_back(field);
+}
+
+LogScope::~LogScope() {
+  std::vector<LogField>& fields = ScopeFields();
+  fields.erase(fields.end() - static_cast<std::ptrdiff_t>(count_), fields.end());
+}
 
 void ConfigureLog(LogSeverity least, LogFormat format) {
   least_severity.store(least, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 // The message is static text; everything that varies is a field. Thread-safe; one write(2) a line.
 #pragma once
 
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 
@@ -22,12 +23,26 @@ struct LogField {
   LogField(absl::string_view field_key, const absl::AlphaNum& field_value)
       : key(field_key), value(field_value.Piece()) {}
   LogField(absl::string_view field_key, const absl::Status& status)
-      : key(field_key), value(status.ToString()) {}
+      : key(field_key), value(status.ToString(absl::StatusToStringMode::kWithNoExtraData)) {}
   std::string key;
   std::string value;
 };
 
 enum class LogFormat { kText, kJson };
+
+// Adds fields to every line that this thread logs for as long as it lives; scopes nest.
+//
+//   const LogScope scope({{"job", job.str()}, {"trace", trace_id}});
+class LogScope {
+ public:
+  explicit LogScope(std::initializer_list<LogField> fields);
+  ~LogScope();
+  LogScope(const LogScope&) = delete;
+  LogScope& operator=(const LogScope&) = delete;
+
+ private:
+  const size_t count_;
+};
 
 // Sets the least severity that is written and the format. Call once, in main, before threads start.
 void ConfigureLog(LogSeverity least, LogFormat format);

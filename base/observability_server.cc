@@ -1,12 +1,16 @@
 // Routes requests and keeps the limits; cpp-httplib does the HTTP.
 #include "base/observability_server.h"
 
+#include <deque>
+#include <functional>
 #include <future>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/mutex.h"
 #include "httplib.h"
 
 namespace distill {
@@ -14,6 +18,7 @@ namespace {
 
 constexpr size_t kMaxRequestBodyBytes = 4096;
 constexpr int kSocketTimeoutSeconds = 5;
+constexpr size_t kMostWaitingConnections = 64;
 
 WebResponse Readiness(const absl::Status& status) {
   WebResponse response;
@@ -25,6 +30,55 @@ WebResponse Readiness(const absl::Status& status) {
   }
   return response;
 }
+
+// Serves connections on a few threads. Unlike cpp-httplib's own pool it takes in only as many as it
+// can soon serve; then the accepting loop waits, and further clients queue in the kernel, which
+// bounds them. None waits long: a connection holds a thread for a few seconds at most.
+class BoundedThreads : public httplib::TaskQueue {
+ public:
+  explicit BoundedThreads(int threads) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
+  }
+
+  void enqueue(std::function<void()> serve) override ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    while (waiting_.size() >= kMostWaitingConnections) changed_.Wait(mu_);
+    waiting_.push_back(std::move(serve));
+    changed_.NotifyAll();
+  }
+
+  // Serves what was taken in, then ends the threads.
+  void shutdown() override ABSL_LOCKS_EXCLUDED(mu_) {
+    {
+      MutexLock lock(mu_);
+      stopping_ = true;
+      changed_.NotifyAll();
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  void Run() ABSL_LOCKS_EXCLUDED(mu_) {
+    while (true) {
+      std::function<void()> serve;
+      {
+        MutexLock lock(mu_);
+        while (waiting_.empty() && !stopping_) changed_.Wait(mu_);
+        if (waiting_.empty()) return;
+        serve = std::move(waiting_.front());
+        waiting_.pop_front();
+        changed_.NotifyAll();
+      }
+      serve();
+    }
+  }
+
+  Mutex mu_;
+  CondVar changed_;
+  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::thread> threads_;
+};
 
 }  // namespace
 
@@ -61,7 +115,7 @@ class ObservabilityServer::Impl {
     // before that mark would be lost: so Start() waits for the queue to be asked for.
     std::promise<void> running;
     server_.new_task_queue = [&running, threads = config.threads] {
-      auto queue = std::make_unique<httplib::ThreadPool>(static_cast<size_t>(threads));
+      auto queue = std::make_unique<BoundedThreads>(threads);
       running.set_value();
       return queue.release();  // The loop takes ownership.
     };

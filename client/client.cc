@@ -7,12 +7,14 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/connection_timing.h"
 #include "base/digest.h"
+#include "base/error_details.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "client/call_status.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
+#include "proto/status/grpc_status.h"
 
 namespace distill::client {
 namespace {
@@ -44,8 +46,14 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, bool one_of_
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, one_of_several ? 1000 : 3000);
   // A watch may be silent for hours; this notices a server that vanished without a word.
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, one_of_several ? 12'000 : 30'000);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, one_of_several ? 5'000 : 10'000);
+  // Pings go on however long nothing else is sent; sooner where another server may have taken over.
+  const absl::Duration interval = one_of_several ? kFailoverPingInterval : kClientPingInterval;
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(interval)));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                   static_cast<int>(absl::ToInt64Milliseconds(one_of_several ? kFailoverPingTimeout
+                                                                             : kPingTimeout)));
   return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
 }
 
@@ -57,8 +65,10 @@ std::vector<std::shared_ptr<grpc::Channel>> Connect(const ServerRoute& route) {
   return channels;
 }
 
+// The server is away or too slow, or full for now and said when it may not be.
 bool MayRetry(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
+         (absl::IsResourceExhausted(status) && DetailsOf(status).retry_delay.has_value());
 }
 
 // Writes to a stream until the file's end. False when the stream broke, or the file changed size.
@@ -108,10 +118,16 @@ Backoff Client::NewBackoff() {
   return Backoff(options_.first_backoff, options_.longest_backoff, seed);
 }
 
+void Client::Prepare(grpc::ClientContext& context) const {
+  if (!options_.traceparent.empty()) context.AddMetadata("traceparent", options_.traceparent);
+}
+
 absl::Status Client::Annotated(absl::string_view action, const absl::Status& status) const {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat("cannot ", action, ": ", status.message(),
-                                                  "; server=", options_.server));
+  return WithDetails(
+      absl::Status(status.code(), absl::StrCat("cannot ", action, ": ", status.message(),
+                                               "; server=", options_.server)),
+      DetailsOf(status));
 }
 
 absl::Status Client::Retry(absl::Duration patience, const std::function<StreamTry()>& attempt) {
@@ -132,7 +148,11 @@ absl::Status Client::Retry(absl::Duration patience, const std::function<StreamTr
     }
     const bool is_first = !backoff.has_value();
     if (is_first) backoff.emplace(NewBackoff());
-    const absl::Duration delay = backoff->Next();
+    // A server that says when to come back knows better; another one need not be waited for.
+    const absl::Duration asked_for =
+        route_.current() == asked ? DetailsOf(outcome.status).retry_delay.value_or(absl::Duration())
+                                  : absl::ZeroDuration();
+    const absl::Duration delay = std::max(backoff->Next(), asked_for);
     if (now + delay - last_advance > patience) return outcome.status;
     if (is_first && dependencies_.on_retry) dependencies_.on_retry(outcome.status);
     dependencies_.interrupt->WaitFor(delay);
@@ -147,6 +167,7 @@ absl::StatusOr<Response> Client::Call(absl::string_view action, const ServiceStu
   Response response;
   const absl::Status status = Retry(options_.retry_for, [&]() -> StreamTry {
     grpc::ClientContext context;
+    Prepare(context);
     const absl::Time deadline = dependencies_.clock->WallNow() + options_.call_timeout;
     context.set_deadline(absl::ToChronoTime(deadline));
     const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
@@ -334,6 +355,42 @@ absl::StatusOr<int64_t> Client::ReadLog(const std::string& job, const std::strin
   });
   if (!status.ok()) return Annotated("read log", status);
   return offset;
+}
+
+absl::StatusOr<LogEnd> Client::FollowLog(const std::string& job, const std::string& task,
+                                         int attempt,
+                                         const std::function<void(absl::string_view)>& sink) {
+  LogEnd end;
+  end.attempt = attempt;
+  const absl::Status status = Retry(options_.reconnect_for, [&]() -> StreamTry {
+    grpc::ClientContext context;
+    Prepare(context);
+    const Interrupt::Scope scope(*dependencies_.interrupt, [&context] { context.TryCancel(); });
+    v1::ReadLogRequest request;
+    request.set_job(job);
+    request.set_task(task);
+    request.set_attempt(end.attempt);
+    request.set_offset(end.offset);
+    request.set_follow(true);
+    const auto reader = tasks_->ReadLog(&context, request);
+    bool advanced = false;
+    v1::ReadLogResponse chunk;
+    while (reader->Read(&chunk)) {
+      sink(chunk.data());
+      end.offset = chunk.offset() + static_cast<int64_t>(chunk.data().size());
+      end.attempt = chunk.attempt();
+      advanced = true;
+    }
+    return {FromGrpcStatus(reader->Finish()), advanced};
+  });
+  if (!status.ok()) return Annotated("follow log", status);
+  return end;
+}
+
+absl::StatusOr<v1::Trace> Client::GetTrace(const std::string& job) {
+  v1::GetTraceRequest request;
+  request.set_job(job);
+  return Call("get trace", jobs_, &v1::JobService::StubInterface::GetTrace, request);
 }
 
 absl::StatusOr<v1::Series> Client::ReadSeries(const std::string& job, const std::string& task) {

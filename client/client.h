@@ -50,6 +50,8 @@ struct ClientOptions {
   absl::Duration reconnect_for = absl::Minutes(10);
   absl::Duration first_backoff = absl::Milliseconds(100);
   absl::Duration longest_backoff = absl::Seconds(3);
+  // W3C trace context that is sent with every call; empty: none.
+  std::string traceparent;
 };
 
 // All outlive the client.
@@ -65,6 +67,12 @@ enum class WatchProgress { kNo, kYes };
 
 // What becomes of a job that no worker that is known could ever run.
 enum class Unplaceable { kRefuse, kAccept };
+
+// How far a log was followed.
+struct LogEnd {
+  int64_t offset = 0;
+  int attempt = 0;  // 0: nothing came.
+};
 
 // Thread-safe; calls block.
 class Client {
@@ -109,6 +117,12 @@ class Client {
   absl::StatusOr<int64_t> ReadLog(const std::string& job, const std::string& task, int attempt,
                                   int64_t offset,
                                   const std::function<void(absl::string_view)>& sink);
+  // Hands the log of one attempt (0: the newest; one that is still to come is waited for) to
+  // `sink`, from its beginning, as it is written, and across lost connections and restarts of the
+  // server. Returns when the attempt has ended.
+  absl::StatusOr<LogEnd> FollowLog(const std::string& job, const std::string& task, int attempt,
+                                   const std::function<void(absl::string_view)>& sink);
+  absl::StatusOr<v1::Trace> GetTrace(const std::string& job);
   absl::StatusOr<v1::Series> ReadSeries(const std::string& job, const std::string& task);
 
   absl::StatusOr<v1::Artifact> GetArtifact(const std::string& digest);
@@ -167,6 +181,8 @@ class Client {
   StreamTry UploadOnce(const std::string& path, const v1::UploadRequest& first);
   absl::Status Annotated(absl::string_view action, const absl::Status& status) const;
   Backoff NewBackoff();
+  // What all calls have in common.
+  void Prepare(grpc::ClientContext& context) const;
 
   const ClientOptions options_;
   const ClientDependencies dependencies_;

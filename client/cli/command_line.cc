@@ -46,7 +46,9 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   job->footer("Example:\n  distill job submit deploy/jobs/tiny.yaml --watch\n");
   AddJobCommands(*job, chosen);
   AddJobWatchCommands(*job, chosen);
+  AddJobLogsCommand(*job, chosen);
   AddJobReportCommands(*job, chosen);
+  AddJobTraceCommand(*job, chosen);
   AddJobPresetCommand(*job, chosen);
   AddTaskCommands(app, chosen);
   AddArtifactCommands(app, chosen);

@@ -12,10 +12,13 @@ void AddDevCommand(CLI::App& parent, Command& chosen);
 void AddDemoCommand(CLI::App& parent, Command& chosen);
 // job submit, list, get, cancel, pause, resume, retry, delete.
 void AddJobCommands(CLI::App& job, Command& chosen);
-// job watch, wait, logs.
+// job watch, wait.
 void AddJobWatchCommands(CLI::App& job, Command& chosen);
 // job report, compare, series.
 void AddJobReportCommands(CLI::App& job, Command& chosen);
+void AddJobLogsCommand(CLI::App& job, Command& chosen);
+void AddJobTraceCommand(CLI::App& job, Command& chosen);
+void AddTaskLogsCommand(CLI::App& task, Command& chosen);
 void AddJobPresetCommand(CLI::App& job, Command& chosen);
 void AddTaskCommands(CLI::App& parent, Command& chosen);
 void AddArtifactCommands(CLI::App& parent, Command& chosen);

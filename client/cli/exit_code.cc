@@ -1,6 +1,9 @@
 #include "client/cli/exit_code.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/error_details.h"
 
 namespace distill::client {
 namespace {
@@ -17,6 +20,26 @@ absl::string_view Hint(const absl::Status& status) {
       return "ask whoever runs the server for access";
     default:
       return "";
+  }
+}
+
+// Adds what the details say beyond the message: fields that it left out, conditions, bounds, and
+// the reason, which docs/errors.md explains.
+void PrintDetails(const absl::Status& status, std::ostream& out) {
+  const ErrorDetails details = DetailsOf(status);
+  for (const ErrorViolation& field : details.fields) {
+    if (absl::StrContains(status.message(), field.description)) continue;
+    out << "  " << field.subject << ": " << field.description << "\n";
+  }
+  for (const ErrorViolation& condition : details.preconditions) {
+    out << "  needs: " << condition.subject << ": " << condition.description << "\n";
+  }
+  for (const ErrorViolation& quota : details.quotas) {
+    out << "  limit of " << quota.subject << ": " << quota.description << "\n";
+  }
+  if (!details.reason.empty()) out << "  reason: " << details.reason << "\n";
+  if (details.retry_delay.has_value()) {
+    out << "  try again in " << absl::FormatDuration(*details.retry_delay) << "\n";
   }
 }
 
@@ -58,6 +81,7 @@ ExitCode ExitCodeOf(v1::JobState state) {
 
 void PrintError(const absl::Status& status, std::ostream& out) {
   out << "error: " << status.message() << "\n";
+  PrintDetails(status, out);
   const absl::string_view hint = Hint(status);
   if (!hint.empty()) out << "hint: " << hint << "\n";
   out.flush();

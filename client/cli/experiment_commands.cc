@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/digest.h"
+#include "base/error_details.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "client/cli/commands.h"
@@ -143,9 +144,11 @@ absl::StatusOr<std::vector<Submitted>> SubmitRuns(Session& session, Client& clie
   for (const ExperimentRun& run : experiment.runs) {
     absl::StatusOr<v1::Job> job = client.CreateJob(run.spec, RequestIdOf(run, retry));
     if (!job.ok()) {
-      return absl::Status(job.status().code(),
-                          absl::StrCat("cannot submit the run ", SettingsLabel(run.settings),
-                                       " seed=", run.seed, ": ", job.status().message()));
+      return WithDetails(
+          absl::Status(job.status().code(),
+                       absl::StrCat("cannot submit the run ", SettingsLabel(run.settings),
+                                    " seed=", run.seed, ": ", job.status().message())),
+          DetailsOf(job.status()));
     }
     runs.push_back({&run, *std::move(job)});
     if (session.environment().interrupt->requested()) return absl::CancelledError("interrupted");

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
 #include "client/cli/commands.h"
@@ -35,10 +36,14 @@ absl::Status Located(const JobFile& file, const absl::Status& status) {
   if (!absl::IsInvalidArgument(status)) return status;
   const std::optional<Position> position = FindMentionedField(file, status.message());
   if (!position.has_value()) {
-    return absl::Status(status.code(), absl::StrCat(status.message(), "; file=", file.name));
+    return WithDetails(
+        absl::Status(status.code(), absl::StrCat(status.message(), "; file=", file.name)),
+        DetailsOf(status));
   }
-  return absl::Status(status.code(), absl::StrCat(file.name, ":", position->line, ":",
-                                                  position->column, ": ", status.message()));
+  return WithDetails(
+      absl::Status(status.code(), absl::StrCat(file.name, ":", position->line, ":",
+                                               position->column, ": ", status.message())),
+      DetailsOf(status));
 }
 
 absl::StatusOr<ExitCode> DryRun(Session& session, Client& client, const JobFile& file,

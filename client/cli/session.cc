@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "base/trace_context.h"
 #include "client/cli/dev_addresses.h"
 
 namespace distill::client {
@@ -27,6 +28,9 @@ std::string Session::DefaultDataDirectory() const {
 Client& Session::ConnectTo(const std::string& server) {
   ClientOptions options;
   options.server = server;
+  // Set by build systems and tracing shells, so that a job shows up below what submitted it.
+  const std::string traceparent = environment_.variable("TRACEPARENT").value_or("");
+  if (ParseTraceparent(traceparent).has_value()) options.traceparent = traceparent;
   ClientDependencies dependencies{environment_.clock, environment_.ids, environment_.interrupt, {}};
   dependencies.on_retry = [this](const absl::Status& status) {
     Note(absl::StrCat("the server does not answer (", status.message(), "); trying again"));

@@ -1,4 +1,4 @@
-// task list, get, explain.
+// task list, get, explain; logs are in log_commands.cc.
 #include <memory>
 #include <string>
 #include <vector>
@@ -168,6 +168,7 @@ void AddTaskCommands(CLI::App& parent, Command& chosen) {
   explain->callback([whose, which, &chosen] {
     chosen = [whose, which](Session& session) { return Explain(session, *whose, *which); };
   });
+  AddTaskLogsCommand(*task, chosen);
 }
 
 }  // namespace distill::client

@@ -69,11 +69,16 @@ void Maintenance::Stop() {
 
 void Maintenance::Run() {
   MonotonicTime next_collection = clock_->Now() + config_.collect_interval;
+  MonotonicTime next_retry = clock_->Now() + config_.retry_interval;
   while (true) {
     RefreshGauges();
     if (clock_->Now() >= next_collection) {
       Collect();
       next_collection = clock_->Now() + config_.collect_interval;
+    }
+    if (config_.retry_reports && clock_->Now() >= next_retry) {
+      config_.retry_reports();
+      next_retry = clock_->Now() + config_.retry_interval;
     }
     MutexLock lock(mu_);
     if (!stopping_) {

@@ -1,6 +1,7 @@
 // What a server does by the clock: retention, and gauges that nobody else keeps up to date.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <thread>
 
@@ -20,6 +21,9 @@ struct MaintenanceConfig {
   CollectGarbage retention;
   absl::Duration collect_interval = absl::Minutes(10);
   absl::Duration gauge_interval = absl::Seconds(5);
+  // Called now and then; must not block for long. May be empty.
+  std::function<void()> retry_reports;
+  absl::Duration retry_interval = absl::Seconds(30);
 };
 
 // Owns one thread. Thread-safe.

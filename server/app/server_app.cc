@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/connection_timing.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/observability_server.h"
@@ -19,9 +20,12 @@
 #include "server/app/maintenance.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
+#include "server/rpc/call.h"
 #include "server/rpc/dataset_service.h"
 #include "server/rpc/fleet_service.h"
 #include "server/rpc/job_service.h"
+#include "server/rpc/live_logs.h"
+#include "server/rpc/live_series.h"
 #include "server/rpc/task_service.h"
 #include "server/rpc/worker_service.h"
 #include "server/web/status_page.h"
@@ -35,8 +39,14 @@ constexpr int kMostMessageBytes = 4 << 20;
 constexpr int kMostMetadataBytes = 16 << 10;
 constexpr int kMostStreamsPerConnection = 1024;
 constexpr int kJobsOnStatusPage = 50;
-constexpr std::chrono::seconds kStopGrace(3);
+constexpr absl::Duration kStopGrace = absl::Seconds(3);
+// For the last bytes of the last answers.
+constexpr std::chrono::milliseconds kGoodbye(100);
 constexpr absl::Duration kPageWait = absl::Seconds(5);
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
 
 void SetServerArguments(grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(kMostMessageBytes);
@@ -45,11 +55,16 @@ void SetServerArguments(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
   // With it a second server would share the port instead of failing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Clients ping every 30 s while they watch; dead workers are found by their leases, not by this.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  // Dead workers are found by their leases, not by this.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kServerPingInterval));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kPingTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             Milliseconds(kLeastPingInterval));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(kConnectionAge));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+                             Milliseconds(kConnectionAgeGrace));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(kConnectionIdle));
 }
 
 // One answer that another thread gives.
@@ -102,7 +117,9 @@ class ServerAppImpl : public ServerApp {
     if (driver_ != nullptr) driver_->Stop();
     if (dataset_reader_ != nullptr) dataset_reader_->Stop();
     if (grpc_server_ != nullptr) {
-      grpc_server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
+      open_calls_.AwaitNone(*dependencies_.clock, kStopGrace);
+      // Connections without a call would hold it up for no good.
+      grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
       grpc_server_->Wait();
     }
     if (http_server_ != nullptr) http_server_->Stop();
@@ -198,6 +215,9 @@ class ServerAppImpl : public ServerApp {
     dependencies.datasets = datasets_.get();
     dependencies.dataset_reader = dataset_reader_.get();
     dependencies.reports = reports_.get();
+    dependencies.open_calls = &open_calls_;
+    dependencies.live_logs = &live_logs_;
+    dependencies.live_series = &live_series_;
     dependencies.clock = dependencies_.clock;
     dependencies.ids = dependencies_.ids;
     dependencies.metrics = &metrics_;
@@ -238,6 +258,7 @@ class ServerAppImpl : public ServerApp {
     maintenance.retention = {absl::Hours(config_.job_retention_hours),
                              absl::Hours(config_.blob_grace_hours), config_.max_disk_bytes};
     maintenance.collect_interval = absl::Seconds(config_.collect_interval_seconds);
+    maintenance.retry_reports = [this] { reports_->RetryFailed(); };
     maintenance_ = std::make_unique<Maintenance>(maintenance, *driver_, *blobs_,
                                                  *dependencies_.clock, metrics_);
     maintenance_->Start();
@@ -307,6 +328,9 @@ class ServerAppImpl : public ServerApp {
 
   // In start order, so that destruction is the stop order.
   PrometheusMetrics metrics_;
+  OpenCalls open_calls_{metrics_};
+  LiveLogs live_logs_;
+  LiveSeries live_series_;
   std::unique_ptr<storage::Leadership> own_leadership_;
   storage::Leadership* leadership_ = nullptr;
   std::unique_ptr<storage::StateStore> store_;

@@ -7,6 +7,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/status_context.h"
@@ -97,8 +98,10 @@ uint64_t SingleWriterDriver::PostEvent(EventBody body, RawCallback callback) {
     if (!health_.ok()) {
       refused = health_;
     } else if (static_cast<int>(queue_.size()) >= config_.max_queue) {
-      refused = absl::ResourceExhaustedError(absl::StrCat(
-          "cannot accept call: too many are queued, try again; queued=", queue_.size()));
+      refused = QueueFull(
+          absl::ResourceExhaustedError(absl::StrCat(
+              "cannot accept call: too many are queued, try again; queued=", queue_.size())),
+          "calls that wait for the scheduler");
     } else {
       call = next_call_++;
       queue_.push_back(Queued{Event{call, std::move(body)}, std::move(callback), nullptr});

@@ -6,12 +6,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/digest.h"
+#include "base/error_details.h"
 #include "base/ids.h"
 
 namespace distill::server {
 namespace {
 
 constexpr size_t kMostFailuresShown = 10;
+constexpr size_t kMostFailuresInDetails = 100;
 constexpr size_t kLongestValueShown = 80;
 
 std::string Number(double value) { return absl::StrFormat("%.9g", value); }
@@ -26,9 +28,9 @@ std::string Quoted(absl::string_view value) {
 
 void FieldChecks::Fail(absl::string_view path, const absl::AlphaNum& got,
                        const absl::AlphaNum& want, absl::string_view remedy) {
-  std::string failure = absl::StrCat(path, ": got ", got, ", want ", want);
-  if (!remedy.empty()) absl::StrAppend(&failure, "; ", remedy);
-  failures_.push_back(std::move(failure));
+  std::string description = absl::StrCat("got ", got, ", want ", want);
+  if (!remedy.empty()) absl::StrAppend(&description, "; ", remedy);
+  failures_.push_back({std::string(path), std::move(description)});
 }
 
 void FieldChecks::InRange(absl::string_view path, int64_t value, int64_t low, int64_t high,
@@ -67,14 +69,20 @@ void FieldChecks::IsDigest(absl::string_view path, absl::string_view value) {
 
 absl::Status FieldChecks::ToStatus(absl::string_view action) const {
   if (failures_.empty()) return absl::OkStatus();
-  std::vector<std::string> shown(
-      failures_.begin(),
-      failures_.begin() + static_cast<ptrdiff_t>(std::min(failures_.size(), kMostFailuresShown)));
+  ErrorDetails details;
+  std::vector<std::string> shown;
+  for (const Failure& failure : failures_) {
+    if (details.fields.size() == kMostFailuresInDetails) break;
+    details.fields.push_back({"", failure.path, failure.description});
+    if (shown.size() == kMostFailuresShown) continue;
+    shown.push_back(absl::StrCat(failure.path, ": ", failure.description));
+  }
   if (shown.size() < failures_.size()) {
     shown.push_back(absl::StrCat("and ", failures_.size() - shown.size(), " more"));
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("cannot ", action, ": ", absl::StrJoin(shown, "; ")));
+  return WithDetails(
+      absl::InvalidArgumentError(absl::StrCat("cannot ", action, ": ", absl::StrJoin(shown, "; "))),
+      details);
 }
 
 }  // namespace distill::server

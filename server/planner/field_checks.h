@@ -32,11 +32,16 @@ class FieldChecks {
   void IsDigest(absl::string_view path, absl::string_view value);
 
   bool ok() const { return failures_.empty(); }
-  // OK, or kInvalidArgument "cannot <action>: <failure>; <failure>..." with at most 10 of them.
+  // OK, or kInvalidArgument "cannot <action>: <failure>; <failure>..." with at most 10 of them. The
+  // details (base/error_details.h) name up to 100 fields.
   absl::Status ToStatus(absl::string_view action) const;
 
  private:
-  std::vector<std::string> failures_;
+  struct Failure {
+    std::string path;
+    std::string description;
+  };
+  std::vector<Failure> failures_;
 };
 
 }  // namespace distill::server

@@ -6,13 +6,14 @@
 #include "base/status_macros.h"
 #include "server/rpc/blob_stream.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/page_token.h"
 #include "server/rpc/upload_reactor.h"
 
 namespace distill::server {
 
 ArtifactService::ArtifactService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls),
       uploads_(dependencies.limits.max_uploads),
       downloads_(dependencies.limits.max_downloads) {
   CorruptBlobs(*dependencies.metrics);
@@ -38,12 +39,14 @@ grpc::ServerUnaryReactor* ArtifactService::GetArtifact(grpc::CallbackServerConte
 absl::Status ArtifactService::ReadPage(const v1::ListArtifactsRequest& request,
                                        v1::ListArtifactsResponse& response) const {
   const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
+  const PageScope scope{"artifacts", request.job()};
+  DISTILL_ASSIGN_OR_RETURN(const std::string after, ReadPageToken(scope, request.page_token()));
   DISTILL_ASSIGN_OR_RETURN(
       const std::vector<storage::BlobRecord> blobs,
-      dependencies_.store->ListBlobs({JobId(request.job()), request.page_token(), limit + 1}));
+      dependencies_.store->ListBlobs({JobId(request.job()), after, limit + 1}));
   for (const storage::BlobRecord& blob : blobs) {
     if (response.artifacts_size() == limit) {
-      response.set_next_page_token(response.artifacts(limit - 1).digest());
+      response.set_next_page_token(MakePageToken(scope, response.artifacts(limit - 1).digest()));
       break;
     }
     DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::LineageRecord> lineage,

@@ -44,13 +44,13 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
         metrics_(&metrics),
         method_(method),
         start_(metrics.Now()),
+        open_(metrics.Open()),
         source_(std::move(source)),
         place_(std::move(place)) {}
 
   void Start() {
     if (!place_.admitted()) {
-      return End(absl::ResourceExhaustedError(
-          "cannot read artifact: too many downloads are open; retry later"));
+      return End(TooManyStreams("read artifact", ""));
     }
     Continue();
   }
@@ -126,6 +126,7 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
   const CallMetrics* const metrics_;
   const absl::string_view method_;
   const MonotonicTime start_;
+  const OpenCalls::Token open_;
   const BlobStreamSource source_;
   const StreamLimit::Place place_;
 

@@ -7,29 +7,79 @@
 #include <string>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/mutex.h"
 #include "grpcpp/grpcpp.h"
-#include "server/rpc/grpc_status.h"
+#include "proto/status/grpc_status.h"
 #include "server/rpc/io_executor.h"
 #include "server/rpc/validate.h"
 
 namespace distill::server {
 
+// How many calls are open, so that a server that stops need not wait longer than they last.
+// Thread-safe.
+class OpenCalls {
+ public:
+  explicit OpenCalls(Metrics& metrics)
+      : in_flight_(metrics.AddGauge("distill_grpc_server_in_flight", "Calls that are open.")) {}
+
+  // Counts a call for as long as it lives.
+  class Token {
+   public:
+    Token() = default;
+    explicit Token(OpenCalls& calls) : calls_(&calls) { calls.Add(1); }
+    Token(Token&& other) noexcept : calls_(std::exchange(other.calls_, nullptr)) {}
+    Token& operator=(Token&& other) noexcept {
+      std::swap(calls_, other.calls_);
+      return *this;
+    }
+    ~Token() {
+      if (calls_ != nullptr) calls_->Add(-1);
+    }
+
+   private:
+    OpenCalls* calls_ = nullptr;
+  };
+
+  // Waits until none is open, at most for `timeout`.
+  void AwaitNone(const Clock& clock, absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mu_);
+
+ private:
+  void Add(int count) ABSL_LOCKS_EXCLUDED(mu_);
+
+  Gauge& in_flight_;
+  Mutex mu_;
+  CondVar changed_;
+  int open_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
 // Counts and times finished calls. Thread-safe.
 class CallMetrics {
  public:
-  CallMetrics(const Clock& clock, Metrics& metrics) : clock_(&clock), metrics_(&metrics) {}
+  // Everything is borrowed; `open_calls` may be null.
+  CallMetrics(const Clock& clock, Metrics& metrics, OpenCalls* open_calls = nullptr)
+      : clock_(&clock), metrics_(&metrics), open_calls_(open_calls) {}
 
   MonotonicTime Now() const { return clock_->Now(); }
+  // Of a call that begins.
+  OpenCalls::Token Open() const {
+    return open_calls_ == nullptr ? OpenCalls::Token() : OpenCalls::Token(*open_calls_);
+  }
   void Count(absl::string_view method, const absl::Status& status, MonotonicTime start) const;
 
  private:
   const Clock* const clock_;
   Metrics* const metrics_;
+  OpenCalls* const open_calls_;
 };
+
+// Of a unary call for a thread, whatever deadline its caller set.
+inline constexpr absl::Duration kLongestWait = absl::Seconds(30);
 
 // One unary call, kept alive by whoever still works on it. Thread-compatible: one owner at a time.
 class UnaryCall {
@@ -41,11 +91,16 @@ class UnaryCall {
         reactor_(context.DefaultReactor()),
         method_(method),
         metrics_(&metrics),
-        start_(metrics.Now()) {}
+        start_(metrics.Now()),
+        open_(metrics.Open()) {}
 
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
   // The caller went away or its deadline passed: nobody reads the answer.
   bool IsCancelled() const { return context_->IsCancelled(); }
+  // Of the caller's metadata; "" when there is none of that key.
+  std::string Metadata(const std::string& key) const;
+  // It has waited longer for a thread than any caller should, whatever deadline it has.
+  bool IsOverdue() const { return metrics_->Now() - start_ > kLongestWait; }
   // Once. The request and the response must not be touched afterwards.
   void Finish(const absl::Status& status);
 
@@ -55,6 +110,7 @@ class UnaryCall {
   const absl::string_view method_;
   const CallMetrics* const metrics_;
   const MonotonicTime start_;
+  const OpenCalls::Token open_;
 };
 
 // Shared by the callbacks that carry the call from thread to thread.
@@ -78,6 +134,11 @@ grpc::ServerUnaryReactor* StartCall(grpc::CallbackServerContext* context, absl::
   }
   return reactor;
 }
+
+// What a stream without a place is refused with. `action` such as "watch job"; `remedy` may be "".
+absl::Status TooManyStreams(absl::string_view action, absl::string_view remedy);
+// What calls get while the server stops.
+absl::Status ServerStopping();
 
 // Admits up to `most` streams at a time. Thread-safe.
 class StreamLimit {

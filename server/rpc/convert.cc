@@ -3,13 +3,23 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "base/check.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
+#include "base/trace_context.h"
+#include "proto/status/grpc_status.h"
+#include "server/report/trace_builder.h"
 #include "server/rpc/dataset_catalog.h"
 
 namespace distill::server {
 namespace {
+
+// Etags of jobs are their revisions; the prefix keeps people from taking them for numbers.
+constexpr absl::string_view kEtagPrefix = "r";
 
 Digest CheckedDigest(const std::string& text) {
   absl::StatusOr<Digest> digest = Digest::Parse(text);
@@ -204,6 +214,18 @@ v1::Progress ToProto(const Progress& progress) {
   return proto;
 }
 
+namespace {
+
+// The attempt's span, in the trace of its job; "" for jobs of old, which have none.
+std::string AttemptTrace(const Grant& grant) {
+  std::optional<TraceContext> context = ParseTraceparent(grant.traceparent);
+  if (!context.has_value()) return "";
+  context->span_id = AttemptSpanId(grant.lease.lease_id);
+  return context->ToTraceparent();
+}
+
+}  // namespace
+
 absl::StatusOr<v1::LeaseSet> ToProto(const LeaseSet& lease_set) {
   v1::LeaseSet proto;
   proto.set_id(lease_set.id);
@@ -226,6 +248,7 @@ absl::StatusOr<v1::LeaseSet> ToProto(const LeaseSet& lease_set) {
       out->mutable_checkpoint()->set_size_bytes(grant.checkpoint.size_bytes);
       out->set_checkpoint_step(grant.checkpoint.step);
     }
+    out->set_traceparent(AttemptTrace(grant));
   }
   return proto;
 }
@@ -235,6 +258,11 @@ v1::ItemStatus ToProto(const LeaseRef& lease, const absl::Status& status) {
   *proto.mutable_lease() = ToProto(lease);
   proto.set_code(static_cast<int>(status.code()));
   proto.set_message(std::string(status.message()));
+  if (status.ok()) return proto;
+  proto.set_reason(WireReason(status));
+  for (auto& [key, value] : MetadataOfMessage(status.message())) {
+    (*proto.mutable_metadata())[key] = value;
+  }
   return proto;
 }
 
@@ -342,6 +370,19 @@ std::string TaskName(const ProjectId& project, const TaskId& task) {
   return absl::StrCat(JobName(project, storage::JobOf(task)), "/tasks/", storage::TaskNameOf(task));
 }
 
+absl::StatusOr<int64_t> RevisionOfEtag(const std::string& etag) {
+  int64_t revision = 0;
+  absl::string_view text = etag;
+  if (etag.empty()) return revision;
+  if (absl::ConsumePrefix(&text, kEtagPrefix) && absl::SimpleAtoi(text, &revision) &&
+      revision > 0) {
+    return revision;
+  }
+  return WithReason(
+      absl::AbortedError("cannot change job: etag is not one that the server gave, read it again"),
+      reason::kEtagMismatch);
+}
+
 v1::Job ToProto(const storage::JobRecord& job, const storage::JobCounts& counts) {
   v1::Job proto;
   proto.set_name(JobName(job.project, job.id));
@@ -354,6 +395,7 @@ v1::Job ToProto(const storage::JobRecord& job, const storage::JobCounts& counts)
   SetTime(
       job.status.finish_time, [](v1::Job& j) { return j.mutable_finish_time(); }, proto);
   proto.set_revision(job.status.revision);
+  proto.set_etag(absl::StrCat(kEtagPrefix, job.status.revision));
   proto.set_tasks_total(counts.total);
   proto.set_tasks_succeeded(counts.succeeded);
   proto.set_tasks_running(counts.running);
@@ -383,6 +425,11 @@ v1::Attempt ToProto(const storage::AttemptRecord& attempt) {
     *proto.mutable_finish_time() = ToProto(attempt.finish_time);
   }
   if (!attempt.stats.empty()) proto.mutable_stats()->ParseFromString(attempt.stats);
+  // Of a worker that was lost, nobody but this clock can tell.
+  if (proto.stats().wall_seconds() <= 0 && proto.has_start_time() && proto.has_finish_time()) {
+    proto.mutable_stats()->set_wall_seconds(
+        absl::ToDoubleSeconds(attempt.finish_time - attempt.start_time));
+  }
   if (attempt.lease_set_size > 1) proto.set_bundle(attempt.lease_set);
   return proto;
 }

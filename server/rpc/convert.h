@@ -51,6 +51,8 @@ std::string JobName(const ProjectId& project, const JobId& job);
 std::string TaskName(const ProjectId& project, const TaskId& task);
 
 v1::Job ToProto(const storage::JobRecord& job, const storage::JobCounts& counts);
+// The revision that Job.etag stands for; 0 of an empty one. kAborted when it is of no job.
+absl::StatusOr<int64_t> RevisionOfEtag(const std::string& etag);
 // `view` holds the volatile facts and may be null.
 v1::Task ToProto(const storage::TaskRecord& task, const ProjectId& project,
                  const std::vector<storage::AttemptRecord>& attempts, const TaskView* view);

@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 #include "server/datasets/dataset_description.h"
@@ -20,7 +22,10 @@ constexpr size_t kMostEntries = 64;
 constexpr size_t kMostFilesUnregistered = 10000;
 
 absl::Status Refused(const std::string& field, absl::string_view cause) {
-  return absl::InvalidArgumentError(absl::StrCat("cannot accept job: ", field, ": ", cause));
+  ErrorDetails details;
+  details.fields = {{"", std::string(field), std::string(cause)}};
+  return WithDetails(
+      absl::InvalidArgumentError(absl::StrCat("cannot accept job: ", field, ": ", cause)), details);
 }
 
 bool IsDescribed(const v1::DatasetSpec& dataset) {
@@ -220,10 +225,11 @@ absl::Status DatasetCatalog::ExpandName(const std::string& field, v1::DatasetSpe
   DISTILL_RETURN_IF_ERROR(stored.status());
   const v1::Dataset record = ToProto(*stored);
   if (record.state() == v1::DATASET_STATE_READING) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot accept job: ", name_field,
-                     ": the data set is still being read; `distill dataset get ", record.name(),
-                     "` shows how far it is"));
+    return WithReason(absl::FailedPreconditionError(
+                          absl::StrCat("cannot accept job: ", name_field,
+                                       ": the data set is still being read; `distill dataset get ",
+                                       record.name(), "` shows how far it is")),
+                      reason::kDatasetNotReady);
   }
   if (record.state() != v1::DATASET_STATE_READY) {
     return Refused(name_field, absl::StrCat("got ", record.name(), ", which could not be read: ",

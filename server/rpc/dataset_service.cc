@@ -4,9 +4,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "server/datasets/dataset_description.h"
+#include "server/rpc/page_token.h"
 
 namespace distill::server {
 namespace {
@@ -27,7 +30,8 @@ void LeaveOutLongLists(v1::Dataset* dataset) {
 }  // namespace
 
 DatasetService::DatasetService(const RpcDependencies& dependencies)
-    : dependencies_(dependencies), metrics_(*dependencies.clock, *dependencies.metrics) {}
+    : dependencies_(dependencies),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
 
 grpc::ServerUnaryReactor* DatasetService::CreateDataset(grpc::CallbackServerContext* context,
                                                         const v1::CreateDatasetRequest* request,
@@ -98,12 +102,13 @@ grpc::ServerUnaryReactor* DatasetService::GetDataset(grpc::CallbackServerContext
 absl::Status DatasetService::ReadPage(const v1::ListDatasetsRequest& request,
                                       v1::ListDatasetsResponse& response) const {
   const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
-  DISTILL_ASSIGN_OR_RETURN(
-      const std::vector<storage::DatasetRecord> records,
-      dependencies_.store->ListDatasets(DatasetName(request.page_token()), limit + 1));
+  const PageScope scope{"datasets", ""};
+  DISTILL_ASSIGN_OR_RETURN(const std::string after, ReadPageToken(scope, request.page_token()));
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::DatasetRecord> records,
+                           dependencies_.store->ListDatasets(DatasetName(after), limit + 1));
   for (const storage::DatasetRecord& record : records) {
     if (response.datasets_size() == limit) {
-      response.set_next_page_token(response.datasets(limit - 1).name());
+      response.set_next_page_token(MakePageToken(scope, response.datasets(limit - 1).name()));
       break;
     }
     *response.add_datasets() = View(record);
@@ -125,9 +130,10 @@ absl::Status DatasetService::StartVerification(const v1::VerifyDatasetRequest& r
                                                v1::Dataset& response) const {
   DISTILL_RETURN_IF_ERROR(Read(request.name(), response));
   if (response.state() != v1::DATASET_STATE_READY) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot verify data set: it is not ready; dataset=", request.name(),
-                     " state=", v1::DatasetState_Name(response.state())));
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "cannot verify data set: it is not ready; dataset=", request.name(),
+                          " state=", v1::DatasetState_Name(response.state()))),
+                      reason::kDatasetNotReady);
   }
   const v1::DatasetVerification& last = response.verification();
   if (last.state() == v1::DatasetVerification::STATE_RUNNING ||

@@ -5,31 +5,31 @@
 #include <vector>
 
 #include "server/rpc/convert.h"
+#include "server/rpc/page_token.h"
 
 namespace distill::server {
-namespace {
-
-absl::Status Stopped() { return absl::UnavailableError("the server is stopping; retry later"); }
-
-}  // namespace
-
 FleetService::FleetService(const RpcDependencies& dependencies)
-    : dependencies_(dependencies), metrics_(*dependencies.clock, *dependencies.metrics) {}
+    : dependencies_(dependencies),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
 
 grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext* context,
                                                     const v1::ListWorkersRequest* request,
                                                     v1::ListWorkersResponse* response) {
   return StartCall(context, "ListWorkers", metrics_, *request, [&](const UnaryCallPtr& call) {
     dependencies_.driver->PostQuery([call, request, response](const Core* core, MonotonicTime now) {
-      if (core == nullptr) return call->Finish(Stopped());
+      if (core == nullptr) return call->Finish(ServerStopping());
       std::vector<WorkerView> workers = core->Workers(now);
       std::sort(workers.begin(), workers.end(),
                 [](const WorkerView& a, const WorkerView& b) { return a.info.id < b.info.id; });
       const int limit = request->page_size() == 0 ? kMostPageSize : request->page_size();
+      const PageScope scope{"workers", ""};
+      const absl::StatusOr<std::string> after = ReadPageToken(scope, request->page_token());
+      if (!after.ok()) return call->Finish(after.status());
       for (const WorkerView& worker : workers) {
-        if (worker.info.id.str() <= request->page_token()) continue;
+        if (worker.info.id.str() <= *after) continue;
         if (response->workers_size() == limit) {
-          response->set_next_page_token(response->workers(limit - 1).info().worker_id());
+          response->set_next_page_token(
+              MakePageToken(scope, response->workers(limit - 1).info().worker_id()));
           break;
         }
         *response->add_workers() = ToProto(worker);
@@ -41,7 +41,7 @@ grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext*
 
 void FleetService::Show(const UnaryCallPtr& call, const WorkerId& worker, v1::Worker& response) {
   dependencies_.driver->PostQuery([call, worker, &response](const Core* core, MonotonicTime now) {
-    if (core == nullptr) return call->Finish(Stopped());
+    if (core == nullptr) return call->Finish(ServerStopping());
     response = ToProto(core->FindWorker(worker, now));
     call->Finish(absl::OkStatus());
   });
@@ -95,7 +95,7 @@ grpc::ServerUnaryReactor* FleetService::ListQuotas(grpc::CallbackServerContext* 
                                                    v1::ListQuotasResponse* response) {
   return StartCall(context, "ListQuotas", metrics_, *request, [&](const UnaryCallPtr& call) {
     dependencies_.driver->PostQuery([call, response](const Core* core, MonotonicTime now) {
-      if (core == nullptr) return call->Finish(Stopped());
+      if (core == nullptr) return call->Finish(ServerStopping());
       for (const QuotaView& view : core->Quotas(now)) *response->add_quotas() = ToProto(view);
       call->Finish(absl::OkStatus());
     });
@@ -112,7 +112,7 @@ grpc::ServerUnaryReactor* FleetService::SetQuota(grpc::CallbackServerContext* co
                  [driver, call, quota, response](absl::StatusOr<Done> reply) {
                    if (!reply.ok()) return call->Finish(reply.status());
                    driver->PostQuery([call, quota, response](const Core* core, MonotonicTime now) {
-                     if (core == nullptr) return call->Finish(Stopped());
+                     if (core == nullptr) return call->Finish(ServerStopping());
                      for (const QuotaView& view : core->Quotas(now)) {
                        if (view.quota.project == quota.project) *response = ToProto(view);
                      }

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 
 namespace distill::server {
 
@@ -24,12 +26,16 @@ IoExecutor::~IoExecutor() { Stop(); }
 absl::Status IoExecutor::Submit(std::function<void()> work) {
   MutexLock lock(mu_);
   if (stopping_) {
-    return absl::UnavailableError("cannot run call: the server is stopping; retry later");
+    return WithReason(
+        absl::UnavailableError("cannot run call: the server is stopping; retry later"),
+        reason::kServerStopping);
   }
   if (queue_.size() >= config_.max_queue) {
-    return absl::ResourceExhaustedError(absl::StrCat(
+    const absl::Status full = absl::ResourceExhaustedError(absl::StrCat(
         "cannot run call: too many calls wait for the disk; retry later; pool=", config_.name,
         " queued=", queue_.size()));
+    return QueueFull(full,
+                     absl::StrCat("at most ", config_.max_queue, " calls wait for this pool"));
   }
   queue_.push_back(std::move(work));
   queue_length_.Set(static_cast<double>(queue_.size()));

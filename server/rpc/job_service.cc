@@ -1,20 +1,26 @@
 #include "server/rpc/job_service.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "base/trace_context.h"
 #include "server/planner/defaults.h"
 #include "server/planner/presets.h"
 #include "server/planner/spec_validation.h"
 #include "server/report/report_builder.h"
+#include "server/report/trace_builder.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/given_artifacts.h"
 #include "server/rpc/host_class.h"
+#include "server/rpc/page_token.h"
+#include "server/rpc/read_mask.h"
 #include "server/rpc/watch_reactor.h"
 
 namespace distill::server {
@@ -22,27 +28,21 @@ namespace {
 
 constexpr int kDefaultJobPage = 100;
 constexpr int kJobIdBytes = 6;
-
-absl::StatusOr<int64_t> ParsePageToken(const std::string& token) {
-  int64_t value = 0;
-  if (token.empty()) return value;
-  if (!absl::SimpleAtoi(token, &value) || value <= 0) {
-    return absl::InvalidArgumentError(
-        "cannot list jobs: page_token: got an unknown token, want the next_page_token of an "
-        "earlier answer");
-  }
-  return value;
-}
+// Space is made by people or by the collector, not within a second.
+constexpr absl::Duration kDiskRetryDelay = absl::Minutes(1);
 
 // Refuses new work on a disk that is nearly full: its last room is for what was accepted.
 absl::Status CheckRoomForJobs(const RpcLimits& limits) {
   if (limits.min_free_disk_bytes <= 0) return absl::OkStatus();
   DISTILL_ASSIGN_OR_RETURN(const uint64_t free_bytes, FreeDiskBytes(limits.data_dir));
   if (free_bytes >= static_cast<uint64_t>(limits.min_free_disk_bytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
+  const absl::Status status = absl::ResourceExhaustedError(absl::StrCat(
       "cannot accept job: the disk is nearly full; free space on it, or start the server with a "
       "smaller --min-free-disk-bytes; data_dir=",
       limits.data_dir, " free_bytes=", free_bytes, " min_free_bytes=", limits.min_free_disk_bytes));
+  return WithRetryDelay(
+      WithQuota(WithReason(status, reason::kDiskNearlyFull), "disk", "bytes that must stay free"),
+      kDiskRetryDelay);
 }
 
 absl::StatusOr<JobDatasets> Inspect(const v1::JobSpec& resolved, DatasetCatalog& datasets) {
@@ -64,6 +64,29 @@ absl::StatusOr<JobDatasets> Inspect(const v1::JobSpec& resolved, DatasetCatalog&
   return infos;
 }
 
+// Where the job's span belongs: below the caller's, or in a trace of its own.
+TraceContext JobTrace(const std::string& traceparent, const JobId& job) {
+  const std::optional<TraceContext> given = ParseTraceparent(traceparent);
+  if (given.has_value()) return *given;
+  return {TraceIdOf(job.str()), SpanIdOf(absl::StrCat("submission ", job.str()))};
+}
+
+absl::Status RequestIdReused(const absl::Status& cause) {
+  ErrorDetails details;
+  details.reason = reason::kRequestIdReused;
+  details.fields = {{"", "request_id", "got one that was used for another spec, want a new one"}};
+  return WithDetails(
+      absl::InvalidArgumentError(absl::StrCat(
+          "cannot create job: request_id: got one that was used for another spec, want a new one; ",
+          cause.message())),
+      details);
+}
+
+bool WantsCounts(const google::protobuf::FieldMask& mask) {
+  return WantsField(mask, "tasks_total") || WantsField(mask, "tasks_succeeded") ||
+         WantsField(mask, "tasks_running") || WantsField(mask, "tasks_reused");
+}
+
 // What was asked, to tell a repeat from another request.
 Digest BodyDigest(const v1::CreateJobRequest& request) {
   return Digest::OfBytes(request.spec().SerializeAsString());
@@ -73,7 +96,7 @@ Digest BodyDigest(const v1::CreateJobRequest& request) {
 
 JobService::JobService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls),
       watches_(dependencies.limits.max_watches) {}
 
 grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* context,
@@ -95,7 +118,8 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
   absl::StatusOr<v1::JobSpec> complete =
       expanded.ok() ? Complete(resolved) : absl::StatusOr<v1::JobSpec>(expanded);
   if (!complete.ok()) {
-    return RefuseUnlessRepeated(call, request, resolved, complete.status(), response);
+    return RefuseUnlessRepeated(call, request, resolved,
+                                WithFieldPrefix(complete.status(), "spec."), response);
   }
   if (complete->execution().has_numeric_class()) {
     return PlanAndSubmit(call, request, *complete, response);
@@ -133,7 +157,7 @@ void JobService::ChooseClass(const UnaryCallPtr& call, const v1::CreateJobReques
   dependencies_.driver->PostQuery([this, call, &request, spec = std::move(spec), &response](
                                       const Core* core, MonotonicTime now) {
     if (core == nullptr) {
-      return call->Finish(absl::UnavailableError("the server is stopping; retry later"));
+      return call->Finish(ServerStopping());
     }
     std::string numeric_class = core->CommonNumericClass(spec->execution().device_kind(), now);
     // Nobody is there to ask: workers of the same make as this machine are the best guess.
@@ -149,32 +173,32 @@ void JobService::PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequ
                                const v1::JobSpec& spec, v1::Job& response) {
   const JobId job(absl::StrCat("job-", dependencies_.ids->RandomHex(kJobIdBytes)));
   absl::StatusOr<JobPlan> plan = Plan(spec, job.str());
-  if (!plan.ok()) return call->Finish(plan.status());
+  if (!plan.ok()) return call->Finish(WithFieldPrefix(plan.status(), "spec."));
   if (request.validate_only()) {
     *response.mutable_spec() = plan->spec;
     response.set_state(v1::JOB_STATE_RUNNING);
     response.set_tasks_total(static_cast<int>(plan->tasks.size()));
     return call->Finish(absl::OkStatus());
   }
-  SubmitJob submission =
-      ToSubmission(*plan, job, RequestId(request.request_id()), BodyDigest(request));
+  const Digest body = BodyDigest(request);
+  SubmitJob submission = ToSubmission(*plan, job, RequestId(request.request_id()), body);
+  const TraceContext trace = JobTrace(call->Metadata("traceparent"), job);
+  const std::string trace_id = trace.trace_id;
+  submission.job.traceparent = trace.ToTraceparent();
   submission.allow_unplaceable = request.allow_unplaceable();
   submission.retry_of = JobId(request.retry_of());
-  dependencies_.driver->Post(
-      std::move(submission), [this, call, &response](absl::StatusOr<SubmitJobReply> reply) {
-        if (absl::IsAlreadyExists(reply.status())) {
-          return call->Finish(absl::InvalidArgumentError(
-              absl::StrCat("cannot create job: request_id: got one that was used for another spec, "
-                           "want a new one; ",
-                           std::string(reply.status().message()))));
-        }
-        if (!reply.ok()) return call->Finish(reply.status());
-        if (!reply->existed) {
-          LogInfo("job accepted", {{"job", reply->job.str()}});
-          dependencies_.reports->Track(reply->job);
-        }
-        Show(call, reply->job, response);
-      });
+  dependencies_.driver->Post(std::move(submission), [this, call, &response, trace_id](
+                                                        absl::StatusOr<SubmitJobReply> reply) {
+    if (absl::IsAlreadyExists(reply.status())) {
+      return call->Finish(RequestIdReused(reply.status()));
+    }
+    if (!reply.ok()) return call->Finish(reply.status());
+    if (!reply->existed) {
+      LogInfo("job accepted", {{"job", reply->job.str()}, {"trace", trace_id}});
+      dependencies_.reports->Track(reply->job);
+    }
+    Show(call, reply->job, response);
+  });
 }
 
 void JobService::Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response) {
@@ -183,15 +207,31 @@ void JobService::Show(const UnaryCallPtr& call, const JobId& job, v1::Job& respo
 
 absl::Status JobService::Read(const JobId& job, v1::Job& response) const {
   DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record, dependencies_.store->GetJob(job));
-  DISTILL_ASSIGN_OR_RETURN(const storage::JobCounts counts, dependencies_.store->CountTasks(job));
-  response = ToProto(record, counts);
+  DISTILL_ASSIGN_OR_RETURN(response, View(record, google::protobuf::FieldMask()));
   return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Job> JobService::View(const storage::JobRecord& record,
+                                         const google::protobuf::FieldMask& mask) const {
+  storage::JobCounts counts;
+  if (WantsCounts(mask)) {
+    DISTILL_ASSIGN_OR_RETURN(counts, dependencies_.store->CountTasks(record.id));
+  }
+  v1::Job job = ToProto(record, counts);
+  ApplyReadMask(mask, job);
+  return job;
 }
 
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,
                                              const v1::GetJobRequest* request, v1::Job* response) {
-  return StartCall(context, "GetJob", metrics_, *request,
-                   [&](const UnaryCallPtr& call) { Show(call, JobId(request->job()), *response); });
+  return StartCall(context, "GetJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call, [this, request, response]() -> absl::Status {
+      DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record,
+                               dependencies_.store->GetJob(JobId(request->job())));
+      DISTILL_ASSIGN_OR_RETURN(*response, View(record, request->read_mask()));
+      return absl::OkStatus();
+    });
+  });
 }
 
 absl::Status JobService::ReadPage(const v1::ListJobsRequest& request,
@@ -200,7 +240,9 @@ absl::Status JobService::ReadPage(const v1::ListJobsRequest& request,
   if (request.project() != "-") {
     page.project = ProjectId(request.project().empty() ? "default" : request.project());
   }
-  DISTILL_ASSIGN_OR_RETURN(page.before_create_revision, ParsePageToken(request.page_token()));
+  const PageScope scope{"jobs", page.project.str()};
+  DISTILL_ASSIGN_OR_RETURN(page.before_create_revision,
+                           ReadNumericPageToken(scope, request.page_token(), /*first=*/0));
   const int limit = request.page_size() == 0 ? kDefaultJobPage : request.page_size();
   page.limit = limit + 1;  // One more tells whether there is a next page.
   DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::JobRecord> jobs,
@@ -208,12 +250,10 @@ absl::Status JobService::ReadPage(const v1::ListJobsRequest& request,
   for (const storage::JobRecord& job : jobs) {
     if (response.jobs_size() == limit) {
       response.set_next_page_token(
-          absl::StrCat(jobs[static_cast<size_t>(limit) - 1].create_revision));
+          MakePageToken(scope, absl::StrCat(jobs[static_cast<size_t>(limit) - 1].create_revision)));
       break;
     }
-    DISTILL_ASSIGN_OR_RETURN(const storage::JobCounts counts,
-                             dependencies_.store->CountTasks(job.id));
-    *response.add_jobs() = ToProto(job, counts);
+    DISTILL_ASSIGN_OR_RETURN(*response.add_jobs(), View(job, request.read_mask()));
   }
   return absl::OkStatus();
 }
@@ -231,7 +271,11 @@ grpc::ServerUnaryReactor* JobService::CancelJob(grpc::CallbackServerContext* con
                                                 const v1::CancelJobRequest* request,
                                                 v1::Job* response) {
   return StartCall(context, "CancelJob", metrics_, *request, [&](const UnaryCallPtr& call) {
-    PostAndShow(call, server::CancelJob{JobId(request->job())}, *response);
+    const absl::StatusOr<int64_t> revision = RevisionOfEtag(request->etag());
+    if (!revision.ok()) return call->Finish(revision.status());
+    PostAndShow(
+        call, server::CancelJob{JobId(request->job()), RequestId(request->request_id()), *revision},
+        *response);
   });
 }
 
@@ -322,6 +366,18 @@ grpc::ServerUnaryReactor* JobService::GetReport(grpc::CallbackServerContext* con
     RunOn(*dependencies_.queries, call, [this, request, response]() -> absl::Status {
       DISTILL_ASSIGN_OR_RETURN(*response, BuildReport(*dependencies_.store, *dependencies_.blobs,
                                                       JobId(request->job())));
+      return absl::OkStatus();
+    });
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::GetTrace(grpc::CallbackServerContext* context,
+                                               const v1::GetTraceRequest* request,
+                                               v1::Trace* response) {
+  return StartCall(context, "GetTrace", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call, [this, request, response]() -> absl::Status {
+      DISTILL_ASSIGN_OR_RETURN(
+          *response, BuildTrace(*dependencies_.store, *dependencies_.blobs, JobId(request->job())));
       return absl::OkStatus();
     });
   });

@@ -43,6 +43,9 @@ class JobService : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* GetReport(grpc::CallbackServerContext* context,
                                       const v1::GetReportRequest* request,
                                       v1::Report* response) override;
+  grpc::ServerUnaryReactor* GetTrace(grpc::CallbackServerContext* context,
+                                     const v1::GetTraceRequest* request,
+                                     v1::Trace* response) override;
 
  private:
   // The steps of CreateJob, each on the thread that may do it: read the data set and check the spec
@@ -68,6 +71,9 @@ class JobService : public v1::JobService::CallbackService {
   // Finishes the call with the job as it is stored.
   void Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response);
   absl::Status Read(const JobId& job, v1::Job& response) const;
+  // The fields of the job that the mask asks for.
+  absl::StatusOr<v1::Job> View(const storage::JobRecord& record,
+                               const google::protobuf::FieldMask& mask) const;
   absl::Status ReadPage(const v1::ListJobsRequest& request, v1::ListJobsResponse& response) const;
 
   const RpcDependencies dependencies_;

@@ -62,8 +62,22 @@ void ReportPublisher::Track(const JobId& job) {
 
 void ReportPublisher::Wake(const JobId& job) {
   const absl::Status queued = executor_->Submit([this, job] { Examine(job); });
-  if (!queued.ok())
-    LogWarning("report waits for the next change", {{"job", job.str()}, {"cause", queued}});
+  if (!queued.ok()) Failed(job, queued);
+}
+
+void ReportPublisher::RetryFailed() {
+  std::set<JobId> jobs;
+  {
+    MutexLock lock(mu_);
+    jobs.swap(failed_);
+  }
+  for (const JobId& job : jobs) Wake(job);
+}
+
+void ReportPublisher::Failed(const JobId& job, const absl::Status& cause) {
+  LogWarning("cannot store report; it will be tried again", {{"job", job.str()}, {"cause", cause}});
+  MutexLock lock(mu_);
+  failed_.insert(job);
 }
 
 void ReportPublisher::Examine(const JobId& job) {
@@ -84,7 +98,8 @@ void ReportPublisher::Examine(const JobId& job) {
   if (!look) return;
   const absl::StatusOr<storage::JobRecord> record = store_->GetJob(job);
   if (absl::IsNotFound(record.status())) return Forget(job);
-  if (!record.ok() || !storage::IsTerminal(record->status.state)) return;
+  if (!record.ok()) return Failed(job, record.status());
+  if (!storage::IsTerminal(record->status.state)) return;
   Forget(job);
   if (!record->status.artifacts.empty()) return;
   {
@@ -97,9 +112,7 @@ void ReportPublisher::Examine(const JobId& job) {
     MutexLock lock(mu_);
     publishing_.erase(job);
   }
-  if (!published.ok()) {
-    LogWarning("cannot store report", {{"job", job.str()}, {"cause", published}});
-  }
+  if (!published.ok()) Failed(job, published);
 }
 
 absl::Status ReportPublisher::Publish(const JobId& job) {
@@ -114,10 +127,8 @@ absl::Status ReportPublisher::Publish(const JobId& job) {
   for (const storage::NamedBlob& blob : artifacts) {
     driver_->Post(BlobPresent{blob.digest, blob.size_bytes, v1::ARTIFACT_TYPE_REPORT}, {});
   }
-  driver_->Post(AttachJobArtifacts{job, artifacts}, [job](absl::StatusOr<Done> reply) {
-    if (!reply.ok()) {
-      LogWarning("cannot attach report", {{"job", job.str()}, {"cause", reply.status()}});
-    }
+  driver_->Post(AttachJobArtifacts{job, artifacts}, [this, job](absl::StatusOr<Done> reply) {
+    if (!reply.ok()) Failed(job, reply.status());
   });
   return absl::OkStatus();
 }

@@ -1,6 +1,6 @@
 // Keeps a finished job's report: waits for each job to become terminal, then stores report.json and
-// report.md as artifacts beside it. Done once per job; whatever a crash prevented is made up for at
-// the next start.
+// report.md as artifacts beside it. Done once per job; what failed is tried again, and whatever a
+// crash prevented is made up for at the next start.
 #pragma once
 
 #include <map>
@@ -31,10 +31,13 @@ class ReportPublisher {
 
   // Begins to watch a job. Idempotent; never blocks for I/O.
   void Track(const JobId& job) ABSL_LOCKS_EXCLUDED(mu_);
+  // Tries those again whose report could not be stored. To be called now and then; never blocks.
+  void RetryFailed() ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   // Called when something happened to the job; on any thread, must not block.
-  void Wake(const JobId& job);
+  void Wake(const JobId& job) ABSL_LOCKS_EXCLUDED(mu_);
+  void Failed(const JobId& job, const absl::Status& cause) ABSL_LOCKS_EXCLUDED(mu_);
   // Looks at the job and, if it is terminal, publishes. Blocks.
   void Examine(const JobId& job) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Publish(const JobId& job);
@@ -49,6 +52,7 @@ class ReportPublisher {
   // Shared by the map and a call of Examine that is under way.
   std::map<JobId, std::shared_ptr<WatchSubscription>> watches_ ABSL_GUARDED_BY(mu_);
   std::set<JobId> publishing_ ABSL_GUARDED_BY(mu_);
+  std::set<JobId> failed_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace distill::server

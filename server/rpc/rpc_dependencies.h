@@ -10,8 +10,11 @@
 #include "base/random_ids.h"
 #include "server/datasets/dataset_reader.h"
 #include "server/engine/driver.h"
+#include "server/rpc/call.h"
 #include "server/rpc/dataset_catalog.h"
 #include "server/rpc/io_executor.h"
+#include "server/rpc/live_logs.h"
+#include "server/rpc/live_series.h"
 #include "server/rpc/report_publisher.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/state_store.h"
@@ -40,6 +43,9 @@ struct RpcDependencies {
   DatasetCatalog* datasets;
   DatasetReader* dataset_reader;
   ReportPublisher* reports;
+  OpenCalls* open_calls;
+  LiveLogs* live_logs;
+  LiveSeries* live_series;
   const Clock* clock;
   IdSource* ids;
   Metrics* metrics;

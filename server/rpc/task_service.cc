@@ -1,13 +1,17 @@
 #include "server/rpc/task_service.h"
 
 #include <functional>
+#include <optional>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "server/rpc/attempt_observations.h"
 #include "server/rpc/blob_stream.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/log_reactor.h"
+#include "server/rpc/page_token.h"
+#include "server/rpc/read_mask.h"
 
 namespace distill::server {
 namespace {
@@ -21,39 +25,11 @@ const TaskView* FindView(const std::vector<TaskView>& views, const std::string& 
   return nullptr;
 }
 
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name) {
-  for (const storage::NamedBlob& blob : blobs) {
-    if (blob.name == name) return &blob;
-  }
-  return nullptr;
-}
-
-// Returns the observation of one attempt (0: of the newest that has it).
-absl::StatusOr<storage::NamedBlob> FindObservation(const storage::StateStore& store,
-                                                   const TaskId& task, int32_t attempt_number,
-                                                   absl::string_view name) {
-  DISTILL_ASSIGN_OR_RETURN(const storage::TaskRecord record, store.GetTask(task));
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::AttemptRecord> attempts,
-                           store.ListAttempts(task));
-  for (auto attempt = attempts.rbegin(); attempt != attempts.rend(); ++attempt) {
-    if (attempt_number != 0 && attempt->number != attempt_number) continue;
-    const storage::NamedBlob* blob = FindBlob(attempt->observations, name);
-    if (blob != nullptr) return *blob;
-    if (attempt_number != 0) break;
-  }
-  const storage::NamedBlob* blob = FindBlob(record.status.observations, name);
-  if (attempt_number == 0 && blob != nullptr) return *blob;
-  return absl::NotFoundError(absl::StrCat("cannot read ", name,
-                                          ": no attempt has uploaded one yet; task=", task.str(),
-                                          " attempt=", attempt_number));
-}
-
 }  // namespace
 
 TaskService::TaskService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls),
       log_streams_(dependencies.limits.max_downloads) {}
 
 void TaskService::WithViews(const UnaryCallPtr& call, const JobId& job,
@@ -73,10 +49,21 @@ absl::Status TaskService::ReadTask(const v1::GetTaskRequest& request,
   const TaskId task = storage::MakeTaskId(job, request.task());
   DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord job_record, dependencies_.store->GetJob(job));
   DISTILL_ASSIGN_OR_RETURN(const storage::TaskRecord record, dependencies_.store->GetTask(task));
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::AttemptRecord> attempts,
-                           dependencies_.store->ListAttempts(task));
-  response = ToProto(record, job_record.project, attempts, FindView(views, request.task()));
+  DISTILL_ASSIGN_OR_RETURN(response, View(record, job_record.project,
+                                          FindView(views, request.task()), request.read_mask()));
   return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Task> TaskService::View(const storage::TaskRecord& record,
+                                           const ProjectId& project, const TaskView* view,
+                                           const google::protobuf::FieldMask& mask) const {
+  std::vector<storage::AttemptRecord> attempts;
+  if (WantsField(mask, "attempts")) {
+    DISTILL_ASSIGN_OR_RETURN(attempts, dependencies_.store->ListAttempts(record.id));
+  }
+  v1::Task task = ToProto(record, project, attempts, view);
+  ApplyReadMask(mask, task);
+  return task;
 }
 
 grpc::ServerUnaryReactor* TaskService::GetTask(grpc::CallbackServerContext* context,
@@ -93,28 +80,24 @@ grpc::ServerUnaryReactor* TaskService::GetTask(grpc::CallbackServerContext* cont
 absl::Status TaskService::ReadPage(const v1::ListTasksRequest& request,
                                    const std::vector<TaskView>& views,
                                    v1::ListTasksResponse& response) const {
-  int32_t after_index = -1;
-  if (!request.page_token().empty() &&
-      (!absl::SimpleAtoi(request.page_token(), &after_index) || after_index < 0)) {
-    return absl::InvalidArgumentError(
-        "cannot list tasks: page_token: got an unknown token, want the next_page_token of an "
-        "earlier answer");
-  }
+  const PageScope scope{"tasks", request.job()};
+  DISTILL_ASSIGN_OR_RETURN(const int64_t after_index,
+                           ReadNumericPageToken(scope, request.page_token(), /*first=*/-1));
   const JobId job(request.job());
   DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record, dependencies_.store->GetJob(job));
   const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::TaskRecord> tasks,
-                           dependencies_.store->ListTasks(job, after_index, limit + 1));
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<storage::TaskRecord> tasks,
+      dependencies_.store->ListTasks(job, static_cast<int32_t>(after_index), limit + 1));
   for (const storage::TaskRecord& task : tasks) {
     if (response.tasks_size() == limit) {
-      response.set_next_page_token(
-          absl::StrCat(tasks[static_cast<size_t>(limit) - 1].definition.index));
+      response.set_next_page_token(MakePageToken(
+          scope, absl::StrCat(tasks[static_cast<size_t>(limit) - 1].definition.index)));
       break;
     }
-    DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::AttemptRecord> attempts,
-                             dependencies_.store->ListAttempts(task.id));
-    *response.add_tasks() =
-        ToProto(task, record.project, attempts, FindView(views, task.definition.name));
+    DISTILL_ASSIGN_OR_RETURN(
+        *response.add_tasks(),
+        View(task, record.project, FindView(views, task.definition.name), request.read_mask()));
   }
   return absl::OkStatus();
 }
@@ -148,6 +131,9 @@ grpc::ServerUnaryReactor* TaskService::ExplainTask(grpc::CallbackServerContext* 
 
 grpc::ServerWriteReactor<v1::ReadLogResponse>* TaskService::ReadLog(
     grpc::CallbackServerContext*, const v1::ReadLogRequest* request) {
+  if (request->follow()) {
+    return StartLogFollowing(dependencies_, metrics_, *request, log_streams_.Admit());
+  }
   const absl::Status valid = ValidateRequest(*request);
   const storage::StateStore* const store = dependencies_.store;
   const TaskId task = storage::MakeTaskId(JobId(request->job()), request->task());
@@ -167,16 +153,37 @@ grpc::ServerWriteReactor<v1::ReadLogResponse>* TaskService::ReadLog(
 absl::Status TaskService::ReadSeriesBlob(const v1::ReadSeriesRequest& request,
                                          v1::ReadSeriesResponse& response) const {
   const TaskId task = storage::MakeTaskId(JobId(request.job()), request.task());
-  DISTILL_ASSIGN_OR_RETURN(
-      const storage::NamedBlob blob,
-      FindObservation(*dependencies_.store, task, /*attempt_number=*/0, "series"));
-  DISTILL_ASSIGN_OR_RETURN(const std::string bytes,
-                           storage::ReadBlob(*dependencies_.blobs, blob.digest, kMostSeriesBytes));
-  if (!response.mutable_series()->ParseFromString(bytes)) {
-    return absl::DataLossError(
-        absl::StrCat("cannot read series: the blob does not parse; digest=", blob.digest.str()));
+  const std::optional<v1::Series> live = LivePoints(task);
+  response.set_running(live.has_value());
+  const absl::StatusOr<storage::NamedBlob> blob =
+      FindObservation(*dependencies_.store, task, /*attempt_number=*/0, "series");
+  if (!blob.ok()) {
+    if (!live.has_value() || !absl::IsNotFound(blob.status())) return blob.status();
+    *response.mutable_series() = *live;
+    return absl::OkStatus();
   }
+  DISTILL_ASSIGN_OR_RETURN(const std::string bytes,
+                           storage::ReadBlob(*dependencies_.blobs, blob->digest, kMostSeriesBytes));
+  v1::Series uploaded;
+  if (!uploaded.ParseFromString(bytes)) {
+    return absl::DataLossError(
+        absl::StrCat("cannot read series: the blob does not parse; digest=", blob->digest.str()));
+  }
+  for (const v1::Series::Point& point : uploaded.points()) {
+    if (live.has_value() && point.step() >= live->points(0).step()) break;
+    *response.mutable_series()->add_points() = point;
+  }
+  if (live.has_value()) response.mutable_series()->MergeFrom(*live);
   return absl::OkStatus();
+}
+
+std::optional<v1::Series> TaskService::LivePoints(const TaskId& task) const {
+  const absl::StatusOr<std::vector<storage::AttemptRecord>> attempts =
+      dependencies_.store->ListAttempts(task);
+  if (!attempts.ok() || attempts->empty()) return std::nullopt;
+  const storage::AttemptRecord& newest = attempts->back();
+  if (newest.state != storage::AttemptState::kRunning) return std::nullopt;
+  return dependencies_.live_series->Find(newest.lease_id);
 }
 
 grpc::ServerUnaryReactor* TaskService::ReadSeries(grpc::CallbackServerContext* context,

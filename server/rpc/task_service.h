@@ -1,7 +1,9 @@
 // The calls about tasks: their state, logs and training series.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "distill/v1/job_service.grpc.pb.h"
@@ -38,8 +40,14 @@ class TaskService : public v1::TaskService::CallbackService {
                  std::function<absl::Status(const std::vector<TaskView>&)> work);
   absl::Status ReadTask(const v1::GetTaskRequest& request, const std::vector<TaskView>& views,
                         v1::Task& response) const;
+  // The fields of the task that the mask asks for. `view` may be null.
+  absl::StatusOr<v1::Task> View(const storage::TaskRecord& record, const ProjectId& project,
+                                const TaskView* view,
+                                const google::protobuf::FieldMask& mask) const;
   absl::Status ReadPage(const v1::ListTasksRequest& request, const std::vector<TaskView>& views,
                         v1::ListTasksResponse& response) const;
+  // What the running attempt of the task has told so far; nothing without one.
+  std::optional<v1::Series> LivePoints(const TaskId& task) const;
   absl::Status ReadSeriesBlob(const v1::ReadSeriesRequest& request,
                               v1::ReadSeriesResponse& response) const;
 

@@ -20,12 +20,12 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadRequest> {
         context_(&context),
         response_(&response),
         start_(metrics.Now()),
+        open_(metrics.Open()),
         place_(std::move(place)) {}
 
   void Start() {
     if (!place_.admitted()) {
-      return End(absl::ResourceExhaustedError(
-          "cannot upload artifact: too many uploads are open; retry later"));
+      return End(TooManyStreams("upload artifact", ""));
     }
     StartRead(&message_);
   }
@@ -136,6 +136,7 @@ class UploadReactor : public grpc::ServerReadReactor<v1::UploadRequest> {
   grpc::CallbackServerContext* const context_;
   v1::UploadResponse* const response_;
   const MonotonicTime start_;
+  const OpenCalls::Token open_;
   const StreamLimit::Place place_;
 
   v1::UploadRequest message_;

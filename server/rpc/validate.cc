@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "google/protobuf/util/field_mask_util.h"
 #include "server/planner/field_checks.h"
 
 namespace distill::server {
@@ -11,6 +12,9 @@ namespace {
 
 constexpr int kMostLeases = 4096;
 constexpr int kMostRefs = 256;
+constexpr int kMostMaskPaths = 64;
+constexpr int kMostPointsPerReport = 200;
+constexpr size_t kMostLogBytes = 64 << 10;
 constexpr size_t kLongestText = 16384;
 constexpr size_t kLongestPageToken = 256;
 constexpr size_t kLongestPath = 4096;
@@ -28,12 +32,6 @@ void CheckPage(int page_size, const std::string& page_token, FieldChecks& checks
   }
 }
 
-void CheckText(absl::string_view path, const std::string& text, FieldChecks& checks) {
-  if (text.size() > kLongestText) {
-    checks.Fail(path, absl::StrCat(text.size(), " bytes"), absl::StrCat("at most ", kLongestText));
-  }
-}
-
 // A call that names a job and may name its request.
 template <typename Request>
 absl::Status CheckJobAction(const Request& request, absl::string_view action) {
@@ -48,6 +46,22 @@ bool CheckCount(absl::string_view path, const Items& items, int most, FieldCheck
   if (static_cast<int64_t>(items.size()) <= most) return true;
   checks.Fail(path, absl::StrCat(items.size(), " entries"), absl::StrCat("at most ", most));
   return false;
+}
+
+template <typename Message>
+void CheckReadMask(const google::protobuf::FieldMask& mask, FieldChecks& checks) {
+  if (!CheckCount("read_mask", mask.paths(), kMostMaskPaths, checks)) return;
+  for (const std::string& path : mask.paths()) {
+    if (google::protobuf::util::FieldMaskUtil::IsValidPath<Message>(path)) continue;
+    checks.Fail("read_mask", absl::StrCat("\"", path.substr(0, 80), "\""),
+                absl::StrCat("a field of ", Message::descriptor()->name()));
+  }
+}
+
+void CheckText(absl::string_view path, const std::string& text, FieldChecks& checks) {
+  if (text.size() > kLongestText) {
+    checks.Fail(path, absl::StrCat(text.size(), " bytes"), absl::StrCat("at most ", kLongestText));
+  }
 }
 
 void CheckLease(const std::string& path, const v1::LeaseRef& lease, FieldChecks& checks) {
@@ -105,6 +119,7 @@ absl::Status ValidateRequest(const v1::CreateJobRequest& request) {
 absl::Status ValidateRequest(const v1::GetJobRequest& request) {
   FieldChecks checks;
   checks.IsIdText("job", request.job());
+  CheckReadMask<v1::Job>(request.read_mask(), checks);
   return checks.ToStatus("get job");
 }
 
@@ -114,6 +129,7 @@ absl::Status ValidateRequest(const v1::ListJobsRequest& request) {
     checks.IsIdText("project", request.project());
   }
   CheckPage(request.page_size(), request.page_token(), checks);
+  CheckReadMask<v1::Job>(request.read_mask(), checks);
   return checks.ToStatus("list jobs");
 }
 
@@ -153,10 +169,17 @@ absl::Status ValidateRequest(const v1::GetReportRequest& request) {
   return checks.ToStatus("get report");
 }
 
+absl::Status ValidateRequest(const v1::GetTraceRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  return checks.ToStatus("get trace");
+}
+
 absl::Status ValidateRequest(const v1::GetTaskRequest& request) {
   FieldChecks checks;
   checks.IsIdText("job", request.job());
   checks.IsIdText("task", request.task());
+  CheckReadMask<v1::Task>(request.read_mask(), checks);
   return checks.ToStatus("get task");
 }
 
@@ -164,6 +187,7 @@ absl::Status ValidateRequest(const v1::ListTasksRequest& request) {
   FieldChecks checks;
   checks.IsIdText("job", request.job());
   CheckPage(request.page_size(), request.page_token(), checks);
+  CheckReadMask<v1::Task>(request.read_mask(), checks);
   return checks.ToStatus("list tasks");
 }
 
@@ -295,6 +319,9 @@ absl::Status ValidateRequest(const v1::HeartbeatRequest& request) {
       const v1::LeaseProgress& lease = request.leases(i);
       CheckLease(absl::StrCat(path, ".lease"), lease.lease(), checks);
       CheckCheckpoint(path, lease.checkpoint(), lease.checkpoint_step(), checks);
+      CheckCount(absl::StrCat(path, ".points"), lease.points(), kMostPointsPerReport, checks);
+      checks.InRange(absl::StrCat(path, ".first_point"), int64_t{lease.first_point()}, 0,
+                     INT32_MAX);
       if (lease.progress().phase().size() > 64) {
         checks.Fail(absl::StrCat(path, ".progress.phase"), lease.progress().phase().size(),
                     "at most 64 bytes");
@@ -302,6 +329,18 @@ absl::Status ValidateRequest(const v1::HeartbeatRequest& request) {
     }
   }
   return checks.ToStatus("accept heartbeat");
+}
+
+absl::Status ValidateRequest(const v1::SendLogRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("worker_id", request.worker_id());
+  CheckLease("lease", request.lease(), checks);
+  checks.InRange("offset", request.offset(), 0, INT64_MAX - static_cast<int64_t>(kMostLogBytes));
+  if (request.data().size() > kMostLogBytes) {
+    checks.Fail("data", absl::StrCat(request.data().size(), " bytes"),
+                absl::StrCat("at most ", kMostLogBytes));
+  }
+  return checks.ToStatus("send log");
 }
 
 absl::Status ValidateRequest(const v1::CompleteAttemptsRequest& request) {

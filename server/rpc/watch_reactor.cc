@@ -25,6 +25,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
       : dependencies_(dependencies),
         metrics_(&metrics),
         start_(metrics.Now()),
+        open_(metrics.Open()),
         job_(request.job()),
         include_progress_(!request.has_include_progress() || request.include_progress()),
         place_(std::move(place)),
@@ -34,8 +35,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
     self_ = shared_from_this();
     absl::Status status = ValidateRequest(request);
     if (status.ok() && !place_.admitted()) {
-      status = absl::ResourceExhaustedError(
-          "cannot watch job: too many watches are open; retry later or poll GetJob");
+      status = TooManyStreams("watch job", " or poll GetJob");
     }
     if (!status.ok()) return End(status);
     // Subscribed before history is read, so that nothing falls between the two.
@@ -113,7 +113,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
     if (in_history_) return ReadHistory(events, terminal);
     const WatchBatch batch = subscription_->Next();
     if (batch.closed) {
-      return absl::UnavailableError("the server is stopping; watch again from the last revision");
+      return ServerStopping();
     }
     DISTILL_RETURN_IF_ERROR(Convert(batch.events, events, terminal));
     if (include_progress_ && !terminal) {
@@ -180,6 +180,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
   const RpcDependencies dependencies_;
   const CallMetrics* const metrics_;
   const MonotonicTime start_;
+  const OpenCalls::Token open_;
   const JobId job_;
   const bool include_progress_;
   const StreamLimit::Place place_;

@@ -1,5 +1,6 @@
 #include "server/rpc/worker_service.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,11 @@ namespace {
 class AcquireReactor : public grpc::ServerUnaryReactor {
  public:
   AcquireReactor(Driver& driver, const CallMetrics& metrics, v1::AcquireTasksResponse& response)
-      : driver_(&driver), metrics_(&metrics), response_(&response), start_(metrics.Now()) {}
+      : driver_(&driver),
+        metrics_(&metrics),
+        response_(&response),
+        start_(metrics.Now()),
+        open_(metrics.Open()) {}
 
   void Start(const v1::AcquireTasksRequest& request) {
     const absl::Status status = ValidateRequest(request);
@@ -66,6 +71,7 @@ class AcquireReactor : public grpc::ServerUnaryReactor {
   const CallMetrics* const metrics_;
   v1::AcquireTasksResponse* const response_;
   const MonotonicTime start_;
+  const OpenCalls::Token open_;
   Mutex mu_;
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;  // 0 until Post() has returned.
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
@@ -110,7 +116,8 @@ std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs,
 }  // namespace
 
 WorkerService::WorkerService(const RpcDependencies& dependencies)
-    : dependencies_(dependencies), metrics_(*dependencies.clock, *dependencies.metrics) {}
+    : dependencies_(dependencies),
+      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
 
 grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerContext* context,
                                                         const v1::RegisterWorkerRequest* request,
@@ -141,11 +148,42 @@ grpc::ServerUnaryReactor* WorkerService::Heartbeat(grpc::CallbackServerContext* 
   return StartCall(context, "Heartbeat", metrics_, *request, [&](const UnaryCallPtr& call) {
     response->set_next_heartbeat_seconds(
         absl::ToDoubleSeconds(dependencies_.limits.heartbeat_interval));
+    AnswerObservations(*request, *response);
     dependencies_.driver->Post(FromProto(*request),
                                [call, response](absl::StatusOr<Directives> reply) {
                                  if (reply.ok()) SetDirectives(reply->directives, *response);
                                  call->Finish(reply.status());
                                });
+  });
+}
+
+void WorkerService::AnswerObservations(const v1::HeartbeatRequest& request,
+                                       v1::HeartbeatResponse& response) {
+  const MonotonicTime now = dependencies_.clock->Now();
+  for (const v1::LeaseProgress& progress : request.leases()) {
+    const LeaseId lease(progress.lease().lease_id());
+    if (const auto offset = dependencies_.live_logs->WantedOffset(lease)) {
+      v1::LogWish& wish = *response.add_wanted_logs();
+      wish.set_lease_id(lease.str());
+      wish.set_offset(*offset);
+    }
+    if (!progress.started()) continue;
+    (*response.mutable_points_known())[lease.str()] =
+        dependencies_.live_series->Take(lease, progress.first_point(), progress.points(), now);
+  }
+}
+
+// The lease id is known to the server and to its holder only, so a piece that names one that is
+// followed comes from the holder; any other is dropped.
+grpc::ServerUnaryReactor* WorkerService::SendLog(grpc::CallbackServerContext* context,
+                                                 const v1::SendLogRequest* request,
+                                                 v1::SendLogResponse* response) {
+  return StartCall(context, "SendLog", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const std::optional<int64_t> next = dependencies_.live_logs->Receive(
+        LeaseId(request->lease().lease_id()), request->offset(), request->data());
+    response->set_wanted(next.has_value());
+    response->set_next_offset(next.value_or(0));
+    call->Finish(absl::OkStatus());
   });
 }
 

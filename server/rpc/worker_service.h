@@ -28,11 +28,16 @@ class WorkerService : public v1::WorkerService::CallbackService {
   grpc::ServerUnaryReactor* FailAttempts(grpc::CallbackServerContext* context,
                                          const v1::FailAttemptsRequest* request,
                                          v1::FailAttemptsResponse* response) override;
+  grpc::ServerUnaryReactor* SendLog(grpc::CallbackServerContext* context,
+                                    const v1::SendLogRequest* request,
+                                    v1::SendLogResponse* response) override;
   grpc::ServerUnaryReactor* ReleaseLeases(grpc::CallbackServerContext* context,
                                           const v1::ReleaseLeasesRequest* request,
                                           v1::ReleaseLeasesResponse* response) override;
 
  private:
+  // What a heartbeat's answer says about logs and training points, which the core does not know.
+  void AnswerObservations(const v1::HeartbeatRequest& request, v1::HeartbeatResponse& response);
   // Takes blobs that turned out bad out of the store, then posts the failures.
   void FailAfterChecking(const UnaryCallPtr& call, const v1::FailAttemptsRequest& request,
                          v1::FailAttemptsResponse& response);

@@ -81,7 +81,7 @@ struct Pace {
 
 struct Job {
   storage::JobRecord record;
-  RequestId request;
+  std::vector<RequestId> requests;  // Answered ones, forgotten with the job.
   std::vector<Task> tasks;
   absl::flat_hash_map<absl::string_view, int32_t> index_of;  // Keys point into `tasks`.
   int32_t open_tasks = 0;                                    // Not terminal.

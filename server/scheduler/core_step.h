@@ -66,6 +66,11 @@ class CoreStep {
   absl::Status CheckPlaceable(const SubmitJob& event) const;
   // Lends the tasks of `job` the checkpoints of the cancelled ones of the job that it retries.
   void TakeCheckpointsOf(const JobId& retried, Job& job);
+  // Whether the request was carried out before; kAlreadyExists when it asked for something else.
+  absl::StatusOr<bool> IsRepeat(const Job& job, const RequestId& request, const Digest& body) const;
+  // Lets later repeats of the request be recognised, for as long as the job is kept.
+  void Remember(Job& job, const RequestId& request, const Digest& body);
+  absl::Status CheckRevision(const Job& job, int64_t expected_revision) const;
   void Unblock();
   void BecomeReady(TaskRank rank);
   void Enqueue(TaskRank rank, absl::Duration delay);

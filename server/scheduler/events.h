@@ -82,10 +82,13 @@ struct SubmitJob {
   JobId retry_of;
 };
 
-// Idempotent; a terminal job stays as it is. kNotFound.
+// Idempotent; a terminal job stays as it is. kNotFound; kAlreadyExists when the request id was used
+// for something else; kAborted when the job is no longer at `expected_revision`.
 struct CancelJob {
   using Reply = Done;
   JobId job;
+  RequestId request_id{};         // Empty: not remembered.
+  int64_t expected_revision = 0;  // 0: any.
 };
 
 // Nothing of a paused job starts, and what runs is preempted. Idempotent. kNotFound;
@@ -145,6 +148,7 @@ struct Grant {
   std::string spec;  // Serialised TaskSpec.
   std::vector<ResolvedInput> inputs;
   storage::Checkpoint checkpoint;  // Empty digest: start at step 0.
+  std::string traceparent{};       // Of the job.
 };
 // One or more attempts that one trainer runs in lockstep, in one slot.
 struct LeaseSet {

@@ -90,7 +90,7 @@ absl::Status RecoverJobs(Core::State& state, storage::StateImage& image, const I
   for (storage::RequestRecord& request : image.requests) {
     Job* job = state.FindJob(request.job);
     if (job == nullptr) return Corrupt("a request names a job that is not there");
-    job->request = request.request;
+    job->requests.push_back(request.request);
     state.requests.emplace(std::make_pair(request.project, request.request),
                            std::make_pair(request.body, request.job));
   }

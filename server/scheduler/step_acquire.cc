@@ -286,6 +286,7 @@ Grant CoreStep::MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt) 
   Grant grant;
   grant.lease = LeaseRef{state_.JobAt(rank).record.id, task.name, attempt.number, attempt.lease_id};
   grant.spec = task.spec;
+  grant.traceparent = state_.JobAt(rank).record.traceparent;
   grant.inputs = ResolveInputs(rank);
   for (const ResolvedInput& input : grant.inputs) Touch(input.digest);
   if (Touch(task.status.checkpoint.digest)) {

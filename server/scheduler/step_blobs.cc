@@ -121,7 +121,8 @@ void CoreStep::LoseResult(TaskRank rank) {
 void CoreStep::DeleteFinishedJob(int64_t age) {
   const Job& job = *state_.jobs.at(age);
   effects_.mutations.push_back(storage::DeleteJob{job.record.id});
-  state_.requests.erase({job.record.project, job.request});
+  for (const RequestId& request : job.requests)
+    state_.requests.erase({job.record.project, request});
   state_.age_of.erase(job.record.id);
   state_.jobs.erase(age);
 }

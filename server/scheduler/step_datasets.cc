@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "server/scheduler/core_step.h"
 
 namespace distill::server {
@@ -101,10 +103,11 @@ void CoreStep::On(uint64_t call, DeleteDataset& event) {
     if (storage::IsTerminal(job->record.status.state)) continue;
     for (const DatasetName& used : job->record.datasets) {
       if (used != event.name) continue;
-      return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
-                              "cannot remove data set: an unfinished job uses it; wait for the job "
-                              "or cancel it; dataset=",
-                              event.name.str(), " job=", job->record.id.str())));
+      return Refuse(call, WithReason(absl::FailedPreconditionError(absl::StrCat(
+                                         "cannot remove data set: an unfinished job uses it; wait "
+                                         "for the job or cancel it; dataset=",
+                                         event.name.str(), " job=", job->record.id.str())),
+                                     reason::kDatasetInUse));
     }
   }
   state_.datasets.erase(event.name);
@@ -118,10 +121,11 @@ absl::Status CoreStep::CheckDatasets(const storage::JobRecord& job) const {
     if (found != state_.datasets.end() && found->second.status.state == DatasetState::kReady) {
       continue;
     }
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot submit job: its data set is not ready, or was removed meanwhile; see `distill "
-        "dataset list`; dataset=",
-        name.str()));
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "cannot submit job: its data set is not ready, or was removed meanwhile; "
+                          "see `distill dataset list`; dataset=",
+                          name.str())),
+                      reason::kDatasetNotReady);
   }
   return absl::OkStatus();
 }

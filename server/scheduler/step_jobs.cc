@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/status_macros.h"
 #include "server/scheduler/core_step.h"
 #include "server/scheduler/graph_check.h"
@@ -29,9 +31,13 @@ absl::Status CoreStep::CheckGivenBlobs(const SubmitJob& event) const {
   for (const storage::TaskRecord& task : event.tasks) {
     for (const storage::TaskInput& input : task.definition.inputs) {
       if (!input.producer.empty() || state_.IsPresent(input.given)) continue;
-      return absl::FailedPreconditionError(
-          absl::StrCat("cannot submit job: a given artifact is not stored, upload it first; task=",
-                       task.definition.name, " input=", input.name, " digest=", input.given.str()));
+      return WithPrecondition(
+          WithReason(
+              absl::FailedPreconditionError(absl::StrCat(
+                  "cannot submit job: a given artifact is not stored, upload it first; task=",
+                  task.definition.name, " input=", input.name, " digest=", input.given.str())),
+              reason::kBlobMissing),
+          reason::kBlobMissing, input.given.str(), "upload it");
     }
   }
   return absl::OkStatus();
@@ -78,17 +84,50 @@ void CoreStep::TakeCheckpointsOf(const JobId& retried, Job& job) {
   }
 }
 
+absl::StatusOr<bool> CoreStep::IsRepeat(const Job& job, const RequestId& request,
+                                        const Digest& body) const {
+  const auto known = state_.requests.find({job.record.project, request});
+  if (request.empty() || known == state_.requests.end()) return false;
+  if (known->second == std::make_pair(body, job.record.id)) return true;
+  return WithReason(absl::AlreadyExistsError(absl::StrCat(
+                        "cannot change job: request_id was used for another request, give a new "
+                        "one; request_id=",
+                        request.str(), " job=", job.record.id.str())),
+                    reason::kRequestIdReused);
+}
+
+void CoreStep::Remember(Job& job, const RequestId& request, const Digest& body) {
+  if (request.empty()) return;
+  job.requests.push_back(request);
+  effects_.mutations.push_back(storage::PutRequest{
+      storage::RequestRecord{job.record.project, request, body, job.record.id}});
+  state_.requests.emplace(std::make_pair(job.record.project, request),
+                          std::make_pair(body, job.record.id));
+}
+
+absl::Status CoreStep::CheckRevision(const Job& job, int64_t expected_revision) const {
+  const int64_t revision = job.record.status.revision;
+  if (expected_revision == 0 || expected_revision == revision) return absl::OkStatus();
+  return WithReason(
+      absl::AbortedError(absl::StrCat(
+          "cannot change job: it has changed since it was read, read it again; job=",
+          job.record.id.str(), " revision=", revision, " expected_revision=", expected_revision)),
+      reason::kEtagMismatch);
+}
+
 void CoreStep::On(uint64_t call, SubmitJob& event) {
-  const auto request_key = std::make_pair(event.job.project, event.request_id);
   if (!event.request_id.empty()) {
-    const auto known = state_.requests.find(request_key);
+    const auto known = state_.requests.find({event.job.project, event.request_id});
     if (known != state_.requests.end()) {
       if (known->second.first == event.body) {
         return ReplyTo(call, SubmitJobReply{known->second.second, /*existed=*/true});
       }
-      return Refuse(call, absl::AlreadyExistsError(absl::StrCat(
-                              "cannot submit job: request_id was used for another job; request_id=",
-                              event.request_id.str(), " job=", known->second.second.str())));
+      return Refuse(call,
+                    WithReason(absl::AlreadyExistsError(absl::StrCat(
+                                   "cannot submit job: request_id was used for another job; "
+                                   "request_id=",
+                                   event.request_id.str(), " job=", known->second.second.str())),
+                               reason::kRequestIdReused));
     }
   }
   absl::Status status = CheckJob(event);
@@ -101,7 +140,6 @@ void CoreStep::On(uint64_t call, SubmitJob& event) {
   auto owned = std::make_unique<Job>();
   Job& job = *owned;
   job.record = std::move(event.job);
-  job.request = event.request_id;
   job.record.status = storage::JobStatus{};
   job.record.create_time = now_.wall;
   job.counts.total = static_cast<int32_t>(event.tasks.size());
@@ -112,11 +150,7 @@ void CoreStep::On(uint64_t call, SubmitJob& event) {
   job.record.status.revision = age;
   effects_.mutations.push_back(storage::InsertJob{job.record});
   effects_.mutations.push_back(storage::AppendEvent{std::move(created)});
-  if (!event.request_id.empty()) {
-    effects_.mutations.push_back(storage::PutRequest{
-        storage::RequestRecord{job.record.project, event.request_id, event.body, job.record.id}});
-    state_.requests.emplace(request_key, std::make_pair(event.body, job.record.id));
-  }
+  Remember(job, event.request_id, event.body);
   int32_t index = 0;
   for (storage::TaskRecord& task : event.tasks) {
     task.job = job.record.id;
@@ -152,7 +186,14 @@ void CoreStep::On(uint64_t call, CancelJob& event) {
     return Refuse(call, absl::NotFoundError(
                             absl::StrCat("cannot cancel job: no such job; job=", event.job.str())));
   }
+  const Digest body = Digest::OfBytes(absl::StrCat("cancel ", event.job.str()));
+  const absl::StatusOr<bool> repeat = IsRepeat(*job, event.request_id, body);
+  if (!repeat.ok()) return Refuse(call, repeat.status());
+  if (*repeat) return ReplyTo(call, Done{});
+  absl::Status current = CheckRevision(*job, event.expected_revision);
+  if (!current.ok()) return Refuse(call, std::move(current));
   if (job->record.status.state == JobState::kRunning || job->paused()) {
+    Remember(*job, event.request_id, body);
     MoveJob(*job, JobState::kCancelling);
     StopJob(*job);
     FinishJobIfDone(*job);
@@ -167,8 +208,11 @@ void CoreStep::On(uint64_t call, AttachJobArtifacts& event) {
                             "cannot attach artifacts: no such job; job=", event.job.str())));
   }
   if (!storage::IsTerminal(job->record.status.state)) {
-    return Refuse(call, absl::FailedPreconditionError(absl::StrCat(
-                            "cannot attach artifacts: the job still runs; job=", event.job.str())));
+    return Refuse(call, WithReason(absl::FailedPreconditionError(
+                                       absl::StrCat("cannot attach artifacts: the job still runs; "
+                                                    "job=",
+                                                    event.job.str())),
+                                   reason::kJobNotFinished));
   }
   for (const storage::NamedBlob& blob : event.artifacts) {
     if (Touch(blob.digest)) continue;

@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/status_macros.h"
 #include "server/scheduler/core_step.h"
 
@@ -53,8 +55,9 @@ absl::StatusOr<CoreStep::Named> CoreStep::Find(const LeaseRef& lease) {
   if (number < 1 || number > static_cast<int32_t>(task.attempts.size()) ||
       task.attempts[static_cast<size_t>(number - 1)].lease_id != lease.lease_id) {
     ++effects_.counts.stale_calls_rejected;
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot use lease: lease lost, it was never granted; ", Where(lease)));
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "cannot use lease: lease lost, it was never granted; ", Where(lease))),
+                      reason::kLeaseLost);
   }
   return Named{TaskRank{job->record.create_revision, index->second},
                &task.attempts[static_cast<size_t>(number - 1)]};
@@ -67,9 +70,11 @@ absl::Status CoreStep::LeaseLost(const Named& named, absl::string_view action) {
   if (task.status.attempts > named.attempt->number) {
     absl::StrAppend(&cause, ", superseded by attempt ", task.status.attempts);
   }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "cannot ", action, ": lease lost, ", cause, "; task=", state_.IdOf(named.rank).str(),
-      " attempt=", named.attempt->number, " task_state=", storage::Name(task.status.state)));
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrCat(
+          "cannot ", action, ": lease lost, ", cause, "; task=", state_.IdOf(named.rank).str(),
+          " attempt=", named.attempt->number, " task_state=", storage::Name(task.status.state))),
+      reason::kLeaseLost);
 }
 
 void CoreStep::On(uint64_t call, CompleteAttempts& event) {
@@ -110,9 +115,13 @@ absl::Status CoreStep::CheckResults(const Task& task, const std::vector<NamedBlo
     if (!state_.IsPresent(result.digest)) missing.push_back(result.digest.str());
   }
   if (!missing.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat(
+    absl::Status status = absl::FailedPreconditionError(absl::StrCat(
         "cannot complete attempt: blobs are not uploaded, upload them and repeat; task=", task.name,
         " missing=", absl::StrJoin(missing, ",")));
+    for (const std::string& digest : missing) {
+      status = WithPrecondition(std::move(status), reason::kBlobMissing, digest, "upload it");
+    }
+    return WithReason(std::move(status), reason::kBlobMissing);
   }
   return absl::OkStatus();
 }
@@ -124,10 +133,12 @@ absl::Status CoreStep::RejectRepeat(const Named& named, const std::vector<NamedB
   if (same && same_attempt) return absl::OkStatus();
   if (same) return LeaseLost(named, "complete attempt");
   ++effects_.counts.nondeterminism_detected;
-  return absl::AbortedError(absl::StrCat(
-      "cannot complete attempt: the digests differ from those already published; task=",
-      state_.IdOf(named.rank).str(), " attempt=", named.attempt->number,
-      " winner=", task.status.winner_attempt));
+  return WithReason(
+      absl::AbortedError(absl::StrCat(
+          "cannot complete attempt: the digests differ from those already published; task=",
+          state_.IdOf(named.rank).str(), " attempt=", named.attempt->number,
+          " winner=", task.status.winner_attempt)),
+      reason::kResultDiffers);
 }
 
 absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {

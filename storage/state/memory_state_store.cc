@@ -8,13 +8,16 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
 #include "storage/state/job_blobs.h"
 
 namespace distill::storage {
 namespace {
 
 absl::Status NoSuch(absl::string_view noun, const std::string& id) {
-  return absl::NotFoundError(absl::StrCat("cannot find ", noun, ": no such ", noun, "; id=", id));
+  return WithResource(
+      absl::NotFoundError(absl::StrCat("cannot find ", noun, ": no such ", noun, "; id=", id)),
+      noun, id);
 }
 
 absl::Status Unknown(absl::string_view noun, const std::string& id) {

@@ -125,9 +125,10 @@ struct JobRecord {
   JobStatus status;
   // Registered data sets that the spec names, each once.
   std::vector<DatasetName> datasets;
+  std::string traceparent;  // W3C trace context of the job; empty in jobs of old.
   auto Tie() const {
     return std::tie(id, project, display_name, spec, limits, create_time, create_revision, status,
-                    datasets);
+                    datasets, traceparent);
   }
 };
 

@@ -15,7 +15,7 @@ namespace distill::storage {
 #define DISTILL_JOB_COLUMNS                                                                       \
   "id, project, display_name, spec, max_user_failures, max_infrastructure_failures, max_bundle, " \
   "create_time, create_revision, state, paused, failure_message, finish_time, revision, "         \
-  "artifacts, datasets, priority"
+  "artifacts, datasets, priority, traceparent"
 #define DISTILL_TASK_STATUS_COLUMNS                                                               \
   "state, attempts, user_failures, infrastructure_failures, resource_failures, poison_failures, " \
   "solo, winner_attempt, results, observations, checkpoint_digest, checkpoint_size, "             \
@@ -133,6 +133,7 @@ struct Applier {
     return BindJobStatus(row, job.status)
         .Text(EncodeNames(NamesOf(job.datasets)))
         .Int(job.limits.priority)
+        .Text(job.traceparent)
         .Run();
   }
   absl::Status operator()(const UpdateJob& mutation) {
@@ -380,6 +381,7 @@ absl::StatusOr<JobRecord> ReadJob(SqlStatement& row) {
   DISTILL_ASSIGN_OR_RETURN(job.status.artifacts, DecodeBlobs(row.ReadText()));
   for (const std::string& name : DecodeNames(row.ReadText())) job.datasets.emplace_back(name);
   job.limits.priority = row.ReadInt32();
+  job.traceparent = row.ReadText();
   return job;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
 #include "base/status_macros.h"
 #include "storage/state/job_blobs.h"
 #include "storage/state/sql_rows.h"
@@ -29,7 +30,9 @@ absl::StatusOr<Record> OneRow(SqlStatement& statement, Reader read, absl::string
                               absl::string_view id) {
   DISTILL_ASSIGN_OR_RETURN(const bool row, statement.Step());
   if (!row) {
-    return absl::NotFoundError(absl::StrCat("cannot find ", noun, ": no such ", noun, "; id=", id));
+    return WithResource(
+        absl::NotFoundError(absl::StrCat("cannot find ", noun, ": no such ", noun, "; id=", id)),
+        noun, id);
   }
   return read(statement);
 }

@@ -4,6 +4,7 @@
 # the worker that others may use (ADR 8). Tests and benchmarks may include anything.
 LAYERS = {
     "base": [],
+    "proto/status": ["base", "proto"],
     "storage/tensor": ["base"],
     "storage/weights": ["base", "proto", "storage/tensor"],
     "storage/archive": ["base"],
@@ -43,7 +44,7 @@ LAYERS = {
 TORCH_FOLDERS = ("worker/models", "worker/optimization", "worker/priors", "worker/training", "worker/trainer")
 _TORCH_HEADERS = ("torch/", "ATen/", "c10/", "caffe2/")
 # Quoted includes of generated files are written from the root of their own tree.
-_GENERATED = {"distill/v1/": "proto"}
+_GENERATED = {"distill/v1/": "proto", "google/rpc/": "proto"}
 _ANYTHING_GOES = "tests/"
 
 

@@ -12,6 +12,7 @@ import listed
 import markers
 import metrics
 import protocol
+import reasons
 import runbooks
 import words
 from tree import Tree
@@ -117,6 +118,13 @@ class LintTest(unittest.TestCase):
         self.assertEqual(1, len(self.breaks(call + "service S { rpc F(A) returns (A); }",
                                             call + "service S { rpc F(stream A) returns (A); }")))
         self.assertEqual(1, len(self.breaks(call + "service S { rpc F(A) returns (A); }", call)))
+
+    def test_reasons_and_their_page_agree(self):
+        header = 'inline constexpr char kA[] = "A_B";\ninline constexpr char kC[] = "C";\n'
+        self.expect(reasons, {"base/error_reasons.h": header,
+                              "docs/errors.md": "| `A_B` | X | y |\n| `C` | X | y |\n"})
+        self.expect(reasons, {"base/error_reasons.h": header, "docs/errors.md": "| `A_B` | X | y |\n| `D` | X | y |"},
+                    "base/error_reasons.h:1", "docs/errors.md:1")
 
     def test_metrics_that_are_not_documented_are_found(self):
         self.expect(metrics, {

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "worker/agent/backoff.h"
-#include "worker/agent/grpc_status.h"
+#include "worker/agent/transient_error.h"
 
 namespace distill::worker {
 namespace {
@@ -252,7 +252,9 @@ absl::Status ArtifactCache::DownloadWithRetries(const Digest& digest, CancelToke
                                                 : status;
     }
     LogWarning("download will be retried", {{"digest", digest.str()}, {"error", status}});
-    if (cancel.WaitFor(backoff.Next())) return absl::CancelledError("fetch was cancelled");
+    if (cancel.WaitFor(RetryDelay(status, backoff.Next()))) {
+      return absl::CancelledError("fetch was cancelled");
+    }
   }
 }
 

@@ -13,6 +13,7 @@ constexpr size_t kMaxLastLineChars = 500;
 }  // namespace
 
 void AttemptLog::Append(absl::string_view bytes) {
+  MutexLock lock(mu_);
   const auto room = static_cast<size_t>(config_.max_head_bytes) - head_.size();
   const size_t taken = std::min(room, bytes.size());
   head_.append(bytes.data(), taken);
@@ -27,13 +28,8 @@ void AttemptLog::Append(absl::string_view bytes) {
   }
 }
 
-void AttemptLog::Clear() {
-  head_.clear();
-  tail_.clear();
-  dropped_bytes_ = 0;
-}
-
 std::string AttemptLog::LastLine() const {
+  MutexLock lock(mu_);
   absl::string_view text = absl::StripAsciiWhitespace(tail_);
   if (text.empty()) text = absl::StripAsciiWhitespace(head_);
   const size_t newline = text.rfind('\n');
@@ -41,7 +37,14 @@ std::string AttemptLog::LastLine() const {
   return std::string(text.substr(0, kMaxLastLineChars));
 }
 
+std::string AttemptLog::Read(int64_t offset, size_t most) const {
+  MutexLock lock(mu_);
+  const auto start = static_cast<size_t>(offset);
+  return start < head_.size() ? head_.substr(start, most) : std::string();
+}
+
 std::string AttemptLog::Text() const {
+  MutexLock lock(mu_);
   if (dropped_bytes_ == 0) return absl::StrCat(head_, tail_);
   return absl::StrCat(head_, "\n[", dropped_bytes_, " bytes left out]\n", tail_);
 }

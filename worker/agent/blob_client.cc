@@ -12,7 +12,7 @@
 #include "base/status_macros.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
 #include "grpcpp/client_context.h"
-#include "worker/agent/grpc_status.h"
+#include "proto/status/grpc_status.h"
 
 namespace distill::worker {
 namespace {
@@ -41,6 +41,7 @@ v1::ArtifactType ArtifactTypeOf(absl::string_view name) {
   if (name == "checkpoint") return v1::ARTIFACT_TYPE_CHECKPOINT;
   if (name == "series") return v1::ARTIFACT_TYPE_SERIES;
   if (name == "log") return v1::ARTIFACT_TYPE_LOG;
+  if (name == "spans") return v1::ARTIFACT_TYPE_SPANS;
   return v1::ARTIFACT_TYPE_UNSPECIFIED;
 }
 

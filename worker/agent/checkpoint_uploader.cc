@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "worker/agent/backoff.h"
-#include "worker/agent/grpc_status.h"
 #include "worker/agent/publisher.h"
+#include "worker/agent/transient_error.h"
 
 namespace distill::worker {
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -49,6 +50,14 @@ std::vector<v1::DatasetSpec*> DatasetsOf(v1::TaskSpec& spec) {
   return datasets;
 }
 
+// How often training sees the whole training set; 0 when nothing is trained.
+double EpochsOf(const v1::TaskSpec& spec) {
+  const v1::DatasetSpec& dataset = spec.dataset();
+  const int64_t images = dataset.train_images() > 0 ? dataset.train_images() : dataset.train_size();
+  if (images <= 0) return 0;
+  return static_cast<double>(spec.recipe().total_images()) / static_cast<double>(images);
+}
+
 std::vector<ProducedArtifact> ArtifactsOf(
     const google::protobuf::RepeatedPtrField<v1::ProducedFile>& files) {
   std::vector<ProducedArtifact> artifacts;
@@ -78,6 +87,7 @@ struct LeaseSetRun::Member {
   bool cancel_sent = false;
   MonotonicTime cancel_deadline = InfiniteFuture();
   v1::AttemptStats stats;
+  std::optional<SpanRecorder> spans;  // Until the end is published.
 };
 
 LeaseSetRun::LeaseSetRun(Config config, Dependencies dependencies,
@@ -88,6 +98,7 @@ LeaseSetRun::LeaseSetRun(Config config, Dependencies dependencies,
     member->lease = lease;
     member->directory = JoinPath(config_.attempts_directory, lease->id());
     member->start = dependencies_.clock.Now();
+    member->spans.emplace(dependencies_.clock, lease->grant().traceparent());
     members_.push_back(std::move(member));
   }
 }
@@ -107,8 +118,11 @@ void LeaseSetRun::Run() {
 void LeaseSetRun::PrepareMembers() {
   for (const auto& member : members_) {
     if (dependencies_.stopping()) return;
+    const LogScope scope = ScopeOf(member->lease->grant());
     member->lease->SetPhase("fetching inputs");
+    member->spans->Begin("fetch inputs");
     const absl::Status status = FetchInputs(*member);
+    if (member->spans.has_value()) member->spans->End(status);
     if (!status.ok() && !absl::IsCancelled(status) && member->state != Member::State::kEnded) {
       Fail(*member, v1::FAILURE_CLASS_INFRASTRUCTURE, std::string(status.message()));
     }
@@ -206,7 +220,13 @@ bool LeaseSetRun::StartTrainer() {
   TrainerSeat& seat = dependencies_.seat;
   dependencies_.metrics.CountTrainerStart(
       seat.IsWarmFor(first.lease().job(), numeric_class) ? "warm" : "cold");
+  for (const auto& member : members_) {
+    if (member->spans.has_value()) member->spans->Begin("start trainer");
+  }
   absl::Status status = seat.Prepare(first.lease().job(), numeric_class, [&] { return !wanted(); });
+  for (const auto& member : members_) {
+    if (member->spans.has_value()) member->spans->End(status);
+  }
   EndUnwantedBeforeStart();
   if (status.ok() && wanted()) status = SendStart();
   if (dependencies_.stopping()) return false;
@@ -229,11 +249,17 @@ absl::Status LeaseSetRun::SendStart() {
                                              member->input_paths.end());
     assignment.set_checkpoint_path(member->checkpoint_path);
     assignment.set_output_directory(member->directory);
+    const v1::LeaseRef& ref = member->lease->ref();
+    assignment.set_job(ref.job());
+    assignment.set_task(ref.task());
+    assignment.set_attempt(ref.attempt_number());
+    assignment.set_traceparent(member->lease->grant().traceparent());
   }
   DISTILL_RETURN_IF_ERROR(dependencies_.seat.trainer()->Send(command));
   for (const auto& member : members_) {
     if (member->state != Member::State::kPreparing) continue;
     member->state = Member::State::kRunning;
+    member->lease->SetLog(LogHeader(*member), dependencies_.seat.trainer()->shared_log());
     member->lease->SetPhase("loading data");
   }
   return absl::OkStatus();
@@ -317,6 +343,10 @@ void LeaseSetRun::HandleEvent(const v1::TrainerEvent& event) {
       Member* member = FindRunning(event.progress().member());
       if (member == nullptr) break;
       member->lease->SetProgress(event.progress().progress(), event.progress().started());
+      member->lease->AddPoints(event.progress().points());
+      const v1::Progress& progress = event.progress().progress();
+      member->spans->OnProgress(progress.phase(), progress.step(), progress.total_steps(),
+                                EpochsOf(member->spec));
       dependencies_.metrics.Report(config_.slot, event.progress().progress());
       break;
     }
@@ -526,6 +556,8 @@ AttemptEnd LeaseSetRun::NewEnd(Member& member, AttemptEnd::Kind kind) {
   // Before the start, the trainer's log is about something else.
   const std::string log = member.state == Member::State::kRunning ? WriteLog(member) : "";
   if (!log.empty()) end.observations.push_back({"log", log});
+  end.spans = std::exchange(member.spans, std::nullopt);
+  if (end.spans.has_value()) end.spans->OnProgress("", 0, 0, 0);
   return end;
 }
 
@@ -536,16 +568,19 @@ void LeaseSetRun::Publish(Member& member, AttemptEnd end) {
   dependencies_.publisher.Publish(member.lease, std::move(end));
 }
 
+std::string LeaseSetRun::LogHeader(const Member& member) const {
+  const v1::LeaseRef& ref = member.lease->ref();
+  return absl::StrCat("# ", ref.job(), "/", ref.task(), " attempt ", ref.attempt_number(), " on ",
+                      config_.worker_id, "\n");
+}
+
 // Returns the path of the member's log, as it stands; "" when there is none.
 std::string LeaseSetRun::WriteLog(const Member& member) {
   const std::string path = JoinPath(member.directory, "log.txt");
   TrainerProcess* trainer = dependencies_.seat.trainer();
   // A trainer that is gone has left its log before.
   if (trainer == nullptr) return FileExists(path) ? path : "";
-  const v1::LeaseRef& ref = member.lease->ref();
-  const std::string text =
-      absl::StrCat("# ", ref.job(), "/", ref.task(), " attempt ", ref.attempt_number(), " on ",
-                   config_.worker_id, "\n", trainer->log().Text());
+  const std::string text = absl::StrCat(LogHeader(member), trainer->log().Text());
   const absl::Status written = WriteFileAtomically(path, text);
   if (!written.ok()) LogWarning("log cannot be written", {{"error", written}});
   return written.ok() ? path : "";

@@ -95,6 +95,8 @@ class LeaseSetRun {
   bool EndAsWished(Member& member);
   AttemptEnd NewEnd(Member& member, AttemptEnd::Kind kind);
   void Publish(Member& member, AttemptEnd end);
+  // First line of the member's log.
+  std::string LogHeader(const Member& member) const;
   std::string WriteLog(const Member& member);
 
   Member* FindRunning(const std::string& lease_id);

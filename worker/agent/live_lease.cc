@@ -1,9 +1,19 @@
 #include "worker/agent/live_lease.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "base/trace_context.h"
+
 namespace distill::worker {
+namespace {
+
+// The protocol's bound on a report, and the trainer's on a series.
+constexpr int kMostPointsPerReport = 200;
+constexpr int kMostPoints = 2000;
+
+}  // namespace
 
 LiveLease::LiveLease(v1::Grant grant, std::function<void()> on_wish)
     : grant_(std::move(grant)), on_wish_(std::move(on_wish)) {
@@ -59,7 +69,49 @@ void LiveLease::SetCheckpoint(const v1::ArtifactRef& checkpoint, int64_t step) {
 
 v1::LeaseProgress LiveLease::Report() const {
   MutexLock lock(mu_);
-  return report_;
+  v1::LeaseProgress report = report_;
+  if (!points_known_.has_value()) return report;
+  const int first = std::clamp(*points_known_, 0, series_.points_size());
+  report.set_first_point(first);
+  for (int i = first; i < std::min(series_.points_size(), first + kMostPointsPerReport); ++i) {
+    *report.add_points() = series_.points(i);
+  }
+  return report;
+}
+
+void LiveLease::AddPoints(const google::protobuf::RepeatedPtrField<v1::Series::Point>& points) {
+  MutexLock lock(mu_);
+  for (const v1::Series::Point& point : points) {
+    if (series_.points_size() < kMostPoints) *series_.add_points() = point;
+  }
+}
+
+void LiveLease::SetPointsKnown(std::optional<int32_t> count) {
+  MutexLock lock(mu_);
+  points_known_ = count;
+}
+
+void LiveLease::SetLog(std::string header, std::shared_ptr<const AttemptLog> log) {
+  MutexLock lock(mu_);
+  log_header_ = std::move(header);
+  log_ = std::move(log);
+}
+
+std::string LiveLease::ReadLog(int64_t offset, size_t most) const {
+  MutexLock lock(mu_);
+  if (log_ == nullptr || offset < 0) return "";
+  const auto header_size = static_cast<int64_t>(log_header_.size());
+  if (offset < header_size) return log_header_.substr(static_cast<size_t>(offset), most);
+  return log_->Read(offset - header_size, most);
+}
+
+LogScope ScopeOf(const v1::Grant& grant) {
+  const std::optional<TraceContext> trace = ParseTraceparent(grant.traceparent());
+  const v1::LeaseRef& ref = grant.lease();
+  return LogScope({{"job", ref.job()},
+                   {"task", ref.task()},
+                   {"attempt", ref.attempt_number()},
+                   {"trace", trace.has_value() ? trace->trace_id : "none"}});
 }
 
 void LeaseTable::Add(std::shared_ptr<LiveLease> lease) {

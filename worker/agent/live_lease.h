@@ -6,12 +6,16 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "base/log.h"
 #include "base/mutex.h"
+#include "distill/v1/report.pb.h"
 #include "distill/v1/worker_service.pb.h"
+#include "worker/agent/attempt_log.h"
 #include "worker/agent/cancel_token.h"
 
 namespace distill::worker {
@@ -51,6 +55,18 @@ class LiveLease {
   // What a heartbeat says.
   v1::LeaseProgress Report() const ABSL_LOCKS_EXCLUDED(mu_);
 
+  // Training points, kept until the lease ends.
+  void AddPoints(const google::protobuf::RepeatedPtrField<v1::Series::Point>& points)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // Tells how many points the server has: the next report brings those that follow. Nothing: the
+  // server wants none.
+  void SetPointsKnown(std::optional<int32_t> count) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // The attempt's log: `header`, then what the trainer writes.
+  void SetLog(std::string header, std::shared_ptr<const AttemptLog> log) ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns at most `most` bytes of the log from `offset` on; "" when there are none yet.
+  std::string ReadLog(int64_t offset, size_t most) const ABSL_LOCKS_EXCLUDED(mu_);
+
  private:
   const v1::Grant grant_;
   const std::function<void()> on_wish_;
@@ -59,7 +75,15 @@ class LiveLease {
   mutable Mutex mu_;
   LeaseWish wish_ ABSL_GUARDED_BY(mu_) = LeaseWish::kRun;
   v1::LeaseProgress report_ ABSL_GUARDED_BY(mu_);
+  v1::Series series_ ABSL_GUARDED_BY(mu_);
+  std::optional<int32_t> points_known_ ABSL_GUARDED_BY(mu_);
+  std::string log_header_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const AttemptLog> log_
+      ABSL_GUARDED_BY(mu_);  // Shared with the trainer's process.
 };
+
+// Adds job, task, attempt and trace of a lease to what this thread logs.
+LogScope ScopeOf(const v1::Grant& grant);
 
 // All leases of the worker. A lease is shared by the table, the slot that runs it and the publisher
 // that ends it. Thread-safe.

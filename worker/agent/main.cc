@@ -81,7 +81,7 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--warm-seconds", flags.warm_seconds,
                  "How long a trainer waits for more work of its job")
       ->capture_default_str();
-  app.add_flag("--log-json", flags.json_log, "Write the log as JSON lines");
+  app.add_flag("--log-json", flags.json_log, "Write the log, and those of trainers, as JSON lines");
   app.set_version_flag("--version", std::string("distill-worker ") + DISTILL_VERSION);
 }
 
@@ -107,6 +107,7 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
   config.slots = flags.slots;
   config.cache_bytes = flags.cache_bytes;
   config.dataset_cache_bytes = flags.dataset_cache_bytes;
+  config.json_log = flags.json_log;
   config.warm_idle = absl::Seconds(flags.warm_seconds);
   DISTILL_ASSIGN_OR_RETURN(config.labels, ParseLabels(flags.labels));
   return config;

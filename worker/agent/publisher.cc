@@ -3,15 +3,18 @@
 #include <pthread.h>
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "worker/agent/backoff.h"
-#include "worker/agent/grpc_status.h"
+#include "worker/agent/transient_error.h"
 
 namespace distill::worker {
 namespace {
@@ -25,7 +28,17 @@ v1::ArtifactRef RefOf(const std::string& name, const LocalBlob& blob) {
 }
 
 absl::Status StatusOf(const v1::ItemStatus& item) {
-  return absl::Status(static_cast<absl::StatusCode>(item.code()), item.message());
+  const absl::Status status(static_cast<absl::StatusCode>(item.code()), item.message());
+  return item.reason().empty() ? status : WithReason(status, item.reason());
+}
+
+// Whether the result is still wanted, but the server lacks a blob of it: it may have dropped one
+// after its upload. Servers that give no reason say no more than "not found" or "failed
+// precondition", which a lost lease does too.
+bool MayLackBlobs(const absl::Status& status) {
+  const std::string told = ReasonOf(status);
+  if (!told.empty()) return told == reason::kBlobMissing;
+  return absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
 }
 
 }  // namespace
@@ -136,6 +149,7 @@ void Publisher::RunThread() {
 }
 
 void Publisher::Deliver(Job& job) {
+  const LogScope scope = ScopeOf(job.lease->grant());
   // A lost lease: there is nobody to tell.
   if (job.cancel().cancelled()) return;
   switch (job.end.kind) {
@@ -161,20 +175,25 @@ void Publisher::DeliverCompletion(Job& job) {
     }
   }
   absl::Status status;
-  // "Failed precondition" is a lost lease, or a blob that the server dropped after its upload; the
-  // second round tells.
+  // Once more when the server dropped a blob after its upload.
   for (int round = 0; round < 2; ++round) {
+    if (job.end.spans.has_value()) job.end.spans->Begin("upload");
     status = UploadOutboxEntry(job);
+    if (job.end.spans.has_value()) job.end.spans->End(status);
     if (!status.ok()) break;
     v1::CompleteAttemptsRequest request;
     request.set_worker_id(config_.worker_id);
-    *request.add_items() = *job.item;
+    v1::CompleteAttemptsRequest::Item& item = *request.add_items();
+    item = *job.item;
+    if (std::optional<v1::ArtifactRef> spans = UploadSpans(job)) {
+      *item.add_observations() = *std::move(spans);
+    }
     status = CallUntilAnswered(job.cancel(), [&]() -> absl::Status {
       DISTILL_ASSIGN_OR_RETURN(const v1::CompleteAttemptsResponse response,
                                dependencies_.client.Complete(request));
       return StatusOf(response.statuses(0));
     });
-    if (!absl::IsNotFound(status) && !absl::IsFailedPrecondition(status)) break;
+    if (status.ok() || !MayLackBlobs(status)) break;
   }
   if (job.cancel().cancelled() && !status.ok()) return;  // The outbox keeps it.
   if (status.ok()) {
@@ -297,6 +316,21 @@ void Publisher::DeliverRelease(Job& job) {
                                 {"answer", status}});
 }
 
+std::optional<v1::ArtifactRef> Publisher::UploadSpans(Job& job) {
+  if (!job.end.spans.has_value() || job.end.working_directory.empty()) return std::nullopt;
+  const v1::AttemptSpans spans = job.end.spans->Finish();
+  if (spans.spans().empty()) return std::nullopt;
+  const std::string path = JoinPath(job.end.working_directory, "spans");
+  absl::Status status = WriteFileAtomically(path, spans.SerializeAsString());
+  if (!status.ok()) return std::nullopt;
+  const absl::StatusOr<LocalBlob> blob = DescribeBlob({"spans", path});
+  if (!blob.ok()) return std::nullopt;
+  status = dependencies_.blobs.Upload(*blob, job.cancel());
+  if (status.ok()) return RefOf("spans", *blob);
+  LogDebug("spans are left out", {{"error", status}});
+  return std::nullopt;
+}
+
 std::vector<v1::ArtifactRef> Publisher::UploadObservations(Job& job) {
   std::vector<v1::ArtifactRef> refs;
   for (const ProducedArtifact& observation : job.end.observations) {
@@ -308,6 +342,7 @@ std::vector<v1::ArtifactRef> Publisher::UploadObservations(Job& job) {
       LogWarning("observation is left out", {{"name", observation.name}, {"error", status}});
     }
   }
+  if (std::optional<v1::ArtifactRef> spans = UploadSpans(job)) refs.push_back(*std::move(spans));
   return refs;
 }
 
@@ -333,7 +368,9 @@ absl::Status Publisher::CallUntilAnswered(CancelToken& cancel,
     const absl::Status status = call();
     if (status.ok() || !IsTransient(status)) return status;
     LogDebug("call will be retried", {{"error", status}});
-    if (cancel.WaitFor(backoff.Next())) return absl::CancelledError("delivery was cancelled");
+    if (cancel.WaitFor(RetryDelay(status, backoff.Next()))) {
+      return absl::CancelledError("delivery was cancelled");
+    }
   }
 }
 

@@ -22,6 +22,7 @@
 #include "worker/agent/blob_client.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/outbox.h"
+#include "worker/agent/span_recorder.h"
 #include "worker/agent/worker_client.h"
 
 namespace distill::worker {
@@ -45,6 +46,8 @@ struct AttemptEnd {
   std::optional<ProducedArtifact> checkpoint;  // kRelease: newest on disk, if newer than uploaded.
   int64_t checkpoint_step = 0;
   std::string working_directory;  // Removed when all is delivered; may be empty.
+  // What was recorded of the attempt; the delivery adds its own part. May be empty.
+  std::optional<SpanRecorder> spans;
 };
 
 // Thread-safe. The order of deliveries is not that of the calls.
@@ -95,6 +98,9 @@ class Publisher {
   absl::Status StoreInOutbox(Job& job);
   absl::Status UploadOutboxEntry(Job& job);
   absl::Status Upload(const LocalBlob& blob, CancelToken& cancel);
+  // Uploads the attempt's spans. Nothing when there are none, or they cannot be uploaded: a trace
+  // is worth no failure.
+  std::optional<v1::ArtifactRef> UploadSpans(Job& job);
   // Uploads what can be; an observation that cannot is left out.
   std::vector<v1::ArtifactRef> UploadObservations(Job& job);
   void SendFailure(Job& job, v1::FailureClass failure_class, const std::string& message);

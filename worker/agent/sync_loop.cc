@@ -3,11 +3,12 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/log.h"
 #include "base/status_macros.h"
-#include "worker/agent/grpc_status.h"
+#include "worker/agent/transient_error.h"
 
 namespace distill::worker {
 namespace {
@@ -108,7 +109,7 @@ void SyncLoop::RunHeartbeats() {
     } else {
       if (failures_in_a_row++ == 0) LogWarning("server does not answer", {{"error", status}});
       OnUnreachable(status, failures_in_a_row);
-      wait = backoff.Next();
+      wait = RetryDelay(status, backoff.Next());
     }
     const MonotonicTime until = dependencies_.clock.Now() + wait;
     MutexLock lock(mu_);
@@ -140,13 +141,21 @@ absl::Status SyncLoop::Register() {
 absl::Status SyncLoop::Heartbeat() {
   v1::HeartbeatRequest request;
   request.set_worker_id(config_.worker.worker_id());
-  for (const auto& lease : dependencies_.leases.All()) *request.add_leases() = lease->Report();
+  const std::vector<std::shared_ptr<LiveLease>> leases = dependencies_.leases.All();
+  for (const auto& lease : leases) *request.add_leases() = lease->Report();
   const MonotonicTime start = dependencies_.clock.Now();
   const absl::StatusOr<v1::HeartbeatResponse> response = dependencies_.client.Heartbeat(request);
   if (absl::IsNotFound(response.status())) ForgetRegistration();
   DISTILL_RETURN_IF_ERROR(response.status());
   heartbeat_seconds_.Observe(absl::ToDoubleSeconds(dependencies_.clock.Now() - start));
   SetDraining(Apply(response->directives()));
+  dependencies_.logs.SetWishes(response->wanted_logs());
+  for (const auto& lease : leases) {
+    const auto known = response->points_known().find(lease->id());
+    lease->SetPointsKnown(known == response->points_known().end()
+                              ? std::nullopt
+                              : std::optional<int32_t>(known->second));
+  }
   if (response->next_heartbeat_seconds() > 0) {
     MutexLock lock(mu_);
     interval_ = std::clamp(absl::Seconds(response->next_heartbeat_seconds()), kShortestInterval,
@@ -227,7 +236,8 @@ bool SyncLoop::AcquireOnce(Backoff& backoff) {
     }
     if (absl::IsCancelled(response.status()) && !asks_for_work) return true;
     if (absl::IsCancelled(response.status()) && !ReopenPoll()) continue;
-    if (stop_acquiring_.WaitFor(backoff.Next())) continue;  // For what may be left over.
+    const absl::Duration wait = RetryDelay(response.status(), backoff.Next());
+    if (stop_acquiring_.WaitFor(wait)) continue;  // For what may be left over.
     // The answer may have been lost on its way: the same question brings the same grants.
     if (asks_for_work && (IsTransient(response.status()) || absl::IsCancelled(response.status()))) {
       continue;

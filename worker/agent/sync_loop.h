@@ -19,6 +19,7 @@
 #include "worker/agent/backoff.h"
 #include "worker/agent/cancel_token.h"
 #include "worker/agent/live_lease.h"
+#include "worker/agent/log_forwarder.h"
 #include "worker/agent/server_connection.h"
 #include "worker/agent/worker_client.h"
 
@@ -53,6 +54,7 @@ class SyncLoop {
     WorkerClient& client;
     LeaseTable& leases;
     WorkReceiver& receiver;
+    LogForwarder& logs;
     Metrics& metrics;
   };
 

@@ -183,7 +183,8 @@ TrainerProcess::TrainerProcess(pid_t pid, int command, int event, int log, const
       log_descriptor_(log),
       kernel_kills_at_start_(KernelOutOfMemoryKills()),
       writer_(command),
-      log_(config.log) {
+      log_config_(config.log),
+      log_(std::make_shared<AttemptLog>(config.log)) {
   fcntl(event_descriptor_, F_SETFL, O_NONBLOCK);
   fcntl(log_descriptor_, F_SETFL, O_NONBLOCK);
 }
@@ -218,7 +219,7 @@ void TrainerProcess::DrainLog() {
   while (log_open_) {
     const ssize_t count = read(log_descriptor_, bytes, sizeof(bytes));
     if (count > 0) {
-      log_.Append(absl::string_view(bytes, static_cast<size_t>(count)));
+      log_->Append(absl::string_view(bytes, static_cast<size_t>(count)));
     } else if (count == 0) {
       log_open_ = false;
     } else if (errno != EINTR) {

@@ -48,7 +48,11 @@ class TrainerProcess {
   ~TrainerProcess();
 
   pid_t pid() const { return pid_; }
-  AttemptLog& log() { return log_; }
+  const AttemptLog& log() const { return *log_; }
+  // For readers on other threads, who may keep it longer than this lives.
+  std::shared_ptr<const AttemptLog> shared_log() const { return log_; }
+  // Begins a new log, for the next lease set of a warm trainer.
+  void StartLog() { log_ = std::make_shared<AttemptLog>(log_config_); }
 
   // Gives up after `timeout`: a trainer that does not read is wedged.
   absl::Status Send(const v1::TrainerCommand& command, absl::Duration timeout = absl::Seconds(5));
@@ -75,7 +79,8 @@ class TrainerProcess {
   const int64_t kernel_kills_at_start_;
   MessageWriter writer_;
   FrameDecoder decoder_;
-  AttemptLog log_;
+  const AttemptLog::Config log_config_;
+  std::shared_ptr<AttemptLog> log_;  // Shared with readers.
   bool ended_ = false;
   bool log_open_ = true;
   TrainerExit exit_;

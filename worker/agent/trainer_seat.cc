@@ -9,6 +9,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "worker/agent/device_inventory.h"
+#include "worker/pipe/trainer_contract.h"
 
 namespace distill::worker {
 namespace {
@@ -31,7 +32,7 @@ bool TrainerSeat::IsWarmFor(const std::string& job, const std::string& numeric_c
 absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& numeric_class,
                                   const std::function<bool()>& give_up) {
   if (IsWarmFor(job, numeric_class)) {
-    trainer_->log().Clear();
+    trainer_->StartLog();
     return absl::OkStatus();
   }
   End();
@@ -42,6 +43,9 @@ absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& num
   config.log = config_.log;
   DISTILL_ASSIGN_OR_RETURN(config.environment,
                            NumericEnvironment(numeric_class, config_.numeric_classes));
+  if (config_.json_log) {
+    config.environment.push_back(absl::StrCat(kTrainerLogFormatVariable, "=json"));
+  }
   DISTILL_ASSIGN_OR_RETURN(trainer_, TrainerProcess::Start(config));
   job_ = job;
   numeric_class_ = numeric_class;

@@ -29,6 +29,8 @@ class TrainerSeat {
     // For one that has just finished a lease set.
     absl::Duration warm_timeout = absl::Seconds(10);
     AttemptLog::Config log;
+    // The trainer logs JSON lines.
+    bool json_log = false;
   };
 
   // `wake` interrupts waits, and must outlive this.

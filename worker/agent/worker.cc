@@ -117,13 +117,16 @@ absl::Status Worker::Assemble(IdSource& ids) {
       publisher, Publisher::Dependencies{client_, blobs_, *outbox_, *cache_, leases_,
                                          dependencies_.metrics, [this] { OnDelivered(); }});
   for (int i = 0; i < info_.slots(); ++i) slots_.push_back(NewSlot(i));
+  LogForwarder::Config logs;
+  logs.worker_id = info_.worker_id();
+  logs_ = std::make_unique<LogForwarder>(logs, client_, leases_);
   SyncLoop::Config sync;
   sync.worker = info_;
   sync.poll_wait = config_.poll_wait;
   sync.longest_retry = config_.longest_retry;
   sync_ = std::make_unique<SyncLoop>(
       sync, SyncLoop::Dependencies{dependencies_.clock, ids, connection_, client_, leases_, *this,
-                                   dependencies_.metrics});
+                                   *logs_, dependencies_.metrics});
   return RedeliverOutbox();
 }
 
@@ -150,6 +153,7 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.seat.working_directory = config_.data_directory;
   config.seat.stamp_directory = JoinPath(config_.data_directory, "digest-stamps");
   config.seat.numeric_classes = inventory_.numeric_classes;
+  config.seat.json_log = config_.json_log;
   config.warm_idle = config_.warm_idle;
   return std::make_unique<Slot>(
       config, Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, differing_datasets_,
@@ -160,6 +164,7 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
 void Worker::Start() {
   checkpoints_->Start();
   publisher_->Start();
+  logs_->Start();
   for (const auto& slot : slots_) slot->Start();
   sync_->Start();
 }
@@ -179,6 +184,7 @@ void Worker::Stop() {
   for (const auto& slot : slots_) slot->RequestStop();
   for (const auto& slot : slots_) slot->Stop();
   sync_->Stop();
+  logs_->Stop();
   publisher_->Stop();
   checkpoints_->Stop();
 }
@@ -215,10 +221,8 @@ void Worker::Accept(const v1::LeaseSet& lease_set) {
       if (slot != nullptr) slot->Wake();
     }));
     leases_.Add(leases.back());
-    LogInfo("lease taken", {{"job", grant.lease().job()},
-                            {"task", grant.lease().task()},
-                            {"attempt", grant.lease().attempt_number()},
-                            {"resumes_from_step", grant.checkpoint_step()}});
+    const LogScope scope = ScopeOf(grant);
+    LogInfo("lease taken", {{"resumes_from_step", grant.checkpoint_step()}});
     if (draining_) leases.back()->Wish(LeaseWish::kRelease);
   }
   if (leases.empty()) return;

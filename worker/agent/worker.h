@@ -25,6 +25,7 @@
 #include "worker/agent/device_inventory.h"
 #include "worker/agent/differing_datasets.h"
 #include "worker/agent/live_lease.h"
+#include "worker/agent/log_forwarder.h"
 #include "worker/agent/outbox.h"
 #include "worker/agent/publisher.h"
 #include "worker/agent/server_connection.h"
@@ -52,6 +53,8 @@ class Worker : private WorkReceiver {
     absl::Duration cancel_grace = absl::Seconds(5);
     absl::Duration warm_idle = absl::Seconds(30);
     absl::Duration poll_wait = absl::Seconds(20);
+    // Trainers log JSON lines.
+    bool json_log = false;
     absl::Duration longest_retry = absl::Seconds(5);
   };
   // All must outlive the worker.
@@ -115,6 +118,7 @@ class Worker : private WorkReceiver {
   std::unique_ptr<Outbox> outbox_;
   std::unique_ptr<CheckpointUploader> checkpoints_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<LogForwarder> logs_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::unique_ptr<SyncLoop> sync_;
 };

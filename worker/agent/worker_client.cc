@@ -5,7 +5,7 @@
 
 #include "base/status_macros.h"
 #include "distill/v1/worker_service.grpc.pb.h"
-#include "worker/agent/grpc_status.h"
+#include "proto/status/grpc_status.h"
 
 namespace distill::worker {
 namespace {
@@ -76,6 +76,15 @@ absl::StatusOr<v1::HeartbeatResponse> WorkerClient::Heartbeat(const v1::Heartbea
   v1::HeartbeatResponse response;
   DISTILL_RETURN_IF_ERROR(
       FromGrpcStatus(StubOf(*connection_)->Heartbeat(&context, request, &response)));
+  return response;
+}
+
+absl::StatusOr<v1::SendLogResponse> WorkerClient::SendLog(const v1::SendLogRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(context, config_.deadline);
+  v1::SendLogResponse response;
+  DISTILL_RETURN_IF_ERROR(FromGrpcStatus(
+      v1::WorkerService::NewStub(connection_->bulk())->SendLog(&context, request, &response)));
   return response;
 }
 

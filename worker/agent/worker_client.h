@@ -47,6 +47,8 @@ class WorkerClient {
   absl::StatusOr<v1::AcquireTasksResponse> Acquire(const v1::AcquireTasksRequest& request,
                                                    InterruptibleCall& call);
   absl::StatusOr<v1::HeartbeatResponse> Heartbeat(const v1::HeartbeatRequest& request);
+  // Over the connection for bulk, so that no heartbeat waits behind it.
+  absl::StatusOr<v1::SendLogResponse> SendLog(const v1::SendLogRequest& request);
   // The next three: kInternal when the answer does not have one status for each item.
   absl::StatusOr<v1::CompleteAttemptsResponse> Complete(const v1::CompleteAttemptsRequest& request);
   absl::StatusOr<v1::FailAttemptsResponse> Fail(const v1::FailAttemptsRequest& request);

@@ -12,6 +12,9 @@ constexpr int kTrainerEventDescriptor = 4;    // The trainer writes TrainerEvent
 // daemon sets OPENBLAS_CORETYPE, ATEN_CPU_CAPABILITY and the thread counts to match.
 constexpr char kNumericClassVariable[] = "DISTILL_NUMERIC_CLASS";
 
+// "json": log lines are JSON, as the daemon's own are.
+constexpr char kTrainerLogFormatVariable[] = "DISTILL_LOG_FORMAT";
+
 // Exit codes of distill-trainer. Any other end is a crash.
 constexpr int kTrainerExitOk = 0;
 constexpr int kTrainerExitUsage = 64;         // Started by hand, or with bad flags.

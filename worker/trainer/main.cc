@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <new>
 #include <string>
@@ -108,7 +109,10 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kTrainerExitOk : kTrainerExitUsage;
   }
-  ConfigureLog(LogSeverity::kInfo, LogFormat::kText);
+  // Read by people, as the log of an attempt, unless the worker writes JSON itself.
+  const char* const format = std::getenv(kTrainerLogFormatVariable);
+  const bool json = format != nullptr && std::string(format) == "json";
+  ConfigureLog(LogSeverity::kInfo, json ? LogFormat::kJson : LogFormat::kText);
   KeepFreedMemory();
   ConfigureNumericRuntime();
   if (predict->parsed()) return RunPrediction(prediction);

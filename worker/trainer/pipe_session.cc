@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/log.h"
+#include "base/trace_context.h"
 #include "worker/pipe/trainer_contract.h"
 #include "worker/trainer/logging_observer.h"
 #include "worker/trainer/numeric_runtime.h"
@@ -61,6 +64,19 @@ class PipeObserver : public training::TrainingObserver {
   Mutex mutex_;
   MessageWriter writer_ ABSL_GUARDED_BY(mutex_);
 };
+
+// Says whose work the lines of this thread are about; members of a bundle name themselves.
+LogScope ScopeOf(const v1::StartLeaseSet& set) {
+  const v1::MemberAssignment first =
+      set.members().empty() ? v1::MemberAssignment() : set.members(0);
+  const std::optional<TraceContext> trace = ParseTraceparent(first.traceparent());
+  const std::string trace_id = trace.has_value() ? trace->trace_id : "none";
+  if (set.members_size() > 1) return LogScope({{"job", first.job()}, {"trace", trace_id}});
+  return LogScope({{"job", first.job()},
+                   {"task", first.task()},
+                   {"attempt", first.attempt()},
+                   {"trace", trace_id}});
+}
 
 }  // namespace
 
@@ -156,6 +172,7 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
       return kTrainerExitPipe;
     }
     if (!set->has_value()) return kTrainerExitOk;
+    const LogScope scope = ScopeOf(**set);
     logging.LogStart(**set);
     training::RunLeaseSet(**set, numeric_class, {clock, images, features, logging});
     inbox.LeaseSetEnded();

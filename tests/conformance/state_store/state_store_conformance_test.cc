@@ -43,6 +43,7 @@ JobRecord FullJob(const std::string& id, int64_t age) {
   job.create_revision = age;
   job.status.revision = age;
   job.datasets = {DatasetName("fashion"), DatasetName("tiny-imagenet-r")};
+  job.traceparent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
   return job;
 }
 

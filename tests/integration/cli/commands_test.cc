@@ -4,10 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "base/file.h"
 #include "client/jobfile/job_file.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
+#include "proto/status/grpc_status.h"
 #include "tests/integration/cli/command_runner.h"
 #include "tests/integration/cli/scripted_server.h"
 #include "tests/support/status_matchers.h"
@@ -122,6 +125,25 @@ TEST_F(CommandsTest, DryRunPrintsAJobFileAndSubmitsNothing) {
       4);
 }
 
+// What a message leaves out, and the reason that scripts go by.
+TEST_F(CommandsTest, ErrorsShowTheirDetails) {
+  ErrorDetails details;
+  details.reason = reason::kBlobMissing;
+  details.fields = {{"", "spec.modules", "got 0"}, {"", "spec.seed", "in the message"}};
+  details.preconditions = {{reason::kBlobMissing, "sha256:12", "upload it"}};
+  details.quotas = {{"", "server", "a bound"}};
+  server_.Edit([&](Script& script) {
+    script.failures = {ToGrpcStatus(
+        WithDetails(absl::FailedPreconditionError("not now: in the message"), details))};
+  });
+  const CommandResult result = Run({"job", "get", "job-1"});
+  EXPECT_THAT(result.err, HasSubstr("  spec.modules: got 0\n"));
+  EXPECT_THAT(result.err, Not(HasSubstr("spec.seed")));
+  EXPECT_THAT(result.err, HasSubstr("  needs: sha256:12: upload it\n"));
+  EXPECT_THAT(result.err, HasSubstr("  limit of server: a bound\n"));
+  EXPECT_THAT(result.err, HasSubstr("  reason: BLOB_MISSING\n"));
+}
+
 TEST_F(CommandsTest, ABadJobFileIsRefusedBeforeTheServerIsAsked) {
   WriteJobFile("dataset: {path: /data}\nmodulse: 4\n");
   const CommandResult result = Run({"job", "submit", job_file_});
@@ -195,10 +217,12 @@ TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
       {"job", "report"},
       {"job", "compare"},
       {"job", "series"},
+      {"job", "trace"},
       {"task"},
       {"task", "list"},
       {"task", "get"},
       {"task", "explain"},
+      {"task", "logs"},
       {"artifact"},
       {"artifact", "list"},
       {"artifact", "get"},

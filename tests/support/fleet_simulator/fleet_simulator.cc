@@ -9,7 +9,7 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
-#include "worker/agent/grpc_status.h"
+#include "proto/status/grpc_status.h"
 
 namespace distill {
 namespace {
@@ -107,7 +107,7 @@ void FleetSimulator::Call(
                       open_.erase(&state->context);
                     }
                     if (!status.ok()) ++failed_calls_;
-                    then(worker::FromGrpcStatus(status), state->response);
+                    then(FromGrpcStatus(status), state->response);
                     MutexLock lock(mu_);
                     if (--in_flight_ == 0) changed_.NotifyAll();
                   });
@@ -252,7 +252,7 @@ absl::StatusOr<std::string> FleetSimulator::Upload(const std::string& bytes, con
   request.set_data(bytes);
   writer->Write(request);
   writer->WritesDone();
-  DISTILL_RETURN_IF_ERROR(worker::FromGrpcStatus(writer->Finish()));
+  DISTILL_RETURN_IF_ERROR(FromGrpcStatus(writer->Finish()));
   MutexLock lock(mu_);
   uploaded_.emplace(bytes, digest);
   return digest;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/error_details.h"
 #include "gmock/gmock.h"
 #include "nlohmann/json.hpp"
 
@@ -10,6 +11,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 
 class LogTest : public ::testing::Test {
  protected:
@@ -48,6 +50,30 @@ TEST_F(LogTest, WritesOneJsonObjectALine) {
   EXPECT_EQ(line["severity"], "debug");
   EXPECT_EQ(line["message"], "odd \"bytes\"");
   EXPECT_EQ(line["value"], "tab\tbell\x07\\");
+}
+
+TEST_F(LogTest, ScopesAddTheirFieldsToLinesOfTheirThread) {
+  ConfigureLog(LogSeverity::kInfo, LogFormat::kJson);
+  ::testing::internal::CaptureStderr();
+  {
+    const LogScope outer({{"job", "j"}, {"trace", "t"}});
+    const LogScope inner({{"task", "a"}});
+    LogInfo("x", {{"job", "own"}});
+  }
+  const nlohmann::json line = nlohmann::json::parse(::testing::internal::GetCapturedStderr());
+  EXPECT_EQ(line["job"], "own");
+  EXPECT_EQ(line["trace"], "t");
+  EXPECT_EQ(line["task"], "a");
+  ::testing::internal::CaptureStderr();
+  LogInfo("x");
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), Not(HasSubstr("task")));
+}
+
+// Details are for programs; in a log they would be noise.
+TEST_F(LogTest, DetailsOfAStatusAreLeftOut) {
+  ::testing::internal::CaptureStderr();
+  LogInfo("x", {{"error", WithReason(absl::AbortedError("y"), "SOME_REASON")}});
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("error=\"ABORTED: y\"\n"));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include "distill/v1/worker_service.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/rpc/grpc_status.h"
+#include "proto/status/grpc_status.h"
 #include "server/scheduler/events.h"
 #include "server/scheduler/explanation.h"
 #include "storage/state/records.h"
@@ -59,7 +59,7 @@ TEST(NamesAgreeTest, StatusCodes) {
   EXPECT_EQ(ToGrpcStatus(absl::InvalidArgumentError("x")).error_message(), "x");
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
   EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(9000, 'x'))).error_message().size(),
-            4096u);
+            2048u);
 }
 
 }  // namespace

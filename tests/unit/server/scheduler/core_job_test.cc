@@ -199,6 +199,25 @@ TEST_F(CoreJobTest, CancelEndsQueuedTasksAtOnceAndStopsLeasedOnes) {
   EXPECT_THAT(Call(CancelJob{JobId("ghost")}), StatusIs(absl::StatusCode::kNotFound));
 }
 
+// A late repeat of a cancel must not be taken for another request's, nor refused as outdated.
+TEST_F(CoreJobTest, CancelRemembersItsRequest) {
+  Submit("j", {TaskBuilder("a")});
+  Submit("k", {TaskBuilder("a")});
+  const int64_t revision = store_.GetJob(JobId("j"))->status.revision;
+  EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision - 1}),
+              StatusIs(absl::StatusCode::kAborted));
+  EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision}), IsOk());
+  EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision}), IsOk());
+  EXPECT_THAT(Call(CancelJob{JobId("k"), RequestId("c")}),
+              StatusIs(absl::StatusCode::kAlreadyExists, HasSubstr("request_id")));
+  EXPECT_THAT(Call(CancelJob{JobId("k"), RequestId("request-k")}),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  Restart();
+  EXPECT_THAT(Call(CancelJob{JobId("k"), RequestId("c")}),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(JobStateOf("k"), JobState::kRunning);
+}
+
 TEST_F(CoreJobTest, CancelEndsWhenTheLeaseExpires) {
   Submit("j", {TaskBuilder("a")});
   Register(MakeWorker("w1"));

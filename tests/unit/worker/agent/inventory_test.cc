@@ -90,9 +90,21 @@ TEST(AttemptLogTest, KeepsBeginningAndEnd) {
   EXPECT_THAT(log.Text(), HasSubstr("bytes left out"));
   EXPECT_THAT(log.Text(), testing::EndsWith("end\n"));
   EXPECT_EQ(log.LastLine(), "end");
-  log.Clear();
-  EXPECT_EQ(log.Text(), "");
-  EXPECT_EQ(log.LastLine(), "");
+}
+
+// Who follows a log must never see bytes that the finished log does not have in that place.
+TEST(AttemptLogTest, WhatCanBeReadBeginsTheFinishedText) {
+  AttemptLog log({/*max_head_bytes=*/6, /*max_tail_bytes=*/4});
+  EXPECT_EQ(log.Read(0, 100), "");
+  log.Append("abc");
+  EXPECT_EQ(log.Read(0, 100), "abc");
+  EXPECT_EQ(log.Read(1, 1), "b");
+  EXPECT_EQ(log.Read(3, 100), "");
+  for (int i = 0; i < 10; ++i) log.Append("defghij");
+  const std::string seen = log.Read(0, 100);
+  EXPECT_EQ(seen, "abcdef");
+  EXPECT_THAT(log.Text(), testing::StartsWith(seen));
+  EXPECT_EQ(log.Read(1000, 100), "");
 }
 
 }  // namespace

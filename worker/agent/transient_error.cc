@@ -1,11 +1,15 @@
-#include "worker/agent/grpc_status.h"
+#include "worker/agent/transient_error.h"
+
+#include <algorithm>
+
+#include "base/error_details.h"
 
 namespace distill::worker {
+namespace {
 
-absl::Status FromGrpcStatus(const grpc::Status& status) {
-  if (status.ok()) return absl::OkStatus();
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
+constexpr absl::Duration kLongestBelieved = absl::Minutes(1);
+
+}  // namespace
 
 bool IsTransient(const absl::Status& status) {
   switch (status.code()) {
@@ -19,6 +23,11 @@ bool IsTransient(const absl::Status& status) {
     default:
       return false;
   }
+}
+
+absl::Duration RetryDelay(const absl::Status& status, absl::Duration backoff) {
+  const absl::Duration asked = DetailsOf(status).retry_delay.value_or(absl::ZeroDuration());
+  return std::max(backoff, std::min(asked, kLongestBelieved));
 }
 
 }  // namespace distill::worker
