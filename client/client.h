@@ -178,6 +178,9 @@ class Client {
                                                              Response*),
                                 const Request& request);
   // Sends the rest of a file, from where the server stands.
+  // Reads a blob once more in such a way that the server hashes it too and sets it aside if it is
+  // corrupt.
+  void LetServerCheck(const std::string& digest);
   StreamTry UploadOnce(const std::string& path, const v1::UploadRequest& first);
   absl::Status Annotated(absl::string_view action, const absl::Status& status) const;
   Backoff NewBackoff();

@@ -61,16 +61,9 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--stall-minutes", config.stall_minutes,
                  "Heartbeats without progress for so long end an attempt; 0: never")
       ->capture_default_str();
-  app.add_option("--max-disk-bytes", config.max_disk_bytes, "Cap of all blobs; 0: none")
-      ->capture_default_str();
-  app.add_option("--min-free-disk-bytes", config.min_free_disk_bytes,
-                 "New uploads must leave that much free on the disk")
-      ->capture_default_str();
+  AddBlobOptions(app, config.blobs);
   app.add_option("--job-retention-hours", config.job_retention_hours,
                  "Finished jobs are kept for this long")
-      ->capture_default_str();
-  app.add_option("--blob-grace-hours", config.blob_grace_hours,
-                 "Blobs that nothing refers to are kept for this long")
       ->capture_default_str();
   app.add_option("--collect-interval-seconds", config.collect_interval_seconds,
                  "Pause between two rounds of retention; 1 to 86400")
@@ -185,12 +178,8 @@ absl::Status ValidateConfig(const ServerConfig& config) {
       InRange("--quarantine-after-failures", config.quarantine_after_failures, 0, 1000));
   DISTILL_RETURN_IF_ERROR(InRange("--poison-after-workers", config.poison_after_workers, 0, 1000));
   DISTILL_RETURN_IF_ERROR(InRange("--stall-minutes", config.stall_minutes, 0, 10080));
-  DISTILL_RETURN_IF_ERROR(
-      InRange("--max-disk-bytes", static_cast<double>(config.max_disk_bytes), 0, 1e18));
-  DISTILL_RETURN_IF_ERROR(
-      InRange("--min-free-disk-bytes", static_cast<double>(config.min_free_disk_bytes), 0, 1e18));
+  DISTILL_RETURN_IF_ERROR(CheckBlobSettings(config.blobs));
   DISTILL_RETURN_IF_ERROR(InRange("--job-retention-hours", config.job_retention_hours, 0, 1e6));
-  DISTILL_RETURN_IF_ERROR(InRange("--blob-grace-hours", config.blob_grace_hours, 0, 1e6));
   DISTILL_RETURN_IF_ERROR(
       InRange("--collect-interval-seconds", config.collect_interval_seconds, 1, 86400));
   DISTILL_RETURN_IF_ERROR(InRange("--query-threads", config.query_threads, 1, 64));
@@ -219,16 +208,15 @@ std::string PrintConfig(const ServerConfig& config) {
       "\npreempt-seconds = ", config.preempt_seconds,
       "\nquarantine-after-failures = ", config.quarantine_after_failures,
       "\npoison-after-workers = ", config.poison_after_workers,
-      "\nstall-minutes = ", config.stall_minutes, "\nmax-disk-bytes = ", config.max_disk_bytes,
-      "\nmin-free-disk-bytes = ", config.min_free_disk_bytes,
+      "\nstall-minutes = ", config.stall_minutes,
       "\njob-retention-hours = ", config.job_retention_hours,
-      "\nblob-grace-hours = ", config.blob_grace_hours,
       "\ncollect-interval-seconds = ", config.collect_interval_seconds,
       "\nquery-threads = ", config.query_threads, "\ntransfer-threads = ", config.transfer_threads,
       "\ndataset-threads = ", config.dataset_threads,
       "\ndataset-root = ", absl::StrJoin(config.dataset_roots, ","),
       "\nmax-datasets = ", config.max_datasets, "\nmax-dataset-bytes = ", config.max_dataset_bytes,
-      "\nlog-level = ", config.log_level, "\nlog-format = ", config.log_format, "\n");
+      "\nlog-level = ", config.log_level, "\nlog-format = ", config.log_format, "\n",
+      PrintBlobSettings(config.blobs));
 }
 
 absl::StatusOr<HostPort> ParseHostPort(const std::string& text) {

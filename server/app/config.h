@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/app/blob_settings.h"
 
 namespace distill::server {
 
@@ -26,10 +27,8 @@ struct ServerConfig {
   int quarantine_after_failures = 5;
   int poison_after_workers = 4;
   double stall_minutes = 20;
-  int64_t max_disk_bytes = int64_t{50} << 30;  // Of blobs; 0: no cap.
-  int64_t min_free_disk_bytes = int64_t{1} << 30;
+  BlobSettings blobs;
   double job_retention_hours = 30 * 24;
-  double blob_grace_hours = 24;
   double collect_interval_seconds = 600;
   int query_threads = 2;
   int transfer_threads = 4;

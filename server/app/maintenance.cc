@@ -39,9 +39,36 @@ void SetWorkerGauges(const std::vector<WorkerView>& workers, absl::Time now, Met
       .Set(absl::ToDoubleSeconds(longest_silence));
 }
 
+void SetBlobGauges(const BlobTotals& totals, Metrics& metrics) {
+  for (size_t i = 0; i < totals.size(); ++i) {
+    const std::string name(NameOf(static_cast<BlobClass>(i)));
+    metrics.AddGauge("distill_blob_bytes", "Bytes of blobs, by class.", {{"class", name}})
+        .Set(static_cast<double>(totals[i].bytes));
+    metrics.AddGauge("distill_blob_count", "Blobs, by class.", {{"class", name}})
+        .Set(static_cast<double>(totals[i].count));
+  }
+}
+
+void SetUploadGauges(const storage::BlobStore& blobs, Metrics& metrics) {
+  const absl::StatusOr<std::vector<storage::UploadInfo>> uploads = blobs.ListUploads();
+  if (!uploads.ok()) return;
+  double in_progress = 0;
+  double bytes = 0;
+  for (const storage::UploadInfo& upload : *uploads) {
+    in_progress += upload.in_use ? 1 : 0;
+    bytes += static_cast<double>(upload.committed_bytes);
+  }
+  metrics.AddGauge("distill_uploads_in_progress", "Uploads that are being received.")
+      .Set(in_progress);
+  metrics.AddGauge("distill_blob_bytes", "Bytes of blobs, by class.", {{"class", "uploads"}})
+      .Set(bytes);
+  metrics.AddGauge("distill_blob_count", "Blobs, by class.", {{"class", "uploads"}})
+      .Set(static_cast<double>(uploads->size()));
+}
+
 }  // namespace
 
-Maintenance::Maintenance(MaintenanceConfig config, Driver& driver, const storage::BlobStore& blobs,
+Maintenance::Maintenance(MaintenanceConfig config, Driver& driver, storage::BlobStore& blobs,
                          const Clock& clock, Metrics& metrics)
     : config_(std::move(config)),
       driver_(&driver),
@@ -49,7 +76,11 @@ Maintenance::Maintenance(MaintenanceConfig config, Driver& driver, const storage
       clock_(&clock),
       metrics_(&metrics),
       last_collection_(metrics.AddGauge("distill_gc_last_success_timestamp_seconds",
-                                        "When unreferenced blobs were last removed.")) {}
+                                        "When unreferenced blobs were last removed.")),
+      removed_bytes_(
+          metrics.AddCounter("distill_gc_deleted_bytes_total", "Of blobs that retention removed.")),
+      discarded_uploads_(metrics.AddCounter("distill_uploads_discarded_total",
+                                            "Unfinished uploads that nobody went on with.")) {}
 
 Maintenance::~Maintenance() { Stop(); }
 
@@ -74,6 +105,7 @@ void Maintenance::Run() {
     RefreshGauges();
     if (clock_->Now() >= next_collection) {
       Collect();
+      DiscardOldUploads();
       next_collection = clock_->Now() + config_.collect_interval;
     }
     if (config_.retry_reports && clock_->Now() >= next_retry) {
@@ -90,20 +122,43 @@ void Maintenance::Run() {
 
 void Maintenance::Collect() {
   Gauge* const last_collection = &last_collection_;
+  Counter* const removed_bytes = &removed_bytes_;
   const Clock* const clock = clock_;
   driver_->Post(CollectGarbage(config_.retention),
-                [last_collection, clock](absl::StatusOr<CollectGarbageReply> reply) {
+                [last_collection, removed_bytes, clock](absl::StatusOr<CollectGarbageReply> reply) {
                   if (!reply.ok()) {
                     LogWarning("cannot apply retention", {{"cause", reply.status()}});
                     return;
                   }
                   last_collection->Set(absl::ToDoubleSeconds(clock->WallNow() - absl::UnixEpoch()));
+                  removed_bytes->Increment(static_cast<double>(reply->bytes_unlinked));
                   if (reply->jobs_deleted > 0 || reply->blobs_marked > 0) {
                     LogInfo("retention applied", {{"jobs_deleted", reply->jobs_deleted},
                                                   {"blobs_marked", reply->blobs_marked},
                                                   {"blob_bytes", reply->blob_bytes}});
                   }
                 });
+}
+
+void Maintenance::DiscardOldUploads() {
+  const absl::StatusOr<std::vector<storage::UploadInfo>> uploads = blobs_->ListUploads();
+  if (!uploads.ok()) {
+    LogWarning("cannot list uploads", {{"cause", uploads.status()}});
+    return;
+  }
+  const absl::Time now = clock_->WallNow();
+  for (const storage::UploadInfo& upload : *uploads) {
+    if (upload.in_use || now - upload.last_use < config_.upload_retention) continue;
+    const absl::Status discarded = blobs_->DiscardUpload(upload.upload_id);
+    if (absl::IsUnavailable(discarded)) continue;  // Somebody just went on with it.
+    if (!discarded.ok()) {
+      LogWarning("cannot discard upload", {{"upload_id", upload.upload_id}, {"cause", discarded}});
+      continue;
+    }
+    discarded_uploads_.Increment();
+    LogInfo("unfinished upload discarded",
+            {{"upload_id", upload.upload_id}, {"bytes", upload.committed_bytes}});
+  }
 }
 
 void Maintenance::RefreshGauges() {
@@ -122,12 +177,15 @@ void Maintenance::RefreshGauges() {
   const absl::StatusOr<uint64_t> log_bytes = FileSize(absl::StrCat(config_.database_path, "-wal"));
   metrics_->AddGauge("distill_db_wal_bytes", "Size of the write-ahead log.")
       .Set(log_bytes.ok() ? static_cast<double>(*log_bytes) : 0.0);
-  metrics_->AddGauge("distill_blob_bytes", "Bytes in the object store.", {{"class", "all"}})
+  metrics_->AddGauge("distill_object_store_bytes", "Of all blobs and unfinished uploads.")
       .Set(static_cast<double>(blobs_->used_bytes()));
+  SetUploadGauges(*blobs_, *metrics_);
   Metrics* const metrics = metrics_;
   const Clock* const clock = clock_;
   driver_->PostQuery([metrics, clock](const Core* core, MonotonicTime now) {
-    if (core != nullptr) SetWorkerGauges(core->Workers(now), clock->WallNow(), *metrics);
+    if (core == nullptr) return;
+    SetWorkerGauges(core->Workers(now), clock->WallNow(), *metrics);
+    SetBlobGauges(core->blob_totals(), *metrics);
   });
 }
 

@@ -19,6 +19,7 @@ struct MaintenanceConfig {
   std::string data_dir;
   std::string database_path;
   CollectGarbage retention;
+  absl::Duration upload_retention = absl::Hours(24);  // Of unfinished uploads without new bytes.
   absl::Duration collect_interval = absl::Minutes(10);
   absl::Duration gauge_interval = absl::Seconds(5);
   // Called now and then; must not block for long. May be empty.
@@ -30,7 +31,7 @@ struct MaintenanceConfig {
 class Maintenance {
  public:
   // Everything is borrowed.
-  Maintenance(MaintenanceConfig config, Driver& driver, const storage::BlobStore& blobs,
+  Maintenance(MaintenanceConfig config, Driver& driver, storage::BlobStore& blobs,
               const Clock& clock, Metrics& metrics);
   // Stops.
   ~Maintenance();
@@ -42,14 +43,18 @@ class Maintenance {
  private:
   void Run() ABSL_LOCKS_EXCLUDED(mu_);
   void Collect();
+  // Discards uploads that nobody goes on with.
+  void DiscardOldUploads();
   void RefreshGauges();
 
   const MaintenanceConfig config_;
   Driver* const driver_;
-  const storage::BlobStore* const blobs_;
+  storage::BlobStore* const blobs_;
   const Clock* const clock_;
   Metrics* const metrics_;
   Gauge& last_collection_;
+  Counter& removed_bytes_;
+  Counter& discarded_uploads_;
   Mutex mu_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;

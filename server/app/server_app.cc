@@ -18,6 +18,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "server/app/maintenance.h"
+#include "server/app/scrubber.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
 #include "server/rpc/call.h"
@@ -29,7 +30,7 @@
 #include "server/rpc/task_service.h"
 #include "server/rpc/worker_service.h"
 #include "server/web/status_page.h"
-#include "storage/blob/filesystem_blob_store.h"
+#include "storage/blob/blob_store.h"
 #include "storage/state/file_lock_leadership.h"
 
 namespace distill::server {
@@ -116,6 +117,8 @@ class ServerAppImpl : public ServerApp {
     // First, so that long polls and watches end instead of holding the shutdown up.
     if (driver_ != nullptr) driver_->Stop();
     if (dataset_reader_ != nullptr) dataset_reader_->Stop();
+    if (blobs_ != nullptr) blobs_->StopWaiting();
+    if (scrubber_ != nullptr) scrubber_->Stop();
     if (grpc_server_ != nullptr) {
       open_calls_.AwaitNone(*dependencies_.clock, kStopGrace);
       // Connections without a call would hold it up for no good.
@@ -137,11 +140,9 @@ class ServerAppImpl : public ServerApp {
       leadership_ = own_leadership_.get();
     }
     DISTILL_ASSIGN_OR_RETURN(store_, leadership_->OpenStore());
-    storage::FilesystemBlobStore::Config blobs;
-    blobs.root = JoinPath(config_.data_dir, "blobs");
-    blobs.max_bytes = static_cast<uint64_t>(config_.max_disk_bytes);
-    blobs.low_water_free_bytes = static_cast<uint64_t>(config_.min_free_disk_bytes);
-    DISTILL_ASSIGN_OR_RETURN(blobs_, storage::FilesystemBlobStore::Open(std::move(blobs)));
+    DISTILL_ASSIGN_OR_RETURN(blobs_,
+                             OpenBlobStore(config_.blobs, JoinPath(config_.data_dir, "blobs"),
+                                           *dependencies_.clock, metrics_));
     queries_ = std::make_unique<IoExecutor>(
         IoExecutorConfig{"queries", config_.query_threads, /*max_queue=*/4096}, metrics_);
     transfers_ = std::make_unique<IoExecutor>(
@@ -224,7 +225,7 @@ class ServerAppImpl : public ServerApp {
     dependencies.limits.heartbeat_interval = absl::Seconds(config_.heartbeat_seconds);
     dependencies.limits.lease_duration = absl::Seconds(config_.lease_seconds);
     dependencies.limits.data_dir = config_.data_dir;
-    dependencies.limits.min_free_disk_bytes = config_.min_free_disk_bytes;
+    dependencies.limits.min_free_disk_bytes = config_.blobs.min_free_disk_bytes;
     services_.push_back(std::make_unique<JobService>(dependencies));
     services_.push_back(std::make_unique<TaskService>(dependencies));
     services_.push_back(std::make_unique<FleetService>(dependencies));
@@ -255,13 +256,17 @@ class ServerAppImpl : public ServerApp {
     MaintenanceConfig maintenance;
     maintenance.data_dir = config_.data_dir;
     maintenance.database_path = DatabasePath();
-    maintenance.retention = {absl::Hours(config_.job_retention_hours),
-                             absl::Hours(config_.blob_grace_hours), config_.max_disk_bytes};
+    maintenance.retention = {
+        absl::Hours(config_.job_retention_hours), absl::Hours(config_.blobs.blob_grace_hours),
+        config_.blobs.max_disk_bytes, absl::Hours(config_.blobs.checkpoint_grace_hours),
+        absl::Hours(config_.blobs.log_retention_hours)};
+    maintenance.upload_retention = absl::Hours(config_.blobs.upload_retention_hours);
     maintenance.collect_interval = absl::Seconds(config_.collect_interval_seconds);
     maintenance.retry_reports = [this] { reports_->RetryFailed(); };
     maintenance_ = std::make_unique<Maintenance>(maintenance, *driver_, *blobs_,
                                                  *dependencies_.clock, metrics_);
     maintenance_->Start();
+    if (config_.blobs.scrub_bytes_per_second > 0) StartScrubber();
     if (config_.http.empty()) return absl::OkStatus();
     DISTILL_ASSIGN_OR_RETURN(const HostPort parsed, ParseHostPort(config_.http));
     ObservabilityServer::Config config;
@@ -279,6 +284,16 @@ class ServerAppImpl : public ServerApp {
     }
     http_address_ = JoinHostPort({parsed.host, http_server_->port()});
     return absl::OkStatus();
+  }
+
+  void StartScrubber() {
+    Scrubber::Config config;
+    config.bytes_per_second = static_cast<uint64_t>(config_.blobs.scrub_bytes_per_second);
+    config.interval = absl::Hours(config_.blobs.scrub_interval_hours);
+    scrubber_ = std::make_unique<Scrubber>(
+        config, Scrubber::Dependencies{driver_.get(), store_.get(), blobs_.get(),
+                                       dependencies_.clock, &metrics_});
+    scrubber_->Start();
   }
 
   WebResponse StatusPage(const WebRequest& request) {
@@ -342,6 +357,7 @@ class ServerAppImpl : public ServerApp {
   std::unique_ptr<DatasetReader> dataset_reader_;
   std::unique_ptr<ReportPublisher> reports_;
   std::unique_ptr<Maintenance> maintenance_;
+  std::unique_ptr<Scrubber> scrubber_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<ObservabilityServer> http_server_;

@@ -1,8 +1,10 @@
 #include "server/rpc/artifact_service.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/rpc/blob_stream.h"
 #include "server/rpc/convert.h"
@@ -124,12 +126,96 @@ grpc::ServerWriteReactor<v1::DownloadResponse>* ArtifactService::Download(
   BlobStreamSource source;
   source.offset = request->offset();
   source.limit = request->limit();
+  source.verify = !request->caller_verifies();
   source.find = [valid, digest]() -> absl::StatusOr<Digest> {
     DISTILL_RETURN_IF_ERROR(valid);
     return Digest::Parse(digest);
   };
   return StartBlobStream<v1::DownloadResponse>(dependencies_, metrics_, "Download",
                                                std::move(source), downloads_.Admit());
+}
+
+absl::Status ArtifactService::FindPlace(const v1::LocateUploadRequest& request,
+                                        v1::LocateUploadResponse& response) const {
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::optional<storage::BlobLocation> location,
+      dependencies_.blobs->LocateUpload(*Digest::Parse(request.digest()),
+                                        static_cast<uint64_t>(request.size_bytes())));
+  if (location.has_value()) {
+    *response.mutable_location() = ToProto(*location);
+    return absl::OkStatus();
+  }
+  DISTILL_ASSIGN_OR_RETURN(const uint64_t arrived,
+                           dependencies_.blobs->UploadedBytes(request.upload_id()));
+  response.set_committed_bytes(static_cast<int64_t>(arrived));
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ArtifactService::LocateUpload(grpc::CallbackServerContext* context,
+                                                        const v1::LocateUploadRequest* request,
+                                                        v1::LocateUploadResponse* response) {
+  return StartCall(context, "LocateUpload", metrics_, *request, [&](const UnaryCallPtr& call) {
+    // Also the announcement, so that retention does not remove the blob under the sender's hands.
+    dependencies_.driver->Post(
+        server::FindMissing{{*Digest::Parse(request->digest())}},
+        [this, call, request, response](absl::StatusOr<FindMissingReply> reply) {
+          if (!reply.ok()) return call->Finish(reply.status());
+          if (!reply->busy.empty()) {
+            return call->Finish(absl::UnavailableError(
+                absl::StrCat("cannot upload artifact: it is just being removed; retry later; "
+                             "digest=",
+                             request->digest())));
+          }
+          if (reply->missing.empty()) {
+            response->set_already_present(true);
+            return call->Finish(absl::OkStatus());
+          }
+          RunOn(*dependencies_.transfers, call,
+                [this, request, response] { return FindPlace(*request, *response); });
+        });
+  });
+}
+
+grpc::ServerUnaryReactor* ArtifactService::FinalizeUpload(grpc::CallbackServerContext* context,
+                                                          const v1::FinalizeUploadRequest* request,
+                                                          v1::UploadResponse* response) {
+  return StartCall(context, "FinalizeUpload", metrics_, *request, [&](const UnaryCallPtr& call) {
+    const absl::Status queued = dependencies_.transfers->Submit([this, call, request, response] {
+      const Digest digest = *Digest::Parse(request->digest());
+      const absl::Status checked = dependencies_.blobs->FinishDirectUpload(
+          digest, static_cast<uint64_t>(request->size_bytes()));
+      if (!checked.ok()) return call->Finish(checked);
+      dependencies_.driver->Post(
+          BlobPresent{digest, request->size_bytes(), static_cast<int32_t>(request->type())},
+          [call, request, response](absl::StatusOr<Done> reply) {
+            if (!reply.ok()) return call->Finish(reply.status());
+            response->set_digest(request->digest());
+            response->set_size_bytes(request->size_bytes());
+            call->Finish(absl::OkStatus());
+          });
+    });
+    if (!queued.ok()) call->Finish(queued);
+  });
+}
+
+absl::Status ArtifactService::FindSource(const v1::LocateDownloadRequest& request,
+                                         v1::LocateDownloadResponse& response) const {
+  const Digest digest = *Digest::Parse(request.digest());
+  // A URL for what is not there would leave the caller with an answer of another server.
+  DISTILL_RETURN_IF_ERROR(dependencies_.store->GetBlob(digest).status());
+  DISTILL_ASSIGN_OR_RETURN(const std::optional<storage::BlobLocation> location,
+                           dependencies_.blobs->LocateDownload(digest));
+  if (location.has_value()) *response.mutable_location() = ToProto(*location);
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* ArtifactService::LocateDownload(grpc::CallbackServerContext* context,
+                                                          const v1::LocateDownloadRequest* request,
+                                                          v1::LocateDownloadResponse* response) {
+  return StartCall(context, "LocateDownload", metrics_, *request, [&](const UnaryCallPtr& call) {
+    RunOn(*dependencies_.queries, call,
+          [this, request, response] { return FindSource(*request, *response); });
+  });
 }
 
 }  // namespace distill::server

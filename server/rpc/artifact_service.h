@@ -28,6 +28,15 @@ class ArtifactService : public v1::ArtifactService::CallbackService {
                                         v1::QueryUploadResponse* response) override;
   grpc::ServerWriteReactor<v1::DownloadResponse>* Download(
       grpc::CallbackServerContext* context, const v1::DownloadRequest* request) override;
+  grpc::ServerUnaryReactor* LocateUpload(grpc::CallbackServerContext* context,
+                                         const v1::LocateUploadRequest* request,
+                                         v1::LocateUploadResponse* response) override;
+  grpc::ServerUnaryReactor* FinalizeUpload(grpc::CallbackServerContext* context,
+                                           const v1::FinalizeUploadRequest* request,
+                                           v1::UploadResponse* response) override;
+  grpc::ServerUnaryReactor* LocateDownload(grpc::CallbackServerContext* context,
+                                           const v1::LocateDownloadRequest* request,
+                                           v1::LocateDownloadResponse* response) override;
 
  private:
   absl::Status Read(const Digest& digest, v1::Artifact& response) const;
@@ -35,6 +44,10 @@ class ArtifactService : public v1::ArtifactService::CallbackService {
                         v1::ListArtifactsResponse& response) const;
   absl::Status ReadProgress(const v1::QueryUploadRequest& request,
                             v1::QueryUploadResponse& response) const;
+  absl::Status FindPlace(const v1::LocateUploadRequest& request,
+                         v1::LocateUploadResponse& response) const;
+  absl::Status FindSource(const v1::LocateDownloadRequest& request,
+                          v1::LocateDownloadResponse& response) const;
 
   const RpcDependencies dependencies_;
   const CallMetrics metrics_;

@@ -13,28 +13,23 @@
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "server/rpc/call.h"
+#include "server/rpc/corrupt_blobs.h"
 #include "server/rpc/rpc_dependencies.h"
 
 namespace distill::server {
-
-// Counts blobs that turned out corrupt. Made when a service starts, so that the first one is seen
-// as an increase from 0.
-inline Counter& CorruptBlobs(Metrics& metrics) {
-  return metrics.AddCounter("distill_blob_corruption_total",
-                            "Stored blobs that are not what their digest says.");
-}
 
 struct BlobStreamSource {
   // Tells which blob; runs on an I/O thread and may block.
   std::function<absl::StatusOr<Digest>()> find;
   int64_t offset = 0;
   int64_t limit = 0;  // 0: to the end.
+  bool verify = true;
 };
 
-// Writes Responses that have `offset` and `data`. Lives until OnDone(). A whole blob is verified
-// while it is sent; a corrupt one ends the stream with kDataLoss and is taken out of the store.
+// Writes Responses that have `offset` and `data`. Lives until OnDone(). Where it is wished, a whole
+// blob is verified while it is sent; a corrupt one ends the stream with kDataLoss and is taken out
+// of the store.
 template <typename Response>
 class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
  public:
@@ -100,7 +95,7 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
                                                 ", want at most the size, ", size));
     }
     end_ = source_.limit == 0 ? size : std::min(size, next_ + static_cast<uint64_t>(source_.limit));
-    if (next_ == 0 && end_ == size) verifier_.emplace();
+    if (source_.verify && next_ == 0 && end_ == size) verifier_.emplace();
     return absl::OkStatus();
   }
 

@@ -471,6 +471,19 @@ v1::Task ToProto(const storage::TaskRecord& task, const ProjectId& project,
   return proto;
 }
 
+v1::HttpLocation ToProto(const storage::BlobLocation& location) {
+  v1::HttpLocation proto;
+  proto.set_method(location.method);
+  proto.set_url(location.url);
+  for (const auto& [name, value] : location.headers) {
+    v1::HttpLocation::Header& header = *proto.add_headers();
+    header.set_name(name);
+    header.set_value(value);
+  }
+  *proto.mutable_expire_time() = ToProto(location.expire_time);
+  return proto;
+}
+
 v1::Artifact ToProto(const storage::BlobRecord& blob,
                      const std::vector<storage::LineageRecord>& lineage) {
   v1::Artifact proto;

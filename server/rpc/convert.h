@@ -15,6 +15,7 @@
 #include "server/planner/planner.h"
 #include "server/scheduler/core.h"
 #include "server/scheduler/events.h"
+#include "storage/blob/blob_store.h"
 #include "storage/state/records.h"
 
 namespace distill::server {
@@ -58,6 +59,7 @@ v1::Task ToProto(const storage::TaskRecord& task, const ProjectId& project,
                  const std::vector<storage::AttemptRecord>& attempts, const TaskView* view);
 v1::Attempt ToProto(const storage::AttemptRecord& attempt);
 v1::ArtifactRef ToProto(const storage::NamedBlob& blob);
+v1::HttpLocation ToProto(const storage::BlobLocation& location);
 v1::Artifact ToProto(const storage::BlobRecord& blob,
                      const std::vector<storage::LineageRecord>& lineage);
 

@@ -105,6 +105,11 @@ void CheckDigests(absl::string_view path, const Digests& digests, int most, Fiel
 
 std::string ItemPath(int index) { return absl::StrCat("items[", index, "]"); }
 
+void CheckArtifactType(v1::ArtifactType type, FieldChecks& checks) {
+  if (v1::ArtifactType_IsValid(type) && type != v1::ARTIFACT_TYPE_UNSPECIFIED) return;
+  checks.Fail("type", static_cast<int>(type), "a known artifact type");
+}
+
 }  // namespace
 
 absl::Status ValidateRequest(const v1::CreateJobRequest& request) {
@@ -426,6 +431,28 @@ absl::Status ValidateRequest(const v1::DownloadRequest& request) {
   return checks.ToStatus("download artifact");
 }
 
+absl::Status ValidateRequest(const v1::LocateUploadRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("upload_id", request.upload_id());
+  checks.IsDigest("digest", request.digest());
+  checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
+  return checks.ToStatus("locate upload");
+}
+
+absl::Status ValidateRequest(const v1::FinalizeUploadRequest& request) {
+  FieldChecks checks;
+  checks.IsDigest("digest", request.digest());
+  checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
+  CheckArtifactType(request.type(), checks);
+  return checks.ToStatus("finalize upload");
+}
+
+absl::Status ValidateRequest(const v1::LocateDownloadRequest& request) {
+  FieldChecks checks;
+  checks.IsDigest("digest", request.digest());
+  return checks.ToStatus("locate artifact");
+}
+
 absl::Status ValidateRequest(const v1::CreateDatasetRequest& request) {
   FieldChecks checks;
   checks.IsIdText("name", request.name());
@@ -477,10 +504,7 @@ absl::Status ValidateRequest(const v1::UploadRequest& request) {
   checks.IsDigest("digest", request.digest());
   checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
   checks.InRange("offset", request.offset(), 0, request.size_bytes());
-  if (!v1::ArtifactType_IsValid(request.type()) ||
-      request.type() == v1::ARTIFACT_TYPE_UNSPECIFIED) {
-    checks.Fail("type", static_cast<int>(request.type()), "a known artifact type");
-  }
+  CheckArtifactType(request.type(), checks);
   return checks.ToStatus("upload artifact");
 }
 

@@ -120,6 +120,8 @@ std::optional<AcceptedRequest> Core::FindRequest(const ProjectId& project,
   return AcceptedRequest{known->second.second, known->second.first};
 }
 
+const BlobTotals& Core::blob_totals() const { return state_->blob_totals; }
+
 CoreTotals Core::Totals(MonotonicTime now) const {
   CoreTotals totals;
   for (const auto& [age, job] : state_->jobs) {

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/random_ids.h"
+#include "server/scheduler/blob_class.h"
 #include "server/scheduler/effects.h"
 #include "server/scheduler/events.h"
 #include "server/scheduler/explanation.h"
@@ -176,6 +177,8 @@ class Core {
                                       MonotonicTime now) const;
   // Of projects that have a quota or use slots, in order of project.
   std::vector<QuotaView> Quotas(MonotonicTime now) const;
+  // Of all blobs that are there, those marked for removal included.
+  const BlobTotals& blob_totals() const;
   // The job that SubmitJob accepted under this request, with the digest of what was asked.
   std::optional<AcceptedRequest> FindRequest(const ProjectId& project,
                                              const RequestId& request) const;

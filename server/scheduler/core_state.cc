@@ -109,6 +109,12 @@ void Core::State::PutReady(TaskRank rank, MonotonicTime now) {
   match_wanted = true;
 }
 
+void Core::State::CountBlob(const storage::BlobRecord& record, int sign) {
+  BlobTotal& total = blob_totals[static_cast<size_t>(ClassOfArtifact(record.type))];
+  total.count += sign;
+  total.bytes += sign * record.size_bytes;
+}
+
 bool Core::State::IsPresent(const Digest& digest) const {
   const auto found = blobs.find(digest);
   return found != blobs.end() && found->second.record.state != storage::BlobState::kUnlinking;

@@ -236,6 +236,7 @@ struct Core::State {
   uint64_t next_poll = 1;
 
   absl::flat_hash_map<Digest, Blob> blobs;
+  BlobTotals blob_totals;  // Of `blobs`.
   absl::flat_hash_map<ResultKey, storage::ResultRecord> results;
   std::map<DatasetName, storage::DatasetRecord> datasets;
   // Blobs whose removal the server before this one may not have finished.
@@ -265,7 +266,8 @@ struct Core::State {
 
   // Puts a QUEUED task that waits nowhere into the ready queue.
   void PutReady(TaskRank rank, MonotonicTime now);
-
+  // Keeps blob_totals; sign 1 when the blob came, -1 when it went.
+  void CountBlob(const storage::BlobRecord& record, int sign);
   bool IsPresent(const Digest& digest) const;  // PRESENT or DELETING.
   bool IsLive(const Worker& worker, MonotonicTime now) const;
   // The blob of one input; null when its producer has not succeeded.

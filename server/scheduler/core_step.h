@@ -234,6 +234,16 @@ class CoreStep {
   void RemakeLostResults();
   void LoseResult(TaskRank rank);
   void DeleteFinishedJob(int64_t age);
+  // How many jobs and data sets hold each blob, and the bytes of those that any holds.
+  struct BlobReferences {
+    absl::flat_hash_map<Digest, int64_t> counts;
+    int64_t held_bytes = 0;
+  };
+  int64_t SizeOf(const Digest& digest) const;  // 0 when it is not there.
+  bool IsLog(const Digest& digest) const;
+  void CountReferences(const CollectGarbage& event, BlobReferences& references) const;
+  // Returns how many.
+  int DeleteOldJobs(const CollectGarbage& event, BlobReferences& references);
   // Forgets results of which a blob is gone.
   void DropEmptyResults();
 

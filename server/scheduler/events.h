@@ -303,13 +303,18 @@ struct FindMissing {
 struct CollectGarbageReply {
   int jobs_deleted = 0;
   int blobs_marked = 0;
-  int64_t blob_bytes = 0;  // Of all blobs still there.
+  int64_t blob_bytes = 0;      // Of all blobs still there.
+  int64_t bytes_unlinked = 0;  // Of those whose removal was asked for the first time.
 };
 struct CollectGarbage {
   using Reply = CollectGarbageReply;
   absl::Duration job_retention;  // Since the job finished.
   absl::Duration blob_grace;     // Since the last use, and again between mark and removal.
   int64_t max_blob_bytes = 0;    // Above it the oldest finished jobs go early; 0: no cap.
+  // Instead of blob_grace for checkpoints, if shorter.
+  absl::Duration checkpoint_grace = absl::InfiniteDuration();
+  // Logs of a job are let go this long after its end, if the job stays longer.
+  absl::Duration log_retention = absl::InfiniteDuration();
 };
 
 // Registers a data set in state READING. A repeat of the request gets the data set that it made; a

@@ -51,6 +51,7 @@ void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant&
     const Digest digest = record.digest;
     if (record.state == storage::BlobState::kUnlinking) state.unlinks_due.push_back(digest);
     // A full grace period anew: what was used shortly before the stop is not known.
+    state.CountBlob(record, 1);
     state.blobs.emplace(digest, Blob{std::move(record), now.monotonic, now.monotonic});
   }
   for (storage::ResultRecord& result : image.results) {

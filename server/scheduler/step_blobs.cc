@@ -38,6 +38,7 @@ void CoreStep::On(uint64_t call, BlobPresent& event) {
   blob.record = storage::BlobRecord{event.digest, event.size_bytes, event.type, BlobState::kPresent,
                                     now_.wall};
   blob.last_use = now_.monotonic;
+  state_.CountBlob(blob.record, 1);
   effects_.mutations.push_back(storage::PutBlob{blob.record});
   ReplyTo(call, Done{});
 }
@@ -59,6 +60,7 @@ void CoreStep::On(uint64_t call, BlobsGone& event) {
     // Retention removes only what nothing refers to.
     lost_any = lost_any || found->second.record.state != BlobState::kUnlinking;
     effects_.mutations.push_back(storage::DeleteBlob{digest});
+    state_.CountBlob(found->second.record, -1);
     state_.blobs.erase(found);
   }
   if (lost_any) RemakeLostResults();
@@ -142,53 +144,78 @@ void CoreStep::DropEmptyResults() {
   }
 }
 
-void CoreStep::On(uint64_t call, CollectGarbage& event) {
-  CollectGarbageReply reply;
-  absl::flat_hash_map<Digest, int64_t> references;
-  int64_t held_bytes = 0;
-  const auto size_of = [&](const Digest& digest) -> int64_t {
-    const auto blob = state_.blobs.find(digest);
-    return blob == state_.blobs.end() ? 0 : blob->second.record.size_bytes;
+int64_t CoreStep::SizeOf(const Digest& digest) const {
+  const auto blob = state_.blobs.find(digest);
+  return blob == state_.blobs.end() ? 0 : blob->second.record.size_bytes;
+}
+
+void CoreStep::CountReferences(const CollectGarbage& event, BlobReferences& references) const {
+  const auto add = [&](const Digest& digest) {
+    if (++references.counts[digest] == 1) references.held_bytes += SizeOf(digest);
   };
   for (const auto& [name, dataset] : state_.datasets) {
-    for (const storage::NamedBlob& blob : dataset.status.blobs) {
-      if (++references[blob.digest] == 1) held_bytes += size_of(blob.digest);
-    }
+    for (const storage::NamedBlob& blob : dataset.status.blobs) add(blob.digest);
   }
+  for (const auto& [age, job] : state_.jobs) {
+    const bool old_logs = storage::IsTerminal(job->record.status.state) &&
+                          now_.monotonic - job->finished >= event.log_retention;
+    ForEachReference(*job, [&](const Digest& digest) {
+      if (!digest.empty() && !(old_logs && IsLog(digest))) add(digest);
+    });
+  }
+}
+
+bool CoreStep::IsLog(const Digest& digest) const {
+  const auto blob = state_.blobs.find(digest);
+  return blob != state_.blobs.end() && ClassOfArtifact(blob->second.record.type) == BlobClass::kLog;
+}
+
+int CoreStep::DeleteOldJobs(const CollectGarbage& event, BlobReferences& references) {
   std::vector<int64_t> finished;  // Oldest first.
   for (const auto& [age, job] : state_.jobs) {
-    ForEachReference(*job, [&](const Digest& digest) {
-      if (!digest.empty() && ++references[digest] == 1) held_bytes += size_of(digest);
-    });
     if (storage::IsTerminal(job->record.status.state)) finished.push_back(age);
   }
+  int deleted = 0;
   for (const int64_t age : finished) {
     const Job& job = *state_.jobs.at(age);
     const bool expired = now_.monotonic - job.finished >= event.job_retention;
-    const bool too_much = event.max_blob_bytes > 0 && held_bytes > event.max_blob_bytes;
+    const bool too_much = event.max_blob_bytes > 0 && references.held_bytes > event.max_blob_bytes;
     if (!expired && !too_much) continue;
+    const bool old_logs = now_.monotonic - job.finished >= event.log_retention;
     ForEachReference(job, [&](const Digest& digest) {
-      if (!digest.empty() && --references[digest] == 0) held_bytes -= size_of(digest);
+      if (digest.empty() || (old_logs && IsLog(digest))) return;
+      if (--references.counts[digest] == 0) references.held_bytes -= SizeOf(digest);
     });
     DeleteFinishedJob(age);
-    ++reply.jobs_deleted;
+    ++deleted;
   }
+  return deleted;
+}
+
+void CoreStep::On(uint64_t call, CollectGarbage& event) {
+  CollectGarbageReply reply;
+  BlobReferences references;
+  CountReferences(event, references);
+  reply.jobs_deleted = DeleteOldJobs(event, references);
   for (auto& [digest, blob] : state_.blobs) {
-    const auto held = references.find(digest);
-    const bool referenced = held != references.end() && held->second > 0;
+    const auto held = references.counts.find(digest);
+    const bool referenced = held != references.counts.end() && held->second > 0;
+    const bool is_checkpoint = ClassOfArtifact(blob.record.type) == BlobClass::kCheckpoint;
+    const absl::Duration grace =
+        is_checkpoint ? std::min(event.blob_grace, event.checkpoint_grace) : event.blob_grace;
     if (blob.record.state == BlobState::kPresent && !referenced &&
-        now_.monotonic - blob.last_use >= event.blob_grace) {
+        now_.monotonic - blob.last_use >= grace) {
       blob.record.state = BlobState::kDeleting;
       blob.marked = now_.monotonic;
       effects_.mutations.push_back(storage::PutBlob{blob.record});
       ++reply.blobs_marked;
     } else if (blob.record.state == BlobState::kDeleting && referenced) {
       Touch(digest);
-    } else if (blob.record.state == BlobState::kDeleting &&
-               now_.monotonic - blob.marked >= event.blob_grace) {
+    } else if (blob.record.state == BlobState::kDeleting && now_.monotonic - blob.marked >= grace) {
       blob.record.state = BlobState::kUnlinking;
       effects_.mutations.push_back(storage::PutBlob{blob.record});
       effects_.unlinks.push_back(digest);
+      reply.bytes_unlinked += blob.record.size_bytes;
     } else if (blob.record.state == BlobState::kUnlinking) {
       effects_.unlinks.push_back(digest);  // Asked for before; removal can be repeated.
     }

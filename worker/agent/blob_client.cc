@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
@@ -46,13 +47,52 @@ v1::ArtifactType ArtifactTypeOf(absl::string_view name) {
 }
 
 BlobClient::BlobClient(Config config, ServerConnection& connection)
-    : config_(std::move(config)), connection_(&connection) {}
+    : config_(std::move(config)), connection_(&connection), direct_(config_.object_store_ca_file) {}
 
 absl::Status BlobClient::Read(const Digest& digest, int64_t offset, const CancelToken& cancel,
                               const std::function<absl::Status(absl::string_view)>& sink) {
+  const absl::Status status = ReadDirectly(digest, offset, cancel, sink);
+  if (absl::IsUnimplemented(status)) return ReadStream(digest, offset, cancel, sink);
+  return Annotate(status, absl::StrCat("cannot download ", digest.str()));
+}
+
+absl::Status BlobClient::ReadDirectly(const Digest& digest, int64_t offset,
+                                      const CancelToken& cancel,
+                                      const std::function<absl::Status(absl::string_view)>& sink) {
+  const absl::Status through_server = absl::UnimplementedError("through the server");
+  if (old_server_) return through_server;
+  grpc::ClientContext context;
+  SetDeadline(context, config_.call_deadline);
+  v1::LocateDownloadRequest request;
+  request.set_digest(digest.str());
+  v1::LocateDownloadResponse response;
+  const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
+  const absl::Status located = FromGrpcStatus(stub->LocateDownload(&context, request, &response));
+  if (absl::IsUnimplemented(located)) old_server_ = true;
+  DISTILL_RETURN_IF_ERROR(located);
+  if (!response.has_location()) return through_server;
+  int64_t arrived = 0;
+  absl::Status refused;
+  const absl::Status status =
+      direct_.Read(response.location(), offset, cancel, [&](absl::string_view bytes) {
+        arrived += static_cast<int64_t>(bytes.size());
+        refused = sink(bytes);
+        return refused;
+      });
+  if (status.ok() || !refused.ok() || arrived > 0 || cancel.cancelled()) return status;
+  if (absl::IsNotFound(status) || absl::IsOutOfRange(status)) return status;
+  LogWarning("cannot read from the object store directly; the server is asked",
+             {{"digest", digest.str()}, {"cause", status}});
+  return through_server;
+}
+
+absl::Status BlobClient::ReadStream(const Digest& digest, int64_t offset, const CancelToken& cancel,
+                                    const std::function<absl::Status(absl::string_view)>& sink) {
   v1::DownloadRequest request;
   request.set_digest(digest.str());
   request.set_offset(offset);
+  // A difference is reported as a bad input of the attempt, which the server then checks.
+  request.set_caller_verifies(true);
   grpc::ClientContext context;
   SetDeadline(context, config_.stream_deadline);
   const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
@@ -80,39 +120,87 @@ absl::Status BlobClient::Read(const Digest& digest, int64_t offset, const Cancel
 absl::Status BlobClient::Upload(const LocalBlob& blob, const CancelToken& cancel) {
   const std::string upload_id = UploadId(config_.worker_id, blob.digest);
   const auto run = [&]() -> absl::Status {
-    DISTILL_ASSIGN_OR_RETURN(const bool missing, IsMissing(blob.digest));
-    if (!missing) return absl::OkStatus();
-    DISTILL_ASSIGN_OR_RETURN(const int64_t committed, CommittedBytes(upload_id, blob));
-    return Stream(upload_id, blob, committed, cancel);
+    DISTILL_ASSIGN_OR_RETURN(const v1::LocateUploadResponse place, Locate(upload_id, blob));
+    if (place.already_present()) return absl::OkStatus();
+    if (!place.has_location()) return Stream(upload_id, blob, place.committed_bytes(), cancel);
+    const absl::Status sent = SendTo(place.location(), blob, cancel);
+    if (!absl::IsUnavailable(sent) && !absl::IsUnimplemented(sent) &&
+        !absl::IsFailedPrecondition(sent)) {
+      return sent;
+    }
+    if (cancel.cancelled()) return sent;
+    LogWarning("cannot send to the object store directly; the server is asked",
+               {{"digest", blob.digest.str()}, {"cause", sent}});
+    DISTILL_ASSIGN_OR_RETURN(const v1::LocateUploadResponse other,
+                             LocateByOldCalls(upload_id, blob));
+    if (other.already_present()) return absl::OkStatus();
+    return Stream(upload_id, blob, other.committed_bytes(), cancel);
   };
   return Annotate(run(), absl::StrCat("cannot upload ", blob.digest.str()));
 }
 
-absl::StatusOr<bool> BlobClient::IsMissing(const Digest& digest) {
+absl::StatusOr<v1::LocateUploadResponse> BlobClient::Locate(const std::string& upload_id,
+                                                            const LocalBlob& blob) {
+  if (old_server_) return LocateByOldCalls(upload_id, blob);
   grpc::ClientContext context;
   SetDeadline(context, config_.call_deadline);
-  v1::FindMissingRequest request;
-  request.add_digests(digest.str());
-  v1::FindMissingResponse response;
+  v1::LocateUploadRequest request;
+  request.set_upload_id(upload_id);
+  request.set_digest(blob.digest.str());
+  request.set_size_bytes(blob.size_bytes);
+  v1::LocateUploadResponse response;
   const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
-  DISTILL_RETURN_IF_ERROR(FromGrpcStatus(stub->FindMissing(&context, request, &response)));
-  return response.missing_digests_size() > 0;
+  const absl::Status status = FromGrpcStatus(stub->LocateUpload(&context, request, &response));
+  if (absl::IsUnimplemented(status)) {
+    old_server_ = true;
+    return LocateByOldCalls(upload_id, blob);
+  }
+  DISTILL_RETURN_IF_ERROR(status);
+  return response;
 }
 
-absl::StatusOr<int64_t> BlobClient::CommittedBytes(const std::string& upload_id,
-                                                   const LocalBlob& blob) {
+absl::StatusOr<v1::LocateUploadResponse> BlobClient::LocateByOldCalls(const std::string& upload_id,
+                                                                      const LocalBlob& blob) {
+  const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
+  v1::LocateUploadResponse place;
+  {
+    grpc::ClientContext context;
+    SetDeadline(context, config_.call_deadline);
+    v1::FindMissingRequest request;
+    request.add_digests(blob.digest.str());
+    v1::FindMissingResponse response;
+    DISTILL_RETURN_IF_ERROR(FromGrpcStatus(stub->FindMissing(&context, request, &response)));
+    place.set_already_present(response.missing_digests_size() == 0);
+    if (place.already_present()) return place;
+  }
   grpc::ClientContext context;
   SetDeadline(context, config_.call_deadline);
   v1::QueryUploadRequest request;
   request.set_upload_id(upload_id);
   request.set_digest(blob.digest.str());
   v1::QueryUploadResponse response;
-  const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
   const absl::Status status = FromGrpcStatus(stub->QueryUpload(&context, request, &response));
-  if (absl::IsNotFound(status)) return 0;
+  if (absl::IsNotFound(status)) return place;
   DISTILL_RETURN_IF_ERROR(status);
   // A finished upload is answered by the stream itself, which the server ends at once.
-  return response.complete() ? blob.size_bytes : response.committed_bytes();
+  place.set_committed_bytes(response.complete() ? blob.size_bytes : response.committed_bytes());
+  return place;
+}
+
+absl::Status BlobClient::SendTo(const v1::HttpLocation& location, const LocalBlob& blob,
+                                const CancelToken& cancel) {
+  DISTILL_RETURN_IF_ERROR(direct_.Write(location, blob.path, blob.size_bytes, cancel));
+  grpc::ClientContext context;
+  SetDeadline(context, config_.finalize_deadline);
+  v1::FinalizeUploadRequest request;
+  request.set_digest(blob.digest.str());
+  request.set_size_bytes(blob.size_bytes);
+  request.set_type(blob.type);
+  v1::UploadResponse response;
+  const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
+  const absl::Status status = FromGrpcStatus(stub->FinalizeUpload(&context, request, &response));
+  // What was just sent is not there: somebody removed it. The file is still here.
+  return absl::IsNotFound(status) ? absl::UnavailableError(status.message()) : status;
 }
 
 absl::Status BlobClient::Stream(const std::string& upload_id, const LocalBlob& blob, int64_t offset,

@@ -1,7 +1,9 @@
-// Moves blobs between local files and the server's object store. Both ways resume where they were
-// cut off, and check the digest of what arrived.
+// Moves blobs between local files and the server's object store: through the server, or where it
+// says so straight to and from the store behind it. A way that does not work falls back on the
+// server. Through the server both ways resume where they were cut off.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -12,6 +14,7 @@
 #include "base/digest.h"
 #include "distill/v1/artifact_service.pb.h"
 #include "worker/agent/cancel_token.h"
+#include "worker/agent/direct_transfer.h"
 #include "worker/agent/server_connection.h"
 
 namespace distill::worker {
@@ -55,7 +58,11 @@ class BlobClient : public BlobSource, public BlobDestination {
     // is noticed when the network stalls.
     absl::Duration stream_deadline = absl::Seconds(20);
     absl::Duration call_deadline = absl::Seconds(10);
-    size_t chunk_bytes = 512 << 10;
+    // The server may read the whole blob meanwhile.
+    absl::Duration finalize_deadline = absl::Minutes(5);
+    size_t chunk_bytes = 1 << 20;
+    // Certificates of the object store; empty: the system's.
+    std::string object_store_ca_file;
   };
 
   // `connection` must outlive this.
@@ -66,14 +73,26 @@ class BlobClient : public BlobSource, public BlobDestination {
   absl::Status Upload(const LocalBlob& blob, const CancelToken& cancel) override;
 
  private:
-  absl::StatusOr<bool> IsMissing(const Digest& digest);
-  // Returns where to go on, or the blob's size when the upload is complete.
-  absl::StatusOr<int64_t> CommittedBytes(const std::string& upload_id, const LocalBlob& blob);
+  // Asks where the blob is to go. Also of servers that know no locations.
+  absl::StatusOr<v1::LocateUploadResponse> Locate(const std::string& upload_id,
+                                                  const LocalBlob& blob);
+  absl::StatusOr<v1::LocateUploadResponse> LocateByOldCalls(const std::string& upload_id,
+                                                            const LocalBlob& blob);
+  absl::Status SendTo(const v1::HttpLocation& location, const LocalBlob& blob,
+                      const CancelToken& cancel);
+  // Reads past the server if it says how. kUnimplemented: nothing was read, use the server.
+  absl::Status ReadDirectly(const Digest& digest, int64_t offset, const CancelToken& cancel,
+                            const std::function<absl::Status(absl::string_view)>& sink);
+  absl::Status ReadStream(const Digest& digest, int64_t offset, const CancelToken& cancel,
+                          const std::function<absl::Status(absl::string_view)>& sink);
   absl::Status Stream(const std::string& upload_id, const LocalBlob& blob, int64_t offset,
                       const CancelToken& cancel);
 
   const Config config_;
   ServerConnection* const connection_;
+  DirectTransfer direct_;
+  // The server is of an age that knows no locations.
+  std::atomic<bool> old_server_{false};
 };
 
 // Returns the type of an artifact by the name of its output or observation.

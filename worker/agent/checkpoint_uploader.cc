@@ -12,8 +12,10 @@
 
 namespace distill::worker {
 
-CheckpointUploader::CheckpointUploader(BlobDestination& blobs, Metrics& metrics)
+CheckpointUploader::CheckpointUploader(BlobDestination& blobs, FullStoreLog& full_store_log,
+                                       Metrics& metrics)
     : blobs_(&blobs),
+      full_store_log_(&full_store_log),
       seconds_(metrics.AddHistogram("distill_worker_checkpoint_seconds",
                                     "Time to hash and upload one checkpoint.", LatencyBounds())) {}
 
@@ -78,6 +80,8 @@ bool CheckpointUploader::UploadOne(const Offered& offered) {
   if (offered.lease->publication().cancelled()) return true;
   const absl::StatusOr<LocalBlob> blob = DescribeBlob({"checkpoint", offered.path});
   const absl::Status status = blob.ok() ? blobs_->Upload(*blob, stop_) : blob.status();
+  full_store_log_->Note(status);
+  if (absl::IsResourceExhausted(status)) return false;
   if (status.ok()) {
     v1::ArtifactRef ref;
     ref.set_name("checkpoint");

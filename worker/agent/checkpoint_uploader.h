@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "base/mutex.h"
 #include "worker/agent/blob_client.h"
+#include "worker/agent/full_store_log.h"
 #include "worker/agent/live_lease.h"
 
 namespace distill::worker {
@@ -19,8 +20,8 @@ namespace distill::worker {
 // Thread-safe.
 class CheckpointUploader {
  public:
-  // `blobs` and `metrics` must outlive this.
-  CheckpointUploader(BlobDestination& blobs, Metrics& metrics);
+  // All must outlive this.
+  CheckpointUploader(BlobDestination& blobs, FullStoreLog& full_store_log, Metrics& metrics);
   // Stops.
   ~CheckpointUploader();
 
@@ -45,6 +46,7 @@ class CheckpointUploader {
   bool UploadOne(const Offered& offered);
 
   BlobDestination* const blobs_;
+  FullStoreLog* const full_store_log_;
   Histogram& seconds_;
   CancelToken stop_;
   Mutex mu_;

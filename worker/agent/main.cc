@@ -43,6 +43,7 @@ struct Flags {
   int slots = 0;
   int64_t cache_bytes = int64_t{20} << 30;
   int64_t dataset_cache_bytes = int64_t{50} << 30;
+  std::string object_store_ca_file;
   double drain_seconds = 25;
   double warm_seconds = 30;
   bool json_log = false;
@@ -75,6 +76,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--dataset-cache-bytes", flags.dataset_cache_bytes,
                  "Most bytes of data sets fetched from the server")
       ->capture_default_str();
+  app.add_option("--object-store-ca-file", flags.object_store_ca_file,
+                 "Certificates to trust where blobs go straight to an object store; default: the "
+                 "system's");
   app.add_option("--drain-seconds", flags.drain_seconds,
                  "After SIGTERM, how long to hand work back before giving up")
       ->capture_default_str();
@@ -108,6 +112,7 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
   config.cache_bytes = flags.cache_bytes;
   config.dataset_cache_bytes = flags.dataset_cache_bytes;
   config.json_log = flags.json_log;
+  config.object_store_ca_file = flags.object_store_ca_file;
   config.warm_idle = absl::Seconds(flags.warm_seconds);
   DISTILL_ASSIGN_OR_RETURN(config.labels, ParseLabels(flags.labels));
   return config;

@@ -351,6 +351,7 @@ absl::Status Publisher::Upload(const LocalBlob& blob, CancelToken& cancel) {
   const MonotonicTime start = clock.Now();
   const absl::Status status = CallUntilAnswered(cancel, [&]() -> absl::Status {
     absl::Status uploaded = dependencies_.blobs.Upload(blob, cancel);
+    dependencies_.full_store_log.Note(uploaded);
     // The upload stood elsewhere than we thought: ask again.
     const bool misplaced = absl::IsAborted(uploaded) || absl::IsOutOfRange(uploaded);
     return misplaced ? absl::UnavailableError(uploaded.message()) : uploaded;

@@ -20,6 +20,7 @@
 #include "distill/v1/worker_service.pb.h"
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/blob_client.h"
+#include "worker/agent/full_store_log.h"
 #include "worker/agent/live_lease.h"
 #include "worker/agent/outbox.h"
 #include "worker/agent/span_recorder.h"
@@ -67,6 +68,7 @@ class Publisher {
     ArtifactCache& cache;
     LeaseTable& leases;
     Metrics& metrics;
+    FullStoreLog& full_store_log;
     // Called after each delivery, when the lease is out of the table.
     std::function<void()> on_delivered;
   };

@@ -54,8 +54,9 @@ v1::WorkerInfo InfoOf(const Worker::Config& config, const DeviceInventory& inven
   return info;
 }
 
-BlobClient::Config BlobConfig(const std::string& worker_id) {
+BlobClient::Config BlobConfig(const std::string& worker_id, const std::string& ca_file) {
   BlobClient::Config config;
+  config.object_store_ca_file = ca_file;
   config.worker_id = worker_id;
   return config;
 }
@@ -87,7 +88,8 @@ Worker::Worker(Config config, Dependencies dependencies, FileLock lock, DeviceIn
       info_(InfoOf(config_, inventory_, worker_id)),
       connection_(config_.servers),
       client_(WorkerClient::Config(), connection_),
-      blobs_(BlobConfig(worker_id), connection_),
+      blobs_(BlobConfig(worker_id, config_.object_store_ca_file), connection_),
+      full_store_log_(dependencies_.clock),
       worker_metrics_(dependencies_.metrics, info_.slots()),
       differing_datasets_(dependencies_.clock) {}
 
@@ -109,13 +111,15 @@ absl::Status Worker::Assemble(IdSource& ids) {
   DISTILL_ASSIGN_OR_RETURN(datasets_, DatasetCache::Open(datasets, *cache_, dependencies_.metrics));
   DISTILL_ASSIGN_OR_RETURN(
       outbox_, Outbox::Open(JoinPath(config_.data_directory, "outbox"), dependencies_.metrics));
-  checkpoints_ = std::make_unique<CheckpointUploader>(blobs_, dependencies_.metrics);
+  checkpoints_ =
+      std::make_unique<CheckpointUploader>(blobs_, full_store_log_, dependencies_.metrics);
   Publisher::Config publisher;
   publisher.worker_id = info_.worker_id();
   publisher.longest_retry = config_.longest_retry;
   publisher_ = std::make_unique<Publisher>(
-      publisher, Publisher::Dependencies{client_, blobs_, *outbox_, *cache_, leases_,
-                                         dependencies_.metrics, [this] { OnDelivered(); }});
+      publisher,
+      Publisher::Dependencies{client_, blobs_, *outbox_, *cache_, leases_, dependencies_.metrics,
+                              full_store_log_, [this] { OnDelivered(); }});
   for (int i = 0; i < info_.slots(); ++i) slots_.push_back(NewSlot(i));
   LogForwarder::Config logs;
   logs.worker_id = info_.worker_id();

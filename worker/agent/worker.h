@@ -50,6 +50,8 @@ class Worker : private WorkReceiver {
     std::map<std::string, std::string> labels;
     int64_t cache_bytes = int64_t{20} << 30;
     int64_t dataset_cache_bytes = int64_t{50} << 30;
+    // Certificates to trust where blobs go straight to an object store; empty: the system's.
+    std::string object_store_ca_file;
     absl::Duration cancel_grace = absl::Seconds(5);
     absl::Duration warm_idle = absl::Seconds(30);
     absl::Duration poll_wait = absl::Seconds(20);
@@ -109,6 +111,7 @@ class Worker : private WorkReceiver {
   ServerConnection connection_;
   WorkerClient client_;
   BlobClient blobs_;
+  FullStoreLog full_store_log_;
   LeaseTable leases_;
   WorkerMetrics worker_metrics_;
   std::atomic<bool> draining_{false};

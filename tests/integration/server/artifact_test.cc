@@ -181,5 +181,85 @@ TEST_F(ArtifactTest, ARottenBlobIsDataLossAndCanBeUploadedAgain) {
   EXPECT_THAT(Download(Digest::OfBytes(bytes).str()), IsOkAndHolds(bytes));
 }
 
+// One call says all that an upload must know.
+TEST_F(ArtifactTest, LocateUploadTellsWhatIsLeftToSend) {
+  const std::string bytes = Bytes(1'000);
+  v1::LocateUploadRequest request;
+  request.set_upload_id("u1");
+  request.set_digest(Digest::OfBytes(bytes).str());
+  request.set_size_bytes(1'000);
+  const auto locate = [&] {
+    v1::LocateUploadResponse response;
+    EXPECT_THAT(FromGrpc(artifacts_->LocateUpload(MakeContext().get(), request, &response)),
+                IsOk());
+    return response;
+  };
+  EXPECT_EQ(locate().committed_bytes(), 0);
+  EXPECT_FALSE(locate().already_present());
+  EXPECT_THAT(SendOne("u1", bytes, 0, bytes.substr(0, 400)),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(locate().committed_bytes(), 400);
+  // Blobs on the server's own disk have no other way.
+  EXPECT_FALSE(locate().has_location());
+  EXPECT_THAT(SendOne("u1", bytes, 400, bytes.substr(400)), IsOk());
+  EXPECT_TRUE(locate().already_present());
+}
+
+TEST_F(ArtifactTest, DirectTransfersNeedAnObjectStore) {
+  const std::string bytes = Bytes(10);
+  v1::FinalizeUploadRequest finalize;
+  finalize.set_digest(Digest::OfBytes(bytes).str());
+  finalize.set_size_bytes(10);
+  v1::UploadResponse finalized;
+  EXPECT_THAT(FromGrpc(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("type")));
+  finalize.set_type(v1::ARTIFACT_TYPE_MODEL);
+  EXPECT_THAT(FromGrpc(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  v1::LocateDownloadRequest locate;
+  locate.set_digest(Digest::OfBytes(bytes).str());
+  v1::LocateDownloadResponse located;
+  EXPECT_THAT(FromGrpc(artifacts_->LocateDownload(MakeContext().get(), locate, &located)),
+              StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_THAT(Upload("u1", bytes, v1::ARTIFACT_TYPE_MODEL), IsOk());
+  EXPECT_THAT(FromGrpc(artifacts_->LocateDownload(MakeContext().get(), locate, &located)), IsOk());
+  EXPECT_FALSE(located.has_location());
+}
+
+// Nobody asks for the blob: the scrubber alone finds that it has rotted.
+TEST_F(ArtifactTest, TheScrubberSetsACorruptBlobAside) {
+  const std::string good = Bytes(5'000);
+  const std::string rotten = Bytes(3'000'000);
+  const std::string missing = Bytes(77);
+  for (const std::string& bytes : {good, rotten, missing}) {
+    ASSERT_THAT(Upload("u1", bytes, v1::ARTIFACT_TYPE_MODEL), IsOk());
+  }
+  StopServer();
+  {
+    std::fstream file(FileOf(rotten), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(2'999'999);
+    file.put('!');
+  }
+  ASSERT_THAT(RemoveFile(FileOf(missing)), IsOk());
+  scrub_interval_hours_ = 0.0001;
+  StartServer();
+  const auto present = [this](const std::string& bytes) {
+    v1::GetArtifactRequest request;
+    request.set_digest(Digest::OfBytes(bytes).str());
+    v1::Artifact artifact;
+    return artifacts_->GetArtifact(MakeContext().get(), request, &artifact).ok();
+  };
+  const MonotonicTime deadline = clock_.Now() + absl::Seconds(30);
+  while ((present(rotten) || present(missing)) && clock_.Now() < deadline) {
+  }
+  EXPECT_FALSE(present(rotten));
+  EXPECT_FALSE(present(missing));
+  EXPECT_TRUE(present(good));
+  EXPECT_THAT(FileOf(rotten), HasSubstr("quarantine"));
+  // Its name is free for a good copy.
+  EXPECT_THAT(Upload("u1", rotten, v1::ARTIFACT_TYPE_MODEL), IsOk());
+  EXPECT_THAT(Download(Digest::OfBytes(rotten).str()), IsOkAndHolds(rotten));
+}
+
 }  // namespace
 }  // namespace distill::server

@@ -61,7 +61,8 @@ ServerConfig ServerTest::Config() const {
   config.listen = "127.0.0.1:0";
   config.http = "127.0.0.1:0";
   config.addresses_file = JoinPath(temp_dir_.path(), "addresses");
-  config.min_free_disk_bytes = min_free_disk_bytes_;
+  config.blobs.min_free_disk_bytes = min_free_disk_bytes_;
+  config.blobs.scrub_interval_hours = scrub_interval_hours_;
   return config;
 }
 

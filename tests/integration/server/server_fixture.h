@@ -44,8 +44,9 @@ class ServerTest : public ::testing::Test {
                       size_t chunk_bytes = 1 << 20);
   absl::StatusOr<std::string> Download(const std::string& digest);
 
-  // Takes effect at the next start.
+  // Take effect at the next start.
   int64_t min_free_disk_bytes_ = 0;
+  double scrub_interval_hours_ = 24;
 
   TempDir temp_dir_;
   SystemClock clock_;

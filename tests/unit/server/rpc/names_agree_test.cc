@@ -3,12 +3,14 @@
 #include <vector>
 
 #include "base/corruption_names.h"
+#include "distill/v1/artifact_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job_service.pb.h"
 #include "distill/v1/worker_service.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/status/grpc_status.h"
+#include "server/scheduler/blob_class.h"
 #include "server/scheduler/events.h"
 #include "server/scheduler/explanation.h"
 #include "storage/state/records.h"
@@ -52,6 +54,14 @@ TEST(NamesAgreeTest, ReasonsAndPredicatesOfAnExplanation) {
     EXPECT_EQ(v1::Predicate_Name(number),
               std::string("PREDICATE_") + Name(static_cast<Predicate>(number)));
   }
+}
+
+TEST(NamesAgreeTest, ClassesOfArtifacts) {
+  EXPECT_EQ(ClassOfArtifact(v1::ARTIFACT_TYPE_CHECKPOINT), BlobClass::kCheckpoint);
+  EXPECT_EQ(ClassOfArtifact(v1::ARTIFACT_TYPE_LOG), BlobClass::kLog);
+  EXPECT_EQ(ClassOfArtifact(v1::ARTIFACT_TYPE_DATASET), BlobClass::kDataset);
+  EXPECT_EQ(ClassOfArtifact(v1::ARTIFACT_TYPE_SERIES), BlobClass::kResult);
+  EXPECT_EQ(ClassOfArtifact(v1::ARTIFACT_TYPE_MODEL), BlobClass::kResult);
 }
 
 TEST(NamesAgreeTest, StatusCodes) {

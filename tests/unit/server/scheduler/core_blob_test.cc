@@ -73,6 +73,63 @@ TEST_F(CoreBlobTest, AMarkedBlobComesBackToLifeWhenAskedFor) {
   EXPECT_EQ(Collect().blobs_marked, 0);
 }
 
+// Checkpoints are large, and soon nobody wants them.
+TEST_F(CoreBlobTest, CheckpointsHaveAGraceOfTheirOwn) {
+  constexpr int32_t kCheckpointType = 4;
+  const Digest checkpoint = DigestFor("checkpoint");
+  const Digest result = DigestFor("result");
+  EXPECT_THAT(Call(BlobPresent{checkpoint, 100, kCheckpointType}), IsOk());
+  EXPECT_THAT(Call(BlobPresent{result, 10, 1}), IsOk());
+  CollectGarbage collect{absl::Hours(24), kGrace, 0};
+  collect.checkpoint_grace = absl::Minutes(5);
+  Advance(absl::Minutes(5));
+  EXPECT_EQ(Call(collect)->blobs_marked, 1);
+  EXPECT_EQ(StateOfBlob(checkpoint), BlobState::kDeleting);
+  EXPECT_EQ(StateOfBlob(result), BlobState::kPresent);
+  Advance(absl::Minutes(5));
+  EXPECT_EQ(Call(collect)->bytes_unlinked, 100);
+  EXPECT_THAT(effects_.unlinks, ElementsAre(checkpoint));
+}
+
+TEST_F(CoreBlobTest, LogsMayGoBeforeTheirJob) {
+  constexpr int32_t kLogType = 5;
+  const Digest log = DigestFor("log");
+  const Digest result = DigestFor("result");
+  EXPECT_THAT(Call(BlobPresent{log, 10, kLogType}), IsOk());
+  Submit("j", {TaskBuilder("a")});
+  Register(MakeWorker("w1"));
+  const Grant grant = AcquireOne("w1");
+  EXPECT_THAT(Upload(result), IsOk());
+  CompleteAttempts complete;
+  complete.items.push_back({grant.lease, {{"out", result, 0}}, {{"log", log, 0}}, ""});
+  EXPECT_THAT(Call(complete), IsOk());
+  CollectGarbage collect{absl::Hours(24 * 30), kGrace, 0};
+  collect.log_retention = absl::Hours(24);
+  Advance(absl::Hours(24) - absl::Seconds(1));
+  EXPECT_EQ(Call(collect)->blobs_marked, 0);
+  Advance(absl::Seconds(1));
+  EXPECT_EQ(Call(collect)->blobs_marked, 1);
+  EXPECT_EQ(StateOfBlob(log), BlobState::kDeleting);
+  EXPECT_EQ(StateOfBlob(result), BlobState::kPresent);
+}
+
+TEST_F(CoreBlobTest, TotalsFollowTheBlobs) {
+  const auto bytes = [this](BlobClass blob_class) {
+    return core_.blob_totals()[static_cast<size_t>(blob_class)].bytes;
+  };
+  EXPECT_THAT(Call(BlobPresent{DigestFor("checkpoint"), 100, 4}), IsOk());
+  EXPECT_THAT(Call(BlobPresent{DigestFor("log"), 10, 5}), IsOk());
+  EXPECT_THAT(Call(BlobPresent{DigestFor("log"), 10, 5}), IsOk());
+  EXPECT_THAT(Call(BlobPresent{DigestFor("model"), 1, 1}), IsOk());
+  Restart();
+  EXPECT_EQ(bytes(BlobClass::kCheckpoint), 100);
+  EXPECT_EQ(bytes(BlobClass::kLog), 10);
+  EXPECT_EQ(bytes(BlobClass::kResult), 1);
+  EXPECT_THAT(Call(BlobsGone{{DigestFor("checkpoint"), DigestFor("absent")}}), IsOk());
+  EXPECT_EQ(bytes(BlobClass::kCheckpoint), 0);
+  EXPECT_EQ(core_.blob_totals()[0].count, 1);
+}
+
 TEST_F(CoreBlobTest, ResultsLiveAsLongAsTheirJob) {
   FinishJob("j");
   Advance(absl::Hours(24));

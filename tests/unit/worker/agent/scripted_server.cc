@@ -139,6 +139,28 @@ class ScriptedServer::ArtifactCalls : public v1::ArtifactService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status LocateUpload(grpc::ServerContext*, const v1::LocateUploadRequest* request,
+                            v1::LocateUploadResponse* response) override {
+    return Locate("PUT", request->digest(), [&](bool present, const v1::HttpLocation& location) {
+      response->set_already_present(present);
+      if (!present) *response->mutable_location() = location;
+    });
+  }
+
+  grpc::Status LocateDownload(grpc::ServerContext*, const v1::LocateDownloadRequest* request,
+                              v1::LocateDownloadResponse* response) override {
+    return Locate("GET", request->digest(), [&](bool, const v1::HttpLocation& location) {
+      *response->mutable_location() = location;
+    });
+  }
+
+  grpc::Status FinalizeUpload(grpc::ServerContext*, const v1::FinalizeUploadRequest* request,
+                              v1::UploadResponse* response) override {
+    response->set_digest(request->digest());
+    server_->With([&](State& state) { state.finalized.push_back(request->digest()); });
+    return grpc::Status::OK;
+  }
+
   grpc::Status QueryUpload(grpc::ServerContext*, const v1::QueryUploadRequest* request,
                            v1::QueryUploadResponse* response) override {
     MutexLock lock(server_->mu_);
@@ -208,6 +230,25 @@ class ScriptedServer::ArtifactCalls : public v1::ArtifactService::Service {
   }
 
  private:
+  // Tells `answer` whether the blob is present, and where it would be.
+  template <typename Answer>
+  grpc::Status Locate(const std::string& method, const std::string& digest, Answer answer) {
+    v1::HttpLocation location;
+    bool present = false;
+    server_->With([&](State& state) {
+      present = state.blobs.count(digest) > 0;
+      location.set_url(state.object_store);
+    });
+    if (location.url().empty()) return grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "old");
+    location.set_method(method);
+    location.set_url(location.url() + "/" + digest);
+    v1::HttpLocation::Header& header = *location.add_headers();
+    header.set_name("x-signed");
+    header.set_value("yes");
+    answer(present, location);
+    return grpc::Status::OK;
+  }
+
   ScriptedServer* const server_;
 };
 

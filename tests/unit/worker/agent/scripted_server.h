@@ -45,6 +45,11 @@ class ScriptedServer {
     int uploads_to_cut = 0;
     // The next acquisitions lose their answer so many times, after granting.
     int grants_to_lose = 0;
+    // URL to which the locations of blobs point; empty: the server knows no locations, like one of
+    // an earlier version.
+    std::string object_store;
+    // Direct uploads that are finalized, by digest.
+    std::vector<std::string> finalized;
     bool forget_workers = false;  // Answer the next heartbeat with REGISTER.
 
     int registrations = 0;
