@@ -63,14 +63,6 @@ absl::StatusOr<ReportInputs> LoadReportInputs(const storage::StateStore& store, 
   return inputs;
 }
 
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name) {
-  for (const storage::NamedBlob& blob : blobs) {
-    if (blob.name == name) return &blob;
-  }
-  return nullptr;
-}
-
 absl::Status ReadJsonResult(const storage::BlobStore& blobs, const Digest& digest,
                             google::protobuf::Message& result) {
   DISTILL_ASSIGN_OR_RETURN(const std::string json,

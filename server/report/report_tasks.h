@@ -32,10 +32,6 @@ struct ReportInputs {
 // Errors: kNotFound; kDataLoss when a stored spec does not parse; those of the store.
 absl::StatusOr<ReportInputs> LoadReportInputs(const storage::StateStore& store, const JobId& job);
 
-// Null when there is none of the name.
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name);
-
 // Reads a result that is proto JSON. Fields of newer versions are ignored. Errors: kDataLoss when
 // it does not parse; those of the store.
 absl::Status ReadJsonResult(const storage::BlobStore& blobs, const Digest& digest,

@@ -1,17 +1,11 @@
 #include "server/rpc/attempt_observations.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace distill::server {
-
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name) {
-  for (const storage::NamedBlob& blob : blobs) {
-    if (blob.name == name) return &blob;
-  }
-  return nullptr;
-}
 
 absl::StatusOr<storage::NamedBlob> FindObservation(const storage::StateStore& store,
                                                    const TaskId& task, int32_t attempt_number,

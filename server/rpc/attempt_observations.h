@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -10,10 +9,6 @@
 #include "storage/state/state_store.h"
 
 namespace distill::server {
-
-// Returns null when there is none of that name.
-const storage::NamedBlob* FindBlob(const std::vector<storage::NamedBlob>& blobs,
-                                   absl::string_view name);
 
 // Returns the observation of one attempt (0: of the newest that has it). kNotFound; blocks.
 absl::StatusOr<storage::NamedBlob> FindObservation(const storage::StateStore& store,

@@ -98,6 +98,13 @@ const char* Name(FailureClass failure_class) {
   return "UNKNOWN";
 }
 
+const NamedBlob* FindBlob(const std::vector<NamedBlob>& blobs, absl::string_view name) {
+  for (const NamedBlob& blob : blobs) {
+    if (blob.name == name) return &blob;
+  }
+  return nullptr;
+}
+
 TaskId MakeTaskId(const JobId& job, const std::string& task_name) {
   return TaskId(absl::StrCat(job.str(), "/", task_name));
 }

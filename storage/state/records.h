@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "base/digest.h"
 #include "base/ids.h"
@@ -82,6 +83,9 @@ struct NamedBlob {
   int64_t size_bytes = 0;
   auto Tie() const { return std::tie(name, digest, size_bytes); }
 };
+
+// Null when there is none of the name.
+const NamedBlob* FindBlob(const std::vector<NamedBlob>& blobs, absl::string_view name);
 
 // The newest uploaded checkpoint of a task; none while `digest` is empty.
 struct Checkpoint {
