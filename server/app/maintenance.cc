@@ -44,7 +44,7 @@ void SetBlobGauges(const BlobTotals& totals, Metrics& metrics) {
     const std::string name(NameOf(static_cast<BlobClass>(i)));
     metrics.AddGauge("distill_blob_bytes", "Bytes of blobs, by class.", {{"class", name}})
         .Set(static_cast<double>(totals[i].bytes));
-    metrics.AddGauge("distill_blob_count", "Blobs, by class.", {{"class", name}})
+    metrics.AddGauge("distill_blobs", "Blobs, by class.", {{"class", name}})
         .Set(static_cast<double>(totals[i].count));
   }
 }
@@ -62,7 +62,7 @@ void SetUploadGauges(const storage::BlobStore& blobs, Metrics& metrics) {
       .Set(in_progress);
   metrics.AddGauge("distill_blob_bytes", "Bytes of blobs, by class.", {{"class", "uploads"}})
       .Set(bytes);
-  metrics.AddGauge("distill_blob_count", "Blobs, by class.", {{"class", "uploads"}})
+  metrics.AddGauge("distill_blobs", "Blobs, by class.", {{"class", "uploads"}})
       .Set(static_cast<double>(uploads->size()));
 }
 

@@ -32,7 +32,8 @@ class ArtifactTest : public ServerTest {
     request.set_upload_id(upload_id);
     request.set_digest(Digest::OfBytes(bytes).str());
     v1::QueryUploadResponse response;
-    EXPECT_THAT(FromGrpc(artifacts_->QueryUpload(MakeContext().get(), request, &response)), IsOk());
+    EXPECT_THAT(FromGrpcStatus(artifacts_->QueryUpload(MakeContext().get(), request, &response)),
+                IsOk());
     return response;
   }
 
@@ -51,7 +52,7 @@ class ArtifactTest : public ServerTest {
     const auto writer = artifacts_->Upload(context.get(), &response);
     writer->Write(request);
     writer->WritesDone();
-    return FromGrpc(writer->Finish());
+    return FromGrpcStatus(writer->Finish());
   }
 
   // The only file below the blob store that holds `bytes`.
@@ -129,7 +130,7 @@ TEST_F(ArtifactTest, UploadsMustBeNamed) {
   const auto context = MakeContext();
   const auto writer = artifacts_->Upload(context.get(), &response);
   writer->WritesDone();
-  EXPECT_THAT(FromGrpc(writer->Finish()), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(FromGrpcStatus(writer->Finish()), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(ArtifactTest, DownloadsMayStartAndEndAnywhere) {
@@ -145,13 +146,13 @@ TEST_F(ArtifactTest, DownloadsMayStartAndEndAnywhere) {
   EXPECT_EQ(response.offset(), 3);
   EXPECT_EQ(response.data(), "3456");
   EXPECT_FALSE(reader->Read(&response));
-  EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
 
   request.set_offset(11);
   const auto beyond_context = MakeContext();
   const auto beyond = artifacts_->Download(beyond_context.get(), request);
   EXPECT_FALSE(beyond->Read(&response));
-  EXPECT_THAT(FromGrpc(beyond->Finish()), StatusIs(absl::StatusCode::kOutOfRange));
+  EXPECT_THAT(FromGrpcStatus(beyond->Finish()), StatusIs(absl::StatusCode::kOutOfRange));
 }
 
 TEST_F(ArtifactTest, WhatIsMissingIsFound) {
@@ -160,7 +161,8 @@ TEST_F(ArtifactTest, WhatIsMissingIsFound) {
   request.add_digests(Digest::OfBytes("here").str());
   request.add_digests(Digest::OfBytes("away").str());
   v1::FindMissingResponse response;
-  ASSERT_THAT(FromGrpc(artifacts_->FindMissing(MakeContext().get(), request, &response)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(artifacts_->FindMissing(MakeContext().get(), request, &response)),
+              IsOk());
   EXPECT_THAT(response.missing_digests(), ElementsAre(Digest::OfBytes("away").str()));
 }
 
@@ -190,7 +192,7 @@ TEST_F(ArtifactTest, LocateUploadTellsWhatIsLeftToSend) {
   request.set_size_bytes(1'000);
   const auto locate = [&] {
     v1::LocateUploadResponse response;
-    EXPECT_THAT(FromGrpc(artifacts_->LocateUpload(MakeContext().get(), request, &response)),
+    EXPECT_THAT(FromGrpcStatus(artifacts_->LocateUpload(MakeContext().get(), request, &response)),
                 IsOk());
     return response;
   };
@@ -211,18 +213,19 @@ TEST_F(ArtifactTest, DirectTransfersNeedAnObjectStore) {
   finalize.set_digest(Digest::OfBytes(bytes).str());
   finalize.set_size_bytes(10);
   v1::UploadResponse finalized;
-  EXPECT_THAT(FromGrpc(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
+  EXPECT_THAT(FromGrpcStatus(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("type")));
   finalize.set_type(v1::ARTIFACT_TYPE_MODEL);
-  EXPECT_THAT(FromGrpc(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
+  EXPECT_THAT(FromGrpcStatus(artifacts_->FinalizeUpload(MakeContext().get(), finalize, &finalized)),
               StatusIs(absl::StatusCode::kUnimplemented));
   v1::LocateDownloadRequest locate;
   locate.set_digest(Digest::OfBytes(bytes).str());
   v1::LocateDownloadResponse located;
-  EXPECT_THAT(FromGrpc(artifacts_->LocateDownload(MakeContext().get(), locate, &located)),
+  EXPECT_THAT(FromGrpcStatus(artifacts_->LocateDownload(MakeContext().get(), locate, &located)),
               StatusIs(absl::StatusCode::kNotFound));
   ASSERT_THAT(Upload("u1", bytes, v1::ARTIFACT_TYPE_MODEL), IsOk());
-  EXPECT_THAT(FromGrpc(artifacts_->LocateDownload(MakeContext().get(), locate, &located)), IsOk());
+  EXPECT_THAT(FromGrpcStatus(artifacts_->LocateDownload(MakeContext().get(), locate, &located)),
+              IsOk());
   EXPECT_FALSE(located.has_location());
 }
 

@@ -137,14 +137,14 @@ TEST_F(BadInputTest, RequestsAreCheckedFieldByField) {
   v1::ListJobsRequest list;
   list.set_page_size(1001);
   v1::ListJobsResponse listed;
-  EXPECT_THAT(FromGrpc(jobs_->ListJobs(MakeContext().get(), list, &listed)),
+  EXPECT_THAT(FromGrpcStatus(jobs_->ListJobs(MakeContext().get(), list, &listed)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_size: got 1001")));
   v1::AcquireTasksRequest acquire;
   acquire.set_worker_id("w");
   acquire.set_request_id("r");
   acquire.set_wait_seconds(std::numeric_limits<double>::quiet_NaN());
   v1::AcquireTasksResponse acquired;
-  EXPECT_THAT(FromGrpc(workers_->AcquireTasks(MakeContext().get(), acquire, &acquired)),
+  EXPECT_THAT(FromGrpcStatus(workers_->AcquireTasks(MakeContext().get(), acquire, &acquired)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("wait_seconds: got nan")));
 }
 

@@ -102,7 +102,7 @@ TEST_F(ConventionsTest, ReadMasksLeaveTheRestOut) {
   request.mutable_read_mask()->add_paths("id");
   request.mutable_read_mask()->add_paths("spec.modules");
   v1::Job masked;
-  ASSERT_THAT(FromGrpc(jobs_->GetJob(MakeContext().get(), request, &masked)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->GetJob(MakeContext().get(), request, &masked)), IsOk());
   v1::Job expected;
   expected.set_id(job.id());
   expected.mutable_spec()->set_modules(2);
@@ -117,7 +117,7 @@ TEST_F(ConventionsTest, ReadMasksLeaveTheRestOut) {
   list.set_job(job.id());
   list.mutable_read_mask()->add_paths("id");
   v1::ListTasksResponse tasks;
-  ASSERT_THAT(FromGrpc(tasks_->ListTasks(MakeContext().get(), list, &tasks)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(tasks_->ListTasks(MakeContext().get(), list, &tasks)), IsOk());
   ASSERT_GT(tasks.tasks_size(), 3);
   EXPECT_NE(tasks.tasks(0).id(), "");
   EXPECT_FALSE(tasks.tasks(0).has_spec());
@@ -132,7 +132,7 @@ TEST_F(ConventionsTest, PagesAreStableWhileJobsCome) {
   std::vector<std::string> seen;
   do {
     v1::ListJobsResponse page;
-    ASSERT_THAT(FromGrpc(jobs_->ListJobs(MakeContext().get(), request, &page)), IsOk());
+    ASSERT_THAT(FromGrpcStatus(jobs_->ListJobs(MakeContext().get(), request, &page)), IsOk());
     for (const v1::Job& job : page.jobs()) seen.push_back(job.id());
     request.set_page_token(page.next_page_token());
     ASSERT_THAT(Create(SmallSpec(), absl::StrCat("more", seen.size())), IsOk());
@@ -145,7 +145,7 @@ TEST_F(ConventionsTest, APageTokenFitsOnlyItsList) {
   v1::ListJobsRequest request;
   request.set_page_size(1);
   v1::ListJobsResponse page;
-  ASSERT_THAT(FromGrpc(jobs_->ListJobs(MakeContext().get(), request, &page)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->ListJobs(MakeContext().get(), request, &page)), IsOk());
   request.set_page_token(page.next_page_token());
   request.set_project("another");
   EXPECT_EQ(ReasonOf(FromGrpcStatus(jobs_->ListJobs(MakeContext().get(), request, &page))),

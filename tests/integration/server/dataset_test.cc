@@ -38,7 +38,7 @@ class DatasetTest : public ServerTest {
   absl::StatusOr<v1::Dataset> Add(const v1::CreateDatasetRequest& request) {
     v1::Dataset dataset;
     const absl::Status status =
-        FromGrpc(Datasets()->CreateDataset(MakeContext().get(), request, &dataset));
+        FromGrpcStatus(Datasets()->CreateDataset(MakeContext().get(), request, &dataset));
     if (!status.ok()) return status;
     return dataset;
   }
@@ -47,7 +47,7 @@ class DatasetTest : public ServerTest {
     request.set_name(name);
     v1::Dataset dataset;
     const absl::Status status =
-        FromGrpc(Datasets()->GetDataset(MakeContext().get(), request, &dataset));
+        FromGrpcStatus(Datasets()->GetDataset(MakeContext().get(), request, &dataset));
     if (!status.ok()) return status;
     return dataset;
   }
@@ -56,7 +56,7 @@ class DatasetTest : public ServerTest {
     request.set_name(name);
     request.set_allow_missing(allow_missing);
     v1::DeleteDatasetResponse response;
-    return FromGrpc(Datasets()->DeleteDataset(MakeContext().get(), request, &response));
+    return FromGrpcStatus(Datasets()->DeleteDataset(MakeContext().get(), request, &response));
   }
   // Asks until nothing is being done to it.
   v1::Dataset Await(const std::string& name) {
@@ -75,7 +75,7 @@ class DatasetTest : public ServerTest {
     request.set_name(name);
     request.set_request_id(request_id);
     v1::Dataset dataset;
-    EXPECT_THAT(FromGrpc(Datasets()->VerifyDataset(MakeContext().get(), request, &dataset)),
+    EXPECT_THAT(FromGrpcStatus(Datasets()->VerifyDataset(MakeContext().get(), request, &dataset)),
                 IsOk());
     return Await(name);
   }
@@ -105,7 +105,7 @@ TEST_F(DatasetTest, TellsWhatTheFilesHold) {
   EXPECT_EQ(dataset.manifest_digest(), "");
 
   v1::ListDatasetsResponse list;
-  ASSERT_THAT(FromGrpc(Datasets()->ListDatasets(MakeContext().get(), {}, &list)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(Datasets()->ListDatasets(MakeContext().get(), {}, &list)), IsOk());
   ASSERT_EQ(list.datasets_size(), 1);
   EXPECT_EQ(list.datasets(0).facts().splits(0).images(), 40);
   EXPECT_EQ(list.datasets(0).facts().splits(0).images_per_class_size(), 0);

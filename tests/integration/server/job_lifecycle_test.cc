@@ -39,7 +39,7 @@ class JobLifecycleTest : public ServerTest {
     v1::GetReportRequest request;
     request.set_job(job);
     v1::Report report;
-    EXPECT_THAT(FromGrpc(jobs_->GetReport(MakeContext().get(), request, &report)), IsOk());
+    EXPECT_THAT(FromGrpcStatus(jobs_->GetReport(MakeContext().get(), request, &report)), IsOk());
     return report;
   }
 
@@ -57,7 +57,8 @@ class JobLifecycleTest : public ServerTest {
     std::vector<v1::Task> tasks;
     do {
       v1::ListTasksResponse response;
-      EXPECT_THAT(FromGrpc(tasks_->ListTasks(MakeContext().get(), request, &response)), IsOk());
+      EXPECT_THAT(FromGrpcStatus(tasks_->ListTasks(MakeContext().get(), request, &response)),
+                  IsOk());
       tasks.insert(tasks.end(), response.tasks().begin(), response.tasks().end());
       request.set_page_token(response.next_page_token());
     } while (!request.page_token().empty());
@@ -113,7 +114,7 @@ TEST_F(JobLifecycleTest, TasksLogsAndSeriesCanBeRead) {
   get.set_job(job.id());
   get.set_task(finished);
   v1::Task task;
-  ASSERT_THAT(FromGrpc(tasks_->GetTask(MakeContext().get(), get, &task)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(tasks_->GetTask(MakeContext().get(), get, &task)), IsOk());
   ASSERT_THAT(task.attempts(), SizeIs(1));
   EXPECT_EQ(task.attempts(0).worker(), "w1");
   EXPECT_EQ(task.attempts(0).stats().images_seen(), 40);
@@ -128,19 +129,20 @@ TEST_F(JobLifecycleTest, TasksLogsAndSeriesCanBeRead) {
   ASSERT_TRUE(reader->Read(&chunk));
   EXPECT_EQ(chunk.data(), absl::StrCat("log of ", finished, "\n"));
   EXPECT_FALSE(reader->Read(&chunk));
-  EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
 
   v1::ReadSeriesRequest read_series;
   read_series.set_job(job.id());
   read_series.set_task(finished);
   v1::ReadSeriesResponse series;
-  ASSERT_THAT(FromGrpc(tasks_->ReadSeries(MakeContext().get(), read_series, &series)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(tasks_->ReadSeries(MakeContext().get(), read_series, &series)),
+              IsOk());
   EXPECT_THAT(series.series().points(), SizeIs(1));
 
   v1::GetArtifactRequest get_artifact;
   get_artifact.set_digest(task.results(0).digest());
   v1::Artifact artifact;
-  ASSERT_THAT(FromGrpc(artifacts_->GetArtifact(MakeContext().get(), get_artifact, &artifact)),
+  ASSERT_THAT(FromGrpcStatus(artifacts_->GetArtifact(MakeContext().get(), get_artifact, &artifact)),
               IsOk());
   ASSERT_THAT(artifact.lineage(), SizeIs(1));
   EXPECT_EQ(artifact.lineage(0).task(), finished);
@@ -192,7 +194,7 @@ TEST_F(JobLifecycleTest, ValidateOnlyStoresNothing) {
   *request.mutable_spec() = SmallSpec();
   request.set_validate_only(true);
   v1::Job job;
-  ASSERT_THAT(FromGrpc(jobs_->CreateJob(MakeContext().get(), request, &job)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->CreateJob(MakeContext().get(), request, &job)), IsOk());
   EXPECT_EQ(job.id(), "");
   EXPECT_EQ(job.tasks_total(), kTasks);
   EXPECT_TRUE(job.spec().dataset().has_digest());
@@ -234,7 +236,7 @@ TEST_F(JobLifecycleTest, WatchGivesEachChangeOnceAndResumesWithoutAGap) {
   while (reader->Read(&event)) {
     if (event.revision() > 0) revisions.push_back(event.revision());
   }
-  EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
   ASSERT_GT(revisions.size(), static_cast<size_t>(2 * kTasks));
   EXPECT_EQ(std::set<int64_t>(revisions.begin(), revisions.end()).size(), revisions.size());
   EXPECT_TRUE(std::is_sorted(revisions.begin(), revisions.end()));
@@ -276,7 +278,7 @@ TEST_F(JobLifecycleTest, WatchingAnUnknownJobIsAnError) {
   const auto reader = jobs_->WatchJob(context.get(), request);
   v1::JobEvent event;
   EXPECT_FALSE(reader->Read(&event));
-  EXPECT_THAT(FromGrpc(reader->Finish()), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(JobLifecycleTest, CancellingAWaitingJobEndsItAtOnce) {
@@ -284,9 +286,9 @@ TEST_F(JobLifecycleTest, CancellingAWaitingJobEndsItAtOnce) {
   v1::CancelJobRequest request;
   request.set_job(job.id());
   v1::Job cancelled;
-  ASSERT_THAT(FromGrpc(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
   EXPECT_EQ(cancelled.state(), v1::JOB_STATE_CANCELLED);
-  ASSERT_THAT(FromGrpc(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
   EXPECT_EQ(WatchToEnd(job.id(), 0).back().job().state(), v1::JOB_STATE_CANCELLED);
 }
 
@@ -301,7 +303,7 @@ TEST_F(JobLifecycleTest, CancellingARunningJobReachesTheWorker) {
   v1::CancelJobRequest request;
   request.set_job(job.id());
   v1::Job cancelled;
-  ASSERT_THAT(FromGrpc(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->CancelJob(MakeContext().get(), request, &cancelled)), IsOk());
   EXPECT_EQ(cancelled.state(), v1::JOB_STATE_CANCELLING);
   const v1::HeartbeatResponse heartbeat = worker.Heartbeat({lease});
   ASSERT_EQ(heartbeat.directives_size(), 1);
@@ -350,14 +352,14 @@ TEST_F(JobLifecycleTest, WorkersAreListedAndDrained) {
   ScriptedWorker worker(*workers_, *artifacts_, "w1");
   worker.Register();
   v1::ListWorkersResponse listed;
-  ASSERT_THAT(FromGrpc(fleet_->ListWorkers(MakeContext().get(), {}, &listed)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(fleet_->ListWorkers(MakeContext().get(), {}, &listed)), IsOk());
   ASSERT_THAT(listed.workers(), SizeIs(1));
   EXPECT_EQ(listed.workers(0).state(), v1::WORKER_STATE_READY);
 
   v1::DrainWorkerRequest drain;
   drain.set_worker_id("w1");
   v1::Worker drained;
-  ASSERT_THAT(FromGrpc(fleet_->DrainWorker(MakeContext().get(), drain, &drained)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(fleet_->DrainWorker(MakeContext().get(), drain, &drained)), IsOk());
   EXPECT_EQ(drained.state(), v1::WORKER_STATE_DRAINING);
   MustCreate(SmallSpec(), "r1");
   const v1::AcquireTasksResponse acquired = worker.Acquire(1, 0);
@@ -367,7 +369,7 @@ TEST_F(JobLifecycleTest, WorkersAreListedAndDrained) {
 
   v1::ResumeWorkerRequest resume;
   resume.set_worker_id("w1");
-  ASSERT_THAT(FromGrpc(fleet_->ResumeWorker(MakeContext().get(), resume, &drained)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(fleet_->ResumeWorker(MakeContext().get(), resume, &drained)), IsOk());
   EXPECT_EQ(worker.Acquire(1, 10).lease_sets_size(), 1);
 }
 

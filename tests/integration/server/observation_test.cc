@@ -57,7 +57,7 @@ class ObservationTest : public ServerTest {
     request.set_offset(offset);
     request.set_data(data);
     v1::SendLogResponse response;
-    EXPECT_THAT(FromGrpc(workers_->SendLog(MakeContext().get(), request, &response)), IsOk());
+    EXPECT_THAT(FromGrpcStatus(workers_->SendLog(MakeContext().get(), request, &response)), IsOk());
     return response;
   }
 
@@ -95,7 +95,7 @@ TEST_F(ObservationTest, ALogIsFollowedLiveAndEndsFromItsArtifact) {
   std::string rest;
   while (reader->Read(&chunk)) rest += chunk.data();
   EXPECT_EQ(rest, whole.substr(5));
-  EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
   EXPECT_TRUE(worker_->Heartbeat({}).wanted_logs().empty());
 
   // After the fact, from an offset that was given while it ran.
@@ -163,22 +163,22 @@ TEST_F(ObservationTest, SeriesAreSeenWhileTheyGrow) {
   progress.set_started(true);
   v1::HeartbeatResponse answer;
   const std::string lease = grant.lease().lease_id();
-  ASSERT_THAT(FromGrpc(workers_->Heartbeat(MakeContext().get(), beat, &answer)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(workers_->Heartbeat(MakeContext().get(), beat, &answer)), IsOk());
   EXPECT_EQ(answer.points_known().at(lease), 0);
   for (int step = 0; step < 3; ++step) progress.add_points()->set_step(step);
-  ASSERT_THAT(FromGrpc(workers_->Heartbeat(MakeContext().get(), beat, &answer)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(workers_->Heartbeat(MakeContext().get(), beat, &answer)), IsOk());
   EXPECT_EQ(answer.points_known().at(lease), 3);
 
   v1::ReadSeriesRequest request;
   request.set_job(job_);
   request.set_task(grant.lease().task());
   v1::ReadSeriesResponse series;
-  ASSERT_THAT(FromGrpc(tasks_->ReadSeries(MakeContext().get(), request, &series)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(tasks_->ReadSeries(MakeContext().get(), request, &series)), IsOk());
   EXPECT_TRUE(series.running());
   EXPECT_THAT(series.series().points(), SizeIs(3));
 
   EXPECT_EQ(worker_->Complete(grant).code(), 0);
-  ASSERT_THAT(FromGrpc(tasks_->ReadSeries(MakeContext().get(), request, &series)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(tasks_->ReadSeries(MakeContext().get(), request, &series)), IsOk());
   EXPECT_FALSE(series.running());
   EXPECT_THAT(series.series().points(), SizeIs(1));
 }
@@ -191,7 +191,7 @@ TEST_F(ObservationTest, TheTraceOfAJobBelongsToItsCaller) {
   const auto context = MakeContext();
   context->AddMetadata("traceparent", caller);
   v1::Job job;
-  ASSERT_THAT(FromGrpc(jobs_->CreateJob(context.get(), create, &job)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->CreateJob(context.get(), create, &job)), IsOk());
   ScriptedWorker worker(*workers_, *artifacts_, "w1");
   worker.Register();
   const v1::AcquireTasksResponse acquired = worker.Acquire(1, 10);
@@ -205,7 +205,7 @@ TEST_F(ObservationTest, TheTraceOfAJobBelongsToItsCaller) {
   v1::GetTraceRequest request;
   request.set_job(job.id());
   v1::Trace trace;
-  ASSERT_THAT(FromGrpc(jobs_->GetTrace(MakeContext().get(), request, &trace)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(jobs_->GetTrace(MakeContext().get(), request, &trace)), IsOk());
   EXPECT_EQ(trace.trace_id(), "0123456789abcdef0123456789abcdef");
   std::map<std::string, v1::Span> by_id;
   for (const v1::Span& span : trace.spans()) by_id[span.span_id()] = span;

@@ -55,7 +55,7 @@ class ReuseTest : public ServerTest {
     v1::GetReportRequest request;
     request.set_job(job_);
     v1::Report report;
-    EXPECT_THAT(FromGrpc(jobs_->GetReport(MakeContext().get(), request, &report)), IsOk());
+    EXPECT_THAT(FromGrpcStatus(jobs_->GetReport(MakeContext().get(), request, &report)), IsOk());
     return report;
   }
 

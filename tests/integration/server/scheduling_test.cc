@@ -24,7 +24,8 @@ class SchedulingTest : public ServerTest {
                                                              Response*),
                                 const Request& request) {
     Response response;
-    const absl::Status status = FromGrpc((stub.*method)(MakeContext().get(), request, &response));
+    const absl::Status status =
+        FromGrpcStatus((stub.*method)(MakeContext().get(), request, &response));
     if (!status.ok()) return status;
     return response;
   }

@@ -42,10 +42,6 @@ std::unique_ptr<grpc::ClientContext> MakeContext() {
   return context;
 }
 
-absl::Status FromGrpc(const grpc::Status& status) {
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-}
-
 void ServerTest::SetUp() {
   WriteIdxDataset(DatasetDir());
   StartServer();
@@ -105,7 +101,7 @@ absl::StatusOr<v1::Job> ServerTest::Create(const v1::JobSpec& spec, const std::s
   request.set_request_id(request_id);
   v1::Job job;
   const grpc::Status status = jobs_->CreateJob(MakeContext().get(), request, &job);
-  if (!status.ok()) return FromGrpc(status);
+  if (!status.ok()) return FromGrpcStatus(status);
   return job;
 }
 
@@ -114,7 +110,7 @@ absl::StatusOr<v1::Job> ServerTest::GetJob(const std::string& id) {
   request.set_job(id);
   v1::Job job;
   const grpc::Status status = jobs_->GetJob(MakeContext().get(), request, &job);
-  if (!status.ok()) return FromGrpc(status);
+  if (!status.ok()) return FromGrpcStatus(status);
   return job;
 }
 
@@ -125,7 +121,7 @@ std::vector<v1::Job> ServerTest::ListJobs() {
   std::vector<v1::Job> jobs;
   do {
     v1::ListJobsResponse response;
-    EXPECT_THAT(FromGrpc(jobs_->ListJobs(MakeContext().get(), request, &response)), IsOk());
+    EXPECT_THAT(FromGrpcStatus(jobs_->ListJobs(MakeContext().get(), request, &response)), IsOk());
     jobs.insert(jobs.end(), response.jobs().begin(), response.jobs().end());
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
@@ -141,7 +137,7 @@ std::vector<v1::JobEvent> ServerTest::WatchToEnd(const std::string& job, int64_t
   std::vector<v1::JobEvent> events;
   v1::JobEvent event;
   while (reader->Read(&event)) events.push_back(event);
-  EXPECT_THAT(FromGrpc(reader->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(reader->Finish()), IsOk());
   return events;
 }
 
@@ -165,7 +161,7 @@ absl::Status ServerTest::Upload(const std::string& upload_id, const std::string&
     request.Clear();
   } while (offset < bytes.size());
   writer->WritesDone();
-  return FromGrpc(writer->Finish());
+  return FromGrpcStatus(writer->Finish());
 }
 
 absl::StatusOr<std::string> ServerTest::Download(const std::string& digest) {
@@ -177,7 +173,7 @@ absl::StatusOr<std::string> ServerTest::Download(const std::string& digest) {
   v1::DownloadResponse response;
   while (reader->Read(&response)) absl::StrAppend(&bytes, response.data());
   const grpc::Status status = reader->Finish();
-  if (!status.ok()) return FromGrpc(status);
+  if (!status.ok()) return FromGrpcStatus(status);
   return bytes;
 }
 
@@ -192,7 +188,8 @@ void ScriptedWorker::Register(const std::vector<v1::LeaseRef>& leases) {
   info.add_numeric_classes("cpu-test");
   for (const v1::LeaseRef& lease : leases) *request.add_leases() = lease;
   v1::RegisterWorkerResponse response;
-  ASSERT_THAT(FromGrpc(workers_->RegisterWorker(MakeContext().get(), request, &response)), IsOk());
+  ASSERT_THAT(FromGrpcStatus(workers_->RegisterWorker(MakeContext().get(), request, &response)),
+              IsOk());
   EXPECT_GT(response.lease_seconds(), response.heartbeat_interval_seconds());
 }
 
@@ -203,7 +200,8 @@ v1::AcquireTasksResponse ScriptedWorker::Acquire(int max_lease_sets, double wait
   request.set_max_lease_sets(max_lease_sets);
   request.set_wait_seconds(wait_seconds);
   v1::AcquireTasksResponse response;
-  EXPECT_THAT(FromGrpc(workers_->AcquireTasks(MakeContext().get(), request, &response)), IsOk());
+  EXPECT_THAT(FromGrpcStatus(workers_->AcquireTasks(MakeContext().get(), request, &response)),
+              IsOk());
   return response;
 }
 
@@ -224,7 +222,7 @@ v1::ArtifactRef ScriptedWorker::Put(const std::string& name, const std::string& 
   request.set_data(bytes);
   writer->Write(request);
   writer->WritesDone();
-  EXPECT_THAT(FromGrpc(writer->Finish()), IsOk());
+  EXPECT_THAT(FromGrpcStatus(writer->Finish()), IsOk());
   return ref;
 }
 
@@ -251,7 +249,7 @@ v1::ItemStatus ScriptedWorker::CompleteItem(const v1::CompleteAttemptsRequest::I
   request.set_worker_id(worker_id_);
   *request.add_items() = item;
   v1::CompleteAttemptsResponse response;
-  EXPECT_THAT(FromGrpc(workers_->CompleteAttempts(MakeContext().get(), request, &response)),
+  EXPECT_THAT(FromGrpcStatus(workers_->CompleteAttempts(MakeContext().get(), request, &response)),
               IsOk());
   return response.statuses_size() == 1 ? response.statuses(0) : v1::ItemStatus();
 }
@@ -286,7 +284,7 @@ v1::HeartbeatResponse ScriptedWorker::Heartbeat(const std::vector<v1::LeaseRef>&
     progress.mutable_progress()->set_phase("training");
   }
   v1::HeartbeatResponse response;
-  EXPECT_THAT(FromGrpc(workers_->Heartbeat(MakeContext().get(), request, &response)), IsOk());
+  EXPECT_THAT(FromGrpcStatus(workers_->Heartbeat(MakeContext().get(), request, &response)), IsOk());
   return response;
 }
 
@@ -297,7 +295,8 @@ v1::ItemStatus ScriptedWorker::Release(const v1::LeaseRef& lease) {
   *item.mutable_lease() = lease;
   item.set_reason("stopped");
   v1::ReleaseLeasesResponse response;
-  EXPECT_THAT(FromGrpc(workers_->ReleaseLeases(MakeContext().get(), request, &response)), IsOk());
+  EXPECT_THAT(FromGrpcStatus(workers_->ReleaseLeases(MakeContext().get(), request, &response)),
+              IsOk());
   return response.statuses_size() == 1 ? response.statuses(0) : v1::ItemStatus();
 }
 

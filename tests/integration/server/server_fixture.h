@@ -15,6 +15,7 @@
 #include "distill/v1/job_service.grpc.pb.h"
 #include "distill/v1/worker_service.grpc.pb.h"
 #include "gtest/gtest.h"
+#include "proto/status/grpc_status.h"
 #include "server/app/server_app.h"
 #include "tests/support/temp_dir.h"
 
@@ -91,6 +92,5 @@ class ScriptedWorker {
 
 // A context with a deadline that a healthy server never comes near.
 std::unique_ptr<grpc::ClientContext> MakeContext();
-absl::Status FromGrpc(const grpc::Status& status);
 
 }  // namespace distill::server

@@ -76,7 +76,7 @@ class OlderWorkerTest : public ServerTest {
     void* tag = nullptr;
     bool ok = false;
     queue.Next(&tag, &ok);
-    EXPECT_THAT(FromGrpc(status), IsOk()) << method;
+    EXPECT_THAT(FromGrpcStatus(status), IsOk()) << method;
     grpc::Slice joined;
     if (!status.ok() || !answer.DumpToSingleSlice(&joined).ok()) return "";
     return std::string(reinterpret_cast<const char*>(joined.begin()), joined.size());
@@ -93,7 +93,7 @@ class OlderWorkerTest : public ServerTest {
       writer->Write(Parsed<v1::UploadRequest>(request));
     }
     writer->WritesDone();
-    EXPECT_THAT(FromGrpc(writer->Finish()), IsOk());
+    EXPECT_THAT(FromGrpcStatus(writer->Finish()), IsOk());
   }
 
   void ReplayTask(const v1::Grant& grant) {

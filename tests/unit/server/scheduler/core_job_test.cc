@@ -204,7 +204,7 @@ TEST_F(CoreJobTest, CancelRemembersItsRequest) {
   Submit("j", {TaskBuilder("a")});
   Submit("k", {TaskBuilder("a")});
   const int64_t revision = store_.GetJob(JobId("j"))->status.revision;
-  EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision - 1}),
+  EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision + 1}),
               StatusIs(absl::StatusCode::kAborted));
   EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision}), IsOk());
   EXPECT_THAT(Call(CancelJob{JobId("j"), RequestId("c"), revision}), IsOk());
