@@ -12,14 +12,17 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
-import product as products  # noqa: E402, from the folder just added
+import product_bench
 
 _BLOB_BYTES = 1 << 30
 _CROWD = 64
 _CROWD_BYTES = 16 << 20
-_LEAST_RATIO = 0.6
-_MOST_GROWTH_MEGABYTES = 160
+# name -> (least, most)
+_BOUNDS = {
+    "blob_upload_ratio_of_limit": (0.6, None),
+    "blob_download_ratio_of_limit": (0.6, None),
+    "blob_server_rss_growth_megabytes_64_transfers": (None, 160),
+}
 
 
 def peak_megabytes(pid):
@@ -55,23 +58,5 @@ def measure(build, product):
     return figures
 
 
-def main():
-    build = os.path.abspath(sys.argv[1])
-    products.BIN_DIR = os.path.join(build, "bin")
-    product = products.Product()
-    try:
-        figures = measure(build, product)
-    finally:
-        product.close()
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
-    failed = [f"{name} is below {_LEAST_RATIO}" for name in ("blob_upload_ratio_of_limit", "blob_download_ratio_of_limit")
-              if figures[name] < _LEAST_RATIO]
-    if figures["blob_server_rss_growth_megabytes_64_transfers"] > _MOST_GROWTH_MEGABYTES:
-        failed.append(f"64 transfers cost the server more than {_MOST_GROWTH_MEGABYTES} MB")
-    for failure in failed:
-        print(f"blob_bench: {failure}", file=sys.stderr)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(product_bench.run("blob_bench", measure, _BOUNDS))

@@ -4,8 +4,6 @@
 // and then the time.
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "nlohmann/json.hpp"
+#include "tests/bench/step_timing.h"
 #include "tests/support/torch/fill_rule.h"
 #include "worker/models/nac/nac_network.h"
 #include "worker/models/nac/nac_state.h"
@@ -103,30 +102,11 @@ class Workload {
   torch::Tensor labels_;
 };
 
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2.0;
-}
-
 void Run(const Options& options) {
   Workload workload(options);
-  std::vector<double> losses, seconds;
-  for (int64_t i = 0; i < options.warmup; ++i) losses.push_back(workload.Step());
-  for (int64_t i = 0; i < options.steps; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    losses.push_back(workload.Step());
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  const double median = Median(seconds);
-  const nlohmann::json line = {{"torch", TORCH_VERSION},
-                               {"threads", torch::get_num_threads()},
-                               {"batch", options.batch},
-                               {"noise", options.noise},
-                               {"seconds_median", median},
-                               {"images_per_second", static_cast<double>(options.batch) / median},
-                               {"losses", losses}};
+  nlohmann::json line =
+      TimeSteps([&] { return workload.Step(); }, options.warmup, options.steps, options.batch);
+  line["noise"] = options.noise;
   std::printf("%s\n", line.dump().c_str());
 }
 

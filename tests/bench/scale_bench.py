@@ -20,6 +20,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 import product as products  # noqa: E402, from the folder just added
+import product_bench  # noqa: E402
 import service_bench  # noqa: E402
 import slurm_cluster  # noqa: E402
 
@@ -43,10 +44,11 @@ _BOUNDS = {
 }
 _MOST_MODULES = 10_000
 
+
 class Bench:
-    def __init__(self, build):
+    def __init__(self, build, product):
         self._build = build
-        self.product = products.Product()
+        self.product = product
         data = products.write_idx_dataset(self.product.path("data"))
         self.wide = self.product.write("wide.yaml", service_bench.WIDE_JOB % (data, 32))
         self.widest = self.product.write("widest.yaml", service_bench.WIDE_JOB % (data, _MOST_MODULES))
@@ -177,30 +179,13 @@ def hundred_thousand_tasks(bench, figures):
         raise RuntimeError("tasks are missing after the restart")
 
 
-def broken_bounds(figures):
-    for name, (least, most) in _BOUNDS.items():
-        if least is not None and figures[name] < least:
-            yield f"{name} is {figures[name]:.4g}, want at least {least}"
-        if most is not None and figures[name] > most:
-            yield f"{name} is {figures[name]:.4g}, want at most {most}"
-
-
-def main():
-    build = os.path.abspath(sys.argv[1])
-    products.BIN_DIR = os.path.join(build, "bin")
+def measure(build, product):
     figures = {}
-    bench = Bench(build)
-    try:
-        for measure in (submissions, thousand_workers, ten_thousand_workers, hundred_thousand_tasks, throughput):
-            measure(bench, figures)
-    finally:
-        bench.product.close()
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
-    broken = list(broken_bounds(figures))
-    for bound in broken:
-        print(f"scale_bench: {bound}", file=sys.stderr)
-    return 1 if broken else 0
+    bench = Bench(build, product)
+    for part in (submissions, thousand_workers, ten_thousand_workers, hundred_thousand_tasks, throughput):
+        part(bench, figures)
+    return figures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(product_bench.run("scale_bench", measure, _BOUNDS))

@@ -6,7 +6,6 @@ Memory is resident memory, /proc/PID/status; a bound that docs/verification.md c
 The tasks do nothing: simulated workers return canned bytes for them.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -15,9 +14,13 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
 import product as products  # noqa: E402, from the folder just added
+import product_bench  # noqa: E402
 
-_SERVER_MEGABYTES = 150
-_WORKER_MEGABYTES = 60
+# name -> (least, most)
+_BOUNDS = {
+    "server_rss_megabytes_10k_tasks": (None, 150),
+    "worker_rss_megabytes_idle": (None, 60),
+}
 _QUEUED_TASKS = 10_000
 _SIMULATED_WORKERS = 8
 _SIMULATED_SECONDS = 10
@@ -90,24 +93,5 @@ def measure(build, product):
     return figures
 
 
-def main():
-    build = os.path.abspath(sys.argv[1])
-    products.BIN_DIR = os.path.join(build, "bin")
-    product = products.Product()
-    try:
-        figures = measure(build, product)
-    finally:
-        product.close()
-    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
-    failed = []
-    if figures["server_rss_megabytes_10k_tasks"] > _SERVER_MEGABYTES:
-        failed.append(f"the server needs more than {_SERVER_MEGABYTES} MB")
-    if figures["worker_rss_megabytes_idle"] > _WORKER_MEGABYTES:
-        failed.append(f"an idle worker needs more than {_WORKER_MEGABYTES} MB")
-    for failure in failed:
-        print(f"service_bench: {failure}", file=sys.stderr)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(product_bench.run("service_bench", measure, _BOUNDS))

@@ -4,16 +4,14 @@
 // first compare the losses and then the time.
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "nlohmann/json.hpp"
+#include "tests/bench/step_timing.h"
 #include "tests/support/torch/fill_rule.h"
 #include "worker/models/hybrid.h"
 #include "worker/models/staged_model.h"
@@ -148,39 +146,13 @@ class Workload {
   torch::Tensor labels_;
 };
 
-// Quartile q of 3 as Python's statistics.quantiles(n=4) computes it ("exclusive").
-double Quartile(std::vector<double> values, int q) {
-  std::sort(values.begin(), values.end());
-  const int64_t count = static_cast<int64_t>(values.size());
-  if (count == 1) return values[0];
-  const int64_t scaled = q * (count + 1);
-  const int64_t j = std::clamp<int64_t>(scaled / 4, 1, count - 1);
-  const double delta = static_cast<double>(scaled - j * 4);
-  const size_t at = static_cast<size_t>(j);
-  return (values[at - 1] * (4.0 - delta) + values[at] * delta) / 4.0;
-}
-
 void Run(const Options& options) {
   Workload workload(options);
-  std::vector<double> losses, seconds;
-  for (int64_t i = 0; i < options.warmup; ++i) losses.push_back(workload.Step());
-  for (int64_t i = 0; i < options.steps; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    losses.push_back(workload.Step());
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  const double median = Quartile(seconds, 2);
-  const nlohmann::json line = {{"torch", TORCH_VERSION},
-                               {"threads", torch::get_num_threads()},
-                               {"dim", options.dim},
-                               {"student_dim", options.student_dim},
-                               {"batch", options.batch},
-                               {"module", options.module},
-                               {"seconds_median", median},
-                               {"seconds_quartiles", {Quartile(seconds, 1), Quartile(seconds, 3)}},
-                               {"images_per_second", static_cast<double>(options.batch) / median},
-                               {"losses", losses}};
+  nlohmann::json line =
+      TimeSteps([&] { return workload.Step(); }, options.warmup, options.steps, options.batch);
+  line["dim"] = options.dim;
+  line["student_dim"] = options.student_dim;
+  line["module"] = options.module;
   std::printf("%s\n", line.dump().c_str());
 }
 
