@@ -277,6 +277,7 @@ v1::Worker ToProto(const WorkerView& worker) {
   for (const std::string& name : worker.info.numeric_classes) info.add_numeric_classes(name);
   info.set_slot_memory_bytes(worker.info.slot_memory_bytes);
   for (const auto& [key, value] : worker.info.labels) (*info.mutable_labels())[key] = value;
+  proto.set_slots_in_use(worker.slots_in_use);
   proto.set_state(StateOf(worker));
   for (const LeaseRef& lease : worker.leases) *proto.add_leases() = ToProto(lease);
   if (worker.last_seen != storage::kUnsetTime) {
