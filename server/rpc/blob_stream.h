@@ -19,6 +19,10 @@
 
 namespace distill::server {
 
+// A stream holds about three of them: what is read, the message, and what the transport keeps until
+// the peer takes it. Larger ones are hardly faster.
+inline constexpr size_t kStreamedChunkBytes = size_t{256} << 10;
+
 struct BlobStreamSource {
   // Tells which blob; runs on an I/O thread and may block.
   std::function<absl::StatusOr<Digest>()> find;
@@ -70,7 +74,7 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
       if (!opened.ok()) return End(opened);
     }
     if (next_ >= end_) return End(Verify());
-    const uint64_t size = std::min<uint64_t>(kMostChunkBytes, end_ - next_);
+    const uint64_t size = std::min<uint64_t>(kStreamedChunkBytes, end_ - next_);
     absl::StatusOr<std::string> bytes = reader_->Read(next_, size);
     if (!bytes.ok()) return End(bytes.status());
     if (verifier_.has_value()) verifier_->Append(*bytes);

@@ -60,7 +60,7 @@ class BlobClient : public BlobSource, public BlobDestination {
     absl::Duration call_deadline = absl::Seconds(10);
     // The server may read the whole blob meanwhile.
     absl::Duration finalize_deadline = absl::Minutes(5);
-    size_t chunk_bytes = 1 << 20;
+    size_t chunk_bytes = 256 << 10;
     // Certificates of the object store; empty: the system's.
     std::string object_store_ca_file;
   };
