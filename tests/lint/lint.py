@@ -12,7 +12,7 @@ import sys
 from tree import Tree
 
 CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "job_file_reference",
-          "protocol", "reasons", "formatted"]
+          "protocol", "reasons", "python_client", "formatted"]
 
 
 def main(arguments):

@@ -1,0 +1,1 @@
+"""Messages and stubs of proto/distill/v1, as protoc makes them."""
