@@ -11,45 +11,50 @@ from google.protobuf import symbol_database as _symbol_database
 _sym_db = _symbol_database.Default()
 
 
+from distillery.v1 import ledger_pb2 as distill_dot_v1_dot_ledger__pb2
 from distillery.v1 import worker_service_pb2 as distill_dot_v1_dot_worker__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64istill/v1/fleet_service.proto\x12\ndistill.v1\x1a\x1f\x64istill/v1/worker_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n\x06Worker\x12$\n\x04info\x18\x01 \x01(\x0b\x32\x16.distill.v1.WorkerInfo\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.distill.v1.WorkerState\x12$\n\x06leases\x18\x03 \x03(\x0b\x32\x14.distill.v1.LeaseRef\x12\x32\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x32\n\x0e\x64rain_deadline\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\nquarantine\x18\x07 \x01(\x0e\x32\x16.distill.v1.Quarantine\x12\x19\n\x11quarantine_reason\x18\x08 \x01(\t\x12\x19\n\x11\x66\x61ilures_in_a_row\x18\t \x01(\x05\";\n\x12ListWorkersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.distill.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61\x64line_seconds\x18\x02 \x01(\x01\"<\n\x17QuarantineWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"(\n\x13ResumeWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"\xc8\x01\n\x05Quota\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\x11\n\tmax_slots\x18\x03 \x01(\x05\x12\x19\n\x11max_running_tasks\x18\x04 \x01(\x05\x12\x16\n\x0emax_blob_bytes\x18\x05 \x01(\x03\x12\x1c\n\x14max_submits_per_hour\x18\x06 \x01(\x05\x12\x14\n\x0cslots_in_use\x18\x07 \x01(\x05\x12\x15\n\rrunning_tasks\x18\x08 \x01(\x05\x12\r\n\x05share\x18\t \x01(\x01\"\x13\n\x11ListQuotasRequest\"7\n\x12ListQuotasResponse\x12!\n\x06quotas\x18\x01 \x03(\x0b\x32\x11.distill.v1.Quota\"G\n\x0fSetQuotaRequest\x12 \n\x05quota\x18\x01 \x01(\x0b\x32\x11.distill.v1.Quota\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"9\n\x12\x44\x65leteQuotaRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteQuotaResponse*\xaa\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12WORKER_STATE_READY\x10\x01\x12\x15\n\x11WORKER_STATE_BUSY\x10\x02\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x03\x12\x15\n\x11WORKER_STATE_LOST\x10\x04\x12\x1c\n\x18WORKER_STATE_QUARANTINED\x10\x05*Y\n\nQuarantine\x12\x1a\n\x16QUARANTINE_UNSPECIFIED\x10\x00\x12\x15\n\x11QUARANTINE_MANUAL\x10\x01\x12\x18\n\x14QUARANTINE_AUTOMATIC\x10\x02\x32\x8c\x04\n\x0c\x46leetService\x12N\n\x0bListWorkers\x12\x1e.distill.v1.ListWorkersRequest\x1a\x1f.distill.v1.ListWorkersResponse\x12\x41\n\x0b\x44rainWorker\x12\x1e.distill.v1.DrainWorkerRequest\x1a\x12.distill.v1.Worker\x12K\n\x10QuarantineWorker\x12#.distill.v1.QuarantineWorkerRequest\x1a\x12.distill.v1.Worker\x12\x43\n\x0cResumeWorker\x12\x1f.distill.v1.ResumeWorkerRequest\x1a\x12.distill.v1.Worker\x12K\n\nListQuotas\x12\x1d.distill.v1.ListQuotasRequest\x1a\x1e.distill.v1.ListQuotasResponse\x12:\n\x08SetQuota\x12\x1b.distill.v1.SetQuotaRequest\x1a\x11.distill.v1.Quota\x12N\n\x0b\x44\x65leteQuota\x12\x1e.distill.v1.DeleteQuotaRequest\x1a\x1f.distill.v1.DeleteQuotaResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64istill/v1/fleet_service.proto\x12\ndistill.v1\x1a\x17\x64istill/v1/ledger.proto\x1a\x1f\x64istill/v1/worker_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xee\x02\n\x06Worker\x12$\n\x04info\x18\x01 \x01(\x0b\x32\x16.distill.v1.WorkerInfo\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.distill.v1.WorkerState\x12$\n\x06leases\x18\x03 \x03(\x0b\x32\x14.distill.v1.LeaseRef\x12\x32\n\x0elast_seen_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64raining\x18\x05 \x01(\x08\x12\x32\n\x0e\x64rain_deadline\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\nquarantine\x18\x07 \x01(\x0e\x32\x16.distill.v1.Quarantine\x12\x19\n\x11quarantine_reason\x18\x08 \x01(\t\x12\x19\n\x11\x66\x61ilures_in_a_row\x18\t \x01(\x05\x12\x14\n\x0cslots_in_use\x18\n \x01(\x05\";\n\x12ListWorkersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x13ListWorkersResponse\x12#\n\x07workers\x18\x01 \x03(\x0b\x32\x12.distill.v1.Worker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x12\x44rainWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x18\n\x10\x64\x65\x61\x64line_seconds\x18\x02 \x01(\x01\"<\n\x17QuarantineWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"(\n\x13ResumeWorkerRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\"\xc8\x01\n\x05Quota\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\x05\x12\x11\n\tmax_slots\x18\x03 \x01(\x05\x12\x19\n\x11max_running_tasks\x18\x04 \x01(\x05\x12\x16\n\x0emax_blob_bytes\x18\x05 \x01(\x03\x12\x1c\n\x14max_submits_per_hour\x18\x06 \x01(\x05\x12\x14\n\x0cslots_in_use\x18\x07 \x01(\x05\x12\x15\n\rrunning_tasks\x18\x08 \x01(\x05\x12\r\n\x05share\x18\t \x01(\x01\"\x13\n\x11ListQuotasRequest\"7\n\x12ListQuotasResponse\x12!\n\x06quotas\x18\x01 \x03(\x0b\x32\x11.distill.v1.Quota\"G\n\x0fSetQuotaRequest\x12 \n\x05quota\x18\x01 \x01(\x0b\x32\x11.distill.v1.Quota\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"9\n\x12\x44\x65leteQuotaRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x15\n\x13\x44\x65leteQuotaResponse\"%\n\x12ListLedgersRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\":\n\x13ListLedgersResponse\x12#\n\x07ledgers\x18\x01 \x03(\x0b\x32\x12.distill.v1.Ledger*\xaa\x01\n\x0bWorkerState\x12\x1c\n\x18WORKER_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12WORKER_STATE_READY\x10\x01\x12\x15\n\x11WORKER_STATE_BUSY\x10\x02\x12\x19\n\x15WORKER_STATE_DRAINING\x10\x03\x12\x15\n\x11WORKER_STATE_LOST\x10\x04\x12\x1c\n\x18WORKER_STATE_QUARANTINED\x10\x05*Y\n\nQuarantine\x12\x1a\n\x16QUARANTINE_UNSPECIFIED\x10\x00\x12\x15\n\x11QUARANTINE_MANUAL\x10\x01\x12\x18\n\x14QUARANTINE_AUTOMATIC\x10\x02\x32\xdc\x04\n\x0c\x46leetService\x12N\n\x0bListWorkers\x12\x1e.distill.v1.ListWorkersRequest\x1a\x1f.distill.v1.ListWorkersResponse\x12\x41\n\x0b\x44rainWorker\x12\x1e.distill.v1.DrainWorkerRequest\x1a\x12.distill.v1.Worker\x12K\n\x10QuarantineWorker\x12#.distill.v1.QuarantineWorkerRequest\x1a\x12.distill.v1.Worker\x12\x43\n\x0cResumeWorker\x12\x1f.distill.v1.ResumeWorkerRequest\x1a\x12.distill.v1.Worker\x12K\n\nListQuotas\x12\x1d.distill.v1.ListQuotasRequest\x1a\x1e.distill.v1.ListQuotasResponse\x12:\n\x08SetQuota\x12\x1b.distill.v1.SetQuotaRequest\x1a\x11.distill.v1.Quota\x12N\n\x0b\x44\x65leteQuota\x12\x1e.distill.v1.DeleteQuotaRequest\x1a\x1f.distill.v1.DeleteQuotaResponse\x12N\n\x0bListLedgers\x12\x1e.distill.v1.ListLedgersRequest\x1a\x1f.distill.v1.ListLedgersResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'distill.v1.fleet_service_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _WORKERSTATE._serialized_start=1213
-  _WORKERSTATE._serialized_end=1383
-  _QUARANTINE._serialized_start=1385
-  _QUARANTINE._serialized_end=1474
-  _WORKER._serialized_start=113
-  _WORKER._serialized_end=457
-  _LISTWORKERSREQUEST._serialized_start=459
-  _LISTWORKERSREQUEST._serialized_end=518
-  _LISTWORKERSRESPONSE._serialized_start=520
-  _LISTWORKERSRESPONSE._serialized_end=603
-  _DRAINWORKERREQUEST._serialized_start=605
-  _DRAINWORKERREQUEST._serialized_end=670
-  _QUARANTINEWORKERREQUEST._serialized_start=672
-  _QUARANTINEWORKERREQUEST._serialized_end=732
-  _RESUMEWORKERREQUEST._serialized_start=734
-  _RESUMEWORKERREQUEST._serialized_end=774
-  _QUOTA._serialized_start=777
-  _QUOTA._serialized_end=977
-  _LISTQUOTASREQUEST._serialized_start=979
-  _LISTQUOTASREQUEST._serialized_end=998
-  _LISTQUOTASRESPONSE._serialized_start=1000
-  _LISTQUOTASRESPONSE._serialized_end=1055
-  _SETQUOTAREQUEST._serialized_start=1057
-  _SETQUOTAREQUEST._serialized_end=1128
-  _DELETEQUOTAREQUEST._serialized_start=1130
-  _DELETEQUOTAREQUEST._serialized_end=1187
-  _DELETEQUOTARESPONSE._serialized_start=1189
-  _DELETEQUOTARESPONSE._serialized_end=1210
-  _FLEETSERVICE._serialized_start=1477
-  _FLEETSERVICE._serialized_end=2001
+  _WORKERSTATE._serialized_start=1359
+  _WORKERSTATE._serialized_end=1529
+  _QUARANTINE._serialized_start=1531
+  _QUARANTINE._serialized_end=1620
+  _WORKER._serialized_start=138
+  _WORKER._serialized_end=504
+  _LISTWORKERSREQUEST._serialized_start=506
+  _LISTWORKERSREQUEST._serialized_end=565
+  _LISTWORKERSRESPONSE._serialized_start=567
+  _LISTWORKERSRESPONSE._serialized_end=650
+  _DRAINWORKERREQUEST._serialized_start=652
+  _DRAINWORKERREQUEST._serialized_end=717
+  _QUARANTINEWORKERREQUEST._serialized_start=719
+  _QUARANTINEWORKERREQUEST._serialized_end=779
+  _RESUMEWORKERREQUEST._serialized_start=781
+  _RESUMEWORKERREQUEST._serialized_end=821
+  _QUOTA._serialized_start=824
+  _QUOTA._serialized_end=1024
+  _LISTQUOTASREQUEST._serialized_start=1026
+  _LISTQUOTASREQUEST._serialized_end=1045
+  _LISTQUOTASRESPONSE._serialized_start=1047
+  _LISTQUOTASRESPONSE._serialized_end=1102
+  _SETQUOTAREQUEST._serialized_start=1104
+  _SETQUOTAREQUEST._serialized_end=1175
+  _DELETEQUOTAREQUEST._serialized_start=1177
+  _DELETEQUOTAREQUEST._serialized_end=1234
+  _DELETEQUOTARESPONSE._serialized_start=1236
+  _DELETEQUOTARESPONSE._serialized_end=1257
+  _LISTLEDGERSREQUEST._serialized_start=1259
+  _LISTLEDGERSREQUEST._serialized_end=1296
+  _LISTLEDGERSRESPONSE._serialized_start=1298
+  _LISTLEDGERSRESPONSE._serialized_end=1356
+  _FLEETSERVICE._serialized_start=1623
+  _FLEETSERVICE._serialized_end=2227
 # @@protoc_insertion_point(module_scope)

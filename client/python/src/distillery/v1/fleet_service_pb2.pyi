@@ -1,3 +1,4 @@
+from distillery.v1 import ledger_pb2 as _ledger_pb2
 from distillery.v1 import worker_service_pb2 as _worker_service_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -36,6 +37,18 @@ class DrainWorkerRequest(_message.Message):
     deadline_seconds: float
     worker_id: str
     def __init__(self, worker_id: _Optional[str] = ..., deadline_seconds: _Optional[float] = ...) -> None: ...
+
+class ListLedgersRequest(_message.Message):
+    __slots__ = ["project"]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    project: str
+    def __init__(self, project: _Optional[str] = ...) -> None: ...
+
+class ListLedgersResponse(_message.Message):
+    __slots__ = ["ledgers"]
+    LEDGERS_FIELD_NUMBER: _ClassVar[int]
+    ledgers: _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Ledger]
+    def __init__(self, ledgers: _Optional[_Iterable[_Union[_ledger_pb2.Ledger, _Mapping]]] = ...) -> None: ...
 
 class ListQuotasRequest(_message.Message):
     __slots__ = []
@@ -108,7 +121,7 @@ class SetQuotaRequest(_message.Message):
     def __init__(self, quota: _Optional[_Union[Quota, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class Worker(_message.Message):
-    __slots__ = ["drain_deadline", "draining", "failures_in_a_row", "info", "last_seen_time", "leases", "quarantine", "quarantine_reason", "state"]
+    __slots__ = ["drain_deadline", "draining", "failures_in_a_row", "info", "last_seen_time", "leases", "quarantine", "quarantine_reason", "slots_in_use", "state"]
     DRAINING_FIELD_NUMBER: _ClassVar[int]
     DRAIN_DEADLINE_FIELD_NUMBER: _ClassVar[int]
     FAILURES_IN_A_ROW_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +130,7 @@ class Worker(_message.Message):
     LEASES_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_FIELD_NUMBER: _ClassVar[int]
     QUARANTINE_REASON_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_IN_USE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     drain_deadline: _timestamp_pb2.Timestamp
     draining: bool
@@ -126,8 +140,9 @@ class Worker(_message.Message):
     leases: _containers.RepeatedCompositeFieldContainer[_worker_service_pb2.LeaseRef]
     quarantine: Quarantine
     quarantine_reason: str
+    slots_in_use: int
     state: WorkerState
-    def __init__(self, info: _Optional[_Union[_worker_service_pb2.WorkerInfo, _Mapping]] = ..., state: _Optional[_Union[WorkerState, str]] = ..., leases: _Optional[_Iterable[_Union[_worker_service_pb2.LeaseRef, _Mapping]]] = ..., last_seen_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., draining: bool = ..., drain_deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, str]] = ..., quarantine_reason: _Optional[str] = ..., failures_in_a_row: _Optional[int] = ...) -> None: ...
+    def __init__(self, info: _Optional[_Union[_worker_service_pb2.WorkerInfo, _Mapping]] = ..., state: _Optional[_Union[WorkerState, str]] = ..., leases: _Optional[_Iterable[_Union[_worker_service_pb2.LeaseRef, _Mapping]]] = ..., last_seen_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., draining: bool = ..., drain_deadline: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., quarantine: _Optional[_Union[Quarantine, str]] = ..., quarantine_reason: _Optional[str] = ..., failures_in_a_row: _Optional[int] = ..., slots_in_use: _Optional[int] = ...) -> None: ...
 
 class WorkerState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -49,6 +49,11 @@ class FleetServiceStub(object):
                 request_serializer=distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaRequest.SerializeToString,
                 response_deserializer=distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaResponse.FromString,
                 )
+        self.ListLedgers = channel.unary_unary(
+                '/distill.v1.FleetService/ListLedgers',
+                request_serializer=distill_dot_v1_dot_fleet__service__pb2.ListLedgersRequest.SerializeToString,
+                response_deserializer=distill_dot_v1_dot_fleet__service__pb2.ListLedgersResponse.FromString,
+                )
 
 
 class FleetServiceServicer(object):
@@ -103,6 +108,13 @@ class FleetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListLedgers(self, request, context):
+        """What the device time of projects went into, their forgotten jobs included; in order of project.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -140,6 +152,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.DeleteQuota,
                     request_deserializer=distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaRequest.FromString,
                     response_serializer=distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaResponse.SerializeToString,
+            ),
+            'ListLedgers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLedgers,
+                    request_deserializer=distill_dot_v1_dot_fleet__service__pb2.ListLedgersRequest.FromString,
+                    response_serializer=distill_dot_v1_dot_fleet__service__pb2.ListLedgersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,5 +284,22 @@ class FleetService(object):
         return grpc.experimental.unary_unary(request, target, '/distill.v1.FleetService/DeleteQuota',
             distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaRequest.SerializeToString,
             distill_dot_v1_dot_fleet__service__pb2.DeleteQuotaResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def ListLedgers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/distill.v1.FleetService/ListLedgers',
+            distill_dot_v1_dot_fleet__service__pb2.ListLedgersRequest.SerializeToString,
+            distill_dot_v1_dot_fleet__service__pb2.ListLedgersResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -12,3 +12,4 @@ class FleetServiceStub:
     ListQuotas: UnaryUnary[fleet_service_pb2.ListQuotasRequest, fleet_service_pb2.ListQuotasResponse]
     SetQuota: UnaryUnary[fleet_service_pb2.SetQuotaRequest, fleet_service_pb2.Quota]
     DeleteQuota: UnaryUnary[fleet_service_pb2.DeleteQuotaRequest, fleet_service_pb2.DeleteQuotaResponse]
+    ListLedgers: UnaryUnary[fleet_service_pb2.ListLedgersRequest, fleet_service_pb2.ListLedgersResponse]

@@ -86,13 +86,14 @@ class EvaluationSpec(_message.Message):
     def __init__(self, corruptions: _Optional[_Iterable[str]] = ..., severities: _Optional[_Iterable[int]] = ..., corruption_images: _Optional[int] = ..., seed: _Optional[int] = ..., batch_size: _Optional[int] = ..., out_of_distribution: _Optional[_Iterable[_Union[OutOfDistributionSet, _Mapping]]] = ...) -> None: ...
 
 class ExecutionSpec(_message.Message):
-    __slots__ = ["checkpoint_interval_seconds", "device_kind", "labels", "max_bundle", "max_infrastructure_failures", "max_user_failures", "numeric_class", "priority"]
+    __slots__ = ["checkpoint_interval_seconds", "device_kind", "labels", "max_bundle", "max_infrastructure_failures", "max_user_failures", "min_driver_version", "numeric_class", "priority"]
     CHECKPOINT_INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
     DEVICE_KIND_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     MAX_BUNDLE_FIELD_NUMBER: _ClassVar[int]
     MAX_INFRASTRUCTURE_FAILURES_FIELD_NUMBER: _ClassVar[int]
     MAX_USER_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    MIN_DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     NUMERIC_CLASS_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     checkpoint_interval_seconds: float
@@ -101,9 +102,10 @@ class ExecutionSpec(_message.Message):
     max_bundle: int
     max_infrastructure_failures: int
     max_user_failures: int
+    min_driver_version: str
     numeric_class: str
     priority: int
-    def __init__(self, numeric_class: _Optional[str] = ..., max_user_failures: _Optional[int] = ..., max_infrastructure_failures: _Optional[int] = ..., max_bundle: _Optional[int] = ..., checkpoint_interval_seconds: _Optional[float] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, numeric_class: _Optional[str] = ..., max_user_failures: _Optional[int] = ..., max_infrastructure_failures: _Optional[int] = ..., max_bundle: _Optional[int] = ..., checkpoint_interval_seconds: _Optional[float] = ..., priority: _Optional[int] = ..., device_kind: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., min_driver_version: _Optional[str] = ...) -> None: ...
 
 class FewShotSpec(_message.Message):
     __slots__ = ["dataset", "features", "name", "recipe", "seed", "shots", "test_images", "ways"]

@@ -12,75 +12,86 @@ _sym_db = _symbol_database.Default()
 
 
 from distillery.v1 import job_pb2 as distill_dot_v1_dot_job__pb2
+from distillery.v1 import ledger_pb2 as distill_dot_v1_dot_ledger__pb2
 from distillery.v1 import report_pb2 as distill_dot_v1_dot_report__pb2
 from distillery.v1 import task_pb2 as distill_dot_v1_dot_task__pb2
 from distillery.v1 import trace_pb2 as distill_dot_v1_dot_trace__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64istill/v1/job_service.proto\x12\ndistill.v1\x1a\x14\x64istill/v1/job.proto\x1a\x17\x64istill/v1/report.proto\x1a\x15\x64istill/v1/task.proto\x1a\x16\x64istill/v1/trace.proto\x1a google/protobuf/field_mask.proto\"\x8d\x01\n\x10\x43reateJobRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.distill.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x19\n\x11\x61llow_unplaceable\x18\x04 \x01(\x08\x12\x10\n\x08retry_of\x18\x05 \x01(\t\"K\n\rGetJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"x\n\x0fListJobsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.distill.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x10\x43\x61ncelJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"2\n\x0fPauseJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x10ResumeJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\x0fRetryJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x10\x44\x65leteJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"j\n\x0fWatchJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x12\x1d\n\x10include_progress\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x13\n\x11_include_progress\"\x95\x01\n\x08JobEvent\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x03job\x18\x02 \x01(\x0b\x32\x0f.distill.v1.JobH\x00\x12 \n\x04task\x18\x03 \x01(\x0b\x32\x10.distill.v1.TaskH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.distill.v1.TaskProgressH\x00\x42\x07\n\x05\x65vent\"e\n\x0cTaskProgress\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12&\n\x08progress\x18\x04 \x01(\x0b\x32\x14.distill.v1.Progress\"\x1f\n\x10GetReportRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"\x1e\n\x0fGetTraceRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"Z\n\x0eGetTaskRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12-\n\tread_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"u\n\x10ListTasksRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"M\n\x11ListTasksResponse\x12\x1f\n\x05tasks\x18\x01 \x03(\x0b\x32\x10.distill.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x12\x45xplainTaskRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\"U\n\tWorkerFit\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12%\n\x06\x66\x61iled\x18\x02 \x01(\x0e\x32\x15.distill.v1.Predicate\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xa4\x02\n\x0fTaskExplanation\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.distill.v1.TaskState\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.distill.v1.WaitReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x11\n\twaits_for\x18\x06 \x03(\t\x12\x18\n\x10retry_in_seconds\x18\x07 \x01(\x01\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_priority\x18\t \x01(\x05\x12\x15\n\rproject_share\x18\n \x01(\x01\x12&\n\x07workers\x18\x0b \x03(\x0b\x32\x15.distill.v1.WorkerFit\"\\\n\x0eReadLogRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x05 \x01(\x08\"@\n\x0fReadLogResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\".\n\x11ReadSeriesRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\"I\n\x12ReadSeriesResponse\x12\"\n\x06series\x18\x01 \x01(\x0b\x32\x12.distill.v1.Series\x12\x0f\n\x07running\x18\x02 \x01(\x08*\xc3\x02\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10WAIT_REASON_NONE\x10\x01\x12\x16\n\x12WAIT_REASON_INPUTS\x10\x02\x12\x1a\n\x16WAIT_REASON_JOB_PAUSED\x10\x03\x12\x1a\n\x16WAIT_REASON_EQUAL_TASK\x10\x04\x12\x17\n\x13WAIT_REASON_BACKOFF\x10\x05\x12\x19\n\x15WAIT_REASON_NO_WORKER\x10\x06\x12\x16\n\x12WAIT_REASON_NO_FIT\x10\x07\x12\x1b\n\x17WAIT_REASON_UNAVAILABLE\x10\x08\x12\x15\n\x11WAIT_REASON_QUOTA\x10\t\x12\x1c\n\x18WAIT_REASON_NO_FREE_SLOT\x10\n\x12\x14\n\x10WAIT_REASON_TURN\x10\x0b*\xa1\x02\n\tPredicate\x12\x19\n\x15PREDICATE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePREDICATE_NONE\x10\x01\x12\x17\n\x13PREDICATE_CONNECTED\x10\x02\x12\x19\n\x15PREDICATE_DEVICE_KIND\x10\x03\x12\x1b\n\x17PREDICATE_NUMERIC_CLASS\x10\x04\x12\x14\n\x10PREDICATE_MEMORY\x10\x05\x12\x14\n\x10PREDICATE_LABELS\x10\x06\x12\x1a\n\x16PREDICATE_NOT_DRAINING\x10\x07\x12\x1d\n\x19PREDICATE_NOT_QUARANTINED\x10\x08\x12\x17\n\x13PREDICATE_FREE_SLOT\x10\t\x12\x14\n\x10PREDICATE_ASKING\x10\n2\xb7\x05\n\nJobService\x12:\n\tCreateJob\x12\x1c.distill.v1.CreateJobRequest\x1a\x0f.distill.v1.Job\x12\x34\n\x06GetJob\x12\x19.distill.v1.GetJobRequest\x1a\x0f.distill.v1.Job\x12\x45\n\x08ListJobs\x12\x1b.distill.v1.ListJobsRequest\x1a\x1c.distill.v1.ListJobsResponse\x12:\n\tCancelJob\x12\x1c.distill.v1.CancelJobRequest\x1a\x0f.distill.v1.Job\x12\x38\n\x08PauseJob\x12\x1b.distill.v1.PauseJobRequest\x1a\x0f.distill.v1.Job\x12:\n\tResumeJob\x12\x1c.distill.v1.ResumeJobRequest\x1a\x0f.distill.v1.Job\x12\x38\n\x08RetryJob\x12\x1b.distill.v1.RetryJobRequest\x1a\x0f.distill.v1.Job\x12H\n\tDeleteJob\x12\x1c.distill.v1.DeleteJobRequest\x1a\x1d.distill.v1.DeleteJobResponse\x12?\n\x08WatchJob\x12\x1b.distill.v1.WatchJobRequest\x1a\x14.distill.v1.JobEvent0\x01\x12=\n\tGetReport\x12\x1c.distill.v1.GetReportRequest\x1a\x12.distill.v1.Report\x12:\n\x08GetTrace\x12\x1b.distill.v1.GetTraceRequest\x1a\x11.distill.v1.Trace2\xef\x02\n\x0bTaskService\x12\x37\n\x07GetTask\x12\x1a.distill.v1.GetTaskRequest\x1a\x10.distill.v1.Task\x12H\n\tListTasks\x12\x1c.distill.v1.ListTasksRequest\x1a\x1d.distill.v1.ListTasksResponse\x12J\n\x0b\x45xplainTask\x12\x1e.distill.v1.ExplainTaskRequest\x1a\x1b.distill.v1.TaskExplanation\x12\x44\n\x07ReadLog\x12\x1a.distill.v1.ReadLogRequest\x1a\x1b.distill.v1.ReadLogResponse0\x01\x12K\n\nReadSeries\x12\x1d.distill.v1.ReadSeriesRequest\x1a\x1e.distill.v1.ReadSeriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64istill/v1/job_service.proto\x12\ndistill.v1\x1a\x14\x64istill/v1/job.proto\x1a\x17\x64istill/v1/ledger.proto\x1a\x17\x64istill/v1/report.proto\x1a\x15\x64istill/v1/task.proto\x1a\x16\x64istill/v1/trace.proto\x1a google/protobuf/field_mask.proto\"\x8d\x01\n\x10\x43reateJobRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.distill.v1.JobSpec\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x19\n\x11\x61llow_unplaceable\x18\x04 \x01(\x08\x12\x10\n\x08retry_of\x18\x05 \x01(\t\"3\n\x0ePlanJobRequest\x12!\n\x04spec\x18\x01 \x01(\x0b\x32\x13.distill.v1.JobSpec\"\xa8\x02\n\x0bPlannedTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.distill.v1.TaskSpec\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x12\n\ndepends_on\x18\x04 \x03(\t\x12\x14\n\x0c\x62undle_group\x18\x05 \x01(\t\x12\x1e\n\x16predicted_memory_bytes\x18\x06 \x01(\x03\x12/\n\texecution\x18\x07 \x01(\x0e\x32\x1c.distill.v1.PlannedExecution\x12\x12\n\nequal_task\x18\x08 \x01(\t\x12\x1e\n\x11predicted_seconds\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x17\n\x0ftraining_images\x18\n \x01(\x03\x42\x14\n\x12_predicted_seconds\"\xd9\x01\n\x07JobPlan\x12\x1c\n\x03job\x18\x01 \x01(\x0b\x32\x0f.distill.v1.Job\x12&\n\x05tasks\x18\x02 \x03(\x0b\x32\x17.distill.v1.PlannedTask\x12\x19\n\x11predicted_seconds\x18\x03 \x01(\x01\x12\x19\n\x11unpredicted_tasks\x18\x04 \x01(\x05\x12\x15\n\rsaved_seconds\x18\x05 \x01(\x01\x12\x1d\n\x15\x63ritical_path_seconds\x18\x06 \x01(\x01\x12\x1c\n\x14largest_memory_bytes\x18\x07 \x01(\x03\"K\n\rGetJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12-\n\tread_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"x\n\x0fListJobsRequest\x12\x0f\n\x07project\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"J\n\x10ListJobsResponse\x12\x1d\n\x04jobs\x18\x01 \x03(\x0b\x32\x0f.distill.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x10\x43\x61ncelJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"2\n\x0fPauseJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x10ResumeJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\x0fRetryJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"3\n\x10\x44\x65leteJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"j\n\x0fWatchJobRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x02 \x01(\x03\x12\x1d\n\x10include_progress\x18\x03 \x01(\x08H\x00\x88\x01\x01\x42\x13\n\x11_include_progress\"\x95\x01\n\x08JobEvent\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x1e\n\x03job\x18\x02 \x01(\x0b\x32\x0f.distill.v1.JobH\x00\x12 \n\x04task\x18\x03 \x01(\x0b\x32\x10.distill.v1.TaskH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.distill.v1.TaskProgressH\x00\x42\x07\n\x05\x65vent\"e\n\x0cTaskProgress\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12&\n\x08progress\x18\x04 \x01(\x0b\x32\x14.distill.v1.Progress\"\x1f\n\x10GetReportRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"\x1e\n\x0fGetTraceRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\" \n\x11GetJobCostRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\"Z\n\x0eGetTaskRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12-\n\tread_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"u\n\x10ListTasksRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12-\n\tread_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"M\n\x11ListTasksResponse\x12\x1f\n\x05tasks\x18\x01 \x03(\x0b\x32\x10.distill.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x12\x45xplainTaskRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\"U\n\tWorkerFit\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12%\n\x06\x66\x61iled\x18\x02 \x01(\x0e\x32\x15.distill.v1.Predicate\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"\xa4\x02\n\x0fTaskExplanation\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.distill.v1.TaskState\x12&\n\x06reason\x18\x04 \x01(\x0e\x32\x16.distill.v1.WaitReason\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\x11\n\twaits_for\x18\x06 \x03(\t\x12\x18\n\x10retry_in_seconds\x18\x07 \x01(\x01\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_priority\x18\t \x01(\x05\x12\x15\n\rproject_share\x18\n \x01(\x01\x12&\n\x07workers\x18\x0b \x03(\x0b\x32\x15.distill.v1.WorkerFit\"\\\n\x0eReadLogRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x05 \x01(\x08\"@\n\x0fReadLogResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\".\n\x11ReadSeriesRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\"I\n\x12ReadSeriesResponse\x12\"\n\x06series\x18\x01 \x01(\x0b\x32\x12.distill.v1.Series\x12\x0f\n\x07running\x18\x02 \x01(\x08*\x8c\x01\n\x10PlannedExecution\x12!\n\x1dPLANNED_EXECUTION_UNSPECIFIED\x10\x00\x12\x1a\n\x16PLANNED_EXECUTION_RUNS\x10\x01\x12\x1c\n\x18PLANNED_EXECUTION_REUSES\x10\x02\x12\x1b\n\x17PLANNED_EXECUTION_JOINS\x10\x03*\xd9\x02\n\nWaitReason\x12\x1b\n\x17WAIT_REASON_UNSPECIFIED\x10\x00\x12\x14\n\x10WAIT_REASON_NONE\x10\x01\x12\x16\n\x12WAIT_REASON_INPUTS\x10\x02\x12\x1a\n\x16WAIT_REASON_JOB_PAUSED\x10\x03\x12\x1a\n\x16WAIT_REASON_EQUAL_TASK\x10\x04\x12\x17\n\x13WAIT_REASON_BACKOFF\x10\x05\x12\x19\n\x15WAIT_REASON_NO_WORKER\x10\x06\x12\x16\n\x12WAIT_REASON_NO_FIT\x10\x07\x12\x1b\n\x17WAIT_REASON_UNAVAILABLE\x10\x08\x12\x15\n\x11WAIT_REASON_QUOTA\x10\t\x12\x1c\n\x18WAIT_REASON_NO_FREE_SLOT\x10\n\x12\x14\n\x10WAIT_REASON_TURN\x10\x0b\x12\x14\n\x10WAIT_REASON_GANG\x10\x0c*\xd3\x02\n\tPredicate\x12\x19\n\x15PREDICATE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePREDICATE_NONE\x10\x01\x12\x17\n\x13PREDICATE_CONNECTED\x10\x02\x12\x19\n\x15PREDICATE_DEVICE_KIND\x10\x03\x12\x1b\n\x17PREDICATE_NUMERIC_CLASS\x10\x04\x12\x14\n\x10PREDICATE_MEMORY\x10\x05\x12\x14\n\x10PREDICATE_LABELS\x10\x06\x12\x1a\n\x16PREDICATE_NOT_DRAINING\x10\x07\x12\x1d\n\x19PREDICATE_NOT_QUARANTINED\x10\x08\x12\x17\n\x13PREDICATE_FREE_SLOT\x10\t\x12\x14\n\x10PREDICATE_ASKING\x10\n\x12\x14\n\x10PREDICATE_DRIVER\x10\x0b\x12\x1a\n\x16PREDICATE_GANG_NETWORK\x10\x0c\x32\xb4\x06\n\nJobService\x12:\n\tCreateJob\x12\x1c.distill.v1.CreateJobRequest\x1a\x0f.distill.v1.Job\x12:\n\x07PlanJob\x12\x1a.distill.v1.PlanJobRequest\x1a\x13.distill.v1.JobPlan\x12\x34\n\x06GetJob\x12\x19.distill.v1.GetJobRequest\x1a\x0f.distill.v1.Job\x12\x45\n\x08ListJobs\x12\x1b.distill.v1.ListJobsRequest\x1a\x1c.distill.v1.ListJobsResponse\x12:\n\tCancelJob\x12\x1c.distill.v1.CancelJobRequest\x1a\x0f.distill.v1.Job\x12\x38\n\x08PauseJob\x12\x1b.distill.v1.PauseJobRequest\x1a\x0f.distill.v1.Job\x12:\n\tResumeJob\x12\x1c.distill.v1.ResumeJobRequest\x1a\x0f.distill.v1.Job\x12\x38\n\x08RetryJob\x12\x1b.distill.v1.RetryJobRequest\x1a\x0f.distill.v1.Job\x12H\n\tDeleteJob\x12\x1c.distill.v1.DeleteJobRequest\x1a\x1d.distill.v1.DeleteJobResponse\x12?\n\x08WatchJob\x12\x1b.distill.v1.WatchJobRequest\x1a\x14.distill.v1.JobEvent0\x01\x12=\n\tGetReport\x12\x1c.distill.v1.GetReportRequest\x1a\x12.distill.v1.Report\x12:\n\x08GetTrace\x12\x1b.distill.v1.GetTraceRequest\x1a\x11.distill.v1.Trace\x12?\n\nGetJobCost\x12\x1d.distill.v1.GetJobCostRequest\x1a\x12.distill.v1.Ledger2\xef\x02\n\x0bTaskService\x12\x37\n\x07GetTask\x12\x1a.distill.v1.GetTaskRequest\x1a\x10.distill.v1.Task\x12H\n\tListTasks\x12\x1c.distill.v1.ListTasksRequest\x1a\x1d.distill.v1.ListTasksResponse\x12J\n\x0b\x45xplainTask\x12\x1e.distill.v1.ExplainTaskRequest\x1a\x1b.distill.v1.TaskExplanation\x12\x44\n\x07ReadLog\x12\x1a.distill.v1.ReadLogRequest\x1a\x1b.distill.v1.ReadLogResponse0\x01\x12K\n\nReadSeries\x12\x1d.distill.v1.ReadSeriesRequest\x1a\x1e.distill.v1.ReadSeriesResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'distill.v1.job_service_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _WAITREASON._serialized_start=2322
-  _WAITREASON._serialized_end=2645
-  _PREDICATE._serialized_start=2648
-  _PREDICATE._serialized_end=2937
-  _CREATEJOBREQUEST._serialized_start=173
-  _CREATEJOBREQUEST._serialized_end=314
-  _GETJOBREQUEST._serialized_start=316
-  _GETJOBREQUEST._serialized_end=391
-  _LISTJOBSREQUEST._serialized_start=393
-  _LISTJOBSREQUEST._serialized_end=513
-  _LISTJOBSRESPONSE._serialized_start=515
-  _LISTJOBSRESPONSE._serialized_end=589
-  _CANCELJOBREQUEST._serialized_start=591
-  _CANCELJOBREQUEST._serialized_end=656
-  _PAUSEJOBREQUEST._serialized_start=658
-  _PAUSEJOBREQUEST._serialized_end=708
-  _RESUMEJOBREQUEST._serialized_start=710
-  _RESUMEJOBREQUEST._serialized_end=761
-  _RETRYJOBREQUEST._serialized_start=763
-  _RETRYJOBREQUEST._serialized_end=813
-  _DELETEJOBREQUEST._serialized_start=815
-  _DELETEJOBREQUEST._serialized_end=866
-  _DELETEJOBRESPONSE._serialized_start=868
-  _DELETEJOBRESPONSE._serialized_end=887
-  _WATCHJOBREQUEST._serialized_start=889
-  _WATCHJOBREQUEST._serialized_end=995
-  _JOBEVENT._serialized_start=998
-  _JOBEVENT._serialized_end=1147
-  _TASKPROGRESS._serialized_start=1149
-  _TASKPROGRESS._serialized_end=1250
-  _GETREPORTREQUEST._serialized_start=1252
-  _GETREPORTREQUEST._serialized_end=1283
-  _GETTRACEREQUEST._serialized_start=1285
-  _GETTRACEREQUEST._serialized_end=1315
-  _GETTASKREQUEST._serialized_start=1317
-  _GETTASKREQUEST._serialized_end=1407
-  _LISTTASKSREQUEST._serialized_start=1409
-  _LISTTASKSREQUEST._serialized_end=1526
-  _LISTTASKSRESPONSE._serialized_start=1528
-  _LISTTASKSRESPONSE._serialized_end=1605
-  _EXPLAINTASKREQUEST._serialized_start=1607
-  _EXPLAINTASKREQUEST._serialized_end=1654
-  _WORKERFIT._serialized_start=1656
-  _WORKERFIT._serialized_end=1741
-  _TASKEXPLANATION._serialized_start=1744
-  _TASKEXPLANATION._serialized_end=2036
-  _READLOGREQUEST._serialized_start=2038
-  _READLOGREQUEST._serialized_end=2130
-  _READLOGRESPONSE._serialized_start=2132
-  _READLOGRESPONSE._serialized_end=2196
-  _READSERIESREQUEST._serialized_start=2198
-  _READSERIESREQUEST._serialized_end=2244
-  _READSERIESRESPONSE._serialized_start=2246
-  _READSERIESRESPONSE._serialized_end=2319
-  _JOBSERVICE._serialized_start=2940
-  _JOBSERVICE._serialized_end=3635
-  _TASKSERVICE._serialized_start=3638
-  _TASKSERVICE._serialized_end=4005
+  _PLANNEDEXECUTION._serialized_start=2953
+  _PLANNEDEXECUTION._serialized_end=3093
+  _WAITREASON._serialized_start=3096
+  _WAITREASON._serialized_end=3441
+  _PREDICATE._serialized_start=3444
+  _PREDICATE._serialized_end=3783
+  _CREATEJOBREQUEST._serialized_start=198
+  _CREATEJOBREQUEST._serialized_end=339
+  _PLANJOBREQUEST._serialized_start=341
+  _PLANJOBREQUEST._serialized_end=392
+  _PLANNEDTASK._serialized_start=395
+  _PLANNEDTASK._serialized_end=691
+  _JOBPLAN._serialized_start=694
+  _JOBPLAN._serialized_end=911
+  _GETJOBREQUEST._serialized_start=913
+  _GETJOBREQUEST._serialized_end=988
+  _LISTJOBSREQUEST._serialized_start=990
+  _LISTJOBSREQUEST._serialized_end=1110
+  _LISTJOBSRESPONSE._serialized_start=1112
+  _LISTJOBSRESPONSE._serialized_end=1186
+  _CANCELJOBREQUEST._serialized_start=1188
+  _CANCELJOBREQUEST._serialized_end=1253
+  _PAUSEJOBREQUEST._serialized_start=1255
+  _PAUSEJOBREQUEST._serialized_end=1305
+  _RESUMEJOBREQUEST._serialized_start=1307
+  _RESUMEJOBREQUEST._serialized_end=1358
+  _RETRYJOBREQUEST._serialized_start=1360
+  _RETRYJOBREQUEST._serialized_end=1410
+  _DELETEJOBREQUEST._serialized_start=1412
+  _DELETEJOBREQUEST._serialized_end=1463
+  _DELETEJOBRESPONSE._serialized_start=1465
+  _DELETEJOBRESPONSE._serialized_end=1484
+  _WATCHJOBREQUEST._serialized_start=1486
+  _WATCHJOBREQUEST._serialized_end=1592
+  _JOBEVENT._serialized_start=1595
+  _JOBEVENT._serialized_end=1744
+  _TASKPROGRESS._serialized_start=1746
+  _TASKPROGRESS._serialized_end=1847
+  _GETREPORTREQUEST._serialized_start=1849
+  _GETREPORTREQUEST._serialized_end=1880
+  _GETTRACEREQUEST._serialized_start=1882
+  _GETTRACEREQUEST._serialized_end=1912
+  _GETJOBCOSTREQUEST._serialized_start=1914
+  _GETJOBCOSTREQUEST._serialized_end=1946
+  _GETTASKREQUEST._serialized_start=1948
+  _GETTASKREQUEST._serialized_end=2038
+  _LISTTASKSREQUEST._serialized_start=2040
+  _LISTTASKSREQUEST._serialized_end=2157
+  _LISTTASKSRESPONSE._serialized_start=2159
+  _LISTTASKSRESPONSE._serialized_end=2236
+  _EXPLAINTASKREQUEST._serialized_start=2238
+  _EXPLAINTASKREQUEST._serialized_end=2285
+  _WORKERFIT._serialized_start=2287
+  _WORKERFIT._serialized_end=2372
+  _TASKEXPLANATION._serialized_start=2375
+  _TASKEXPLANATION._serialized_end=2667
+  _READLOGREQUEST._serialized_start=2669
+  _READLOGREQUEST._serialized_end=2761
+  _READLOGRESPONSE._serialized_start=2763
+  _READLOGRESPONSE._serialized_end=2827
+  _READSERIESREQUEST._serialized_start=2829
+  _READSERIESREQUEST._serialized_end=2875
+  _READSERIESRESPONSE._serialized_start=2877
+  _READSERIESRESPONSE._serialized_end=2950
+  _JOBSERVICE._serialized_start=3786
+  _JOBSERVICE._serialized_end=4606
+  _TASKSERVICE._serialized_start=4609
+  _TASKSERVICE._serialized_end=4976
 # @@protoc_insertion_point(module_scope)

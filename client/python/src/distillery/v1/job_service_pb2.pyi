@@ -1,4 +1,5 @@
 from distillery.v1 import job_pb2 as _job_pb2
+from distillery.v1 import ledger_pb2 as _ledger_pb2
 from distillery.v1 import report_pb2 as _report_pb2
 from distillery.v1 import task_pb2 as _task_pb2
 from distillery.v1 import trace_pb2 as _trace_pb2
@@ -10,10 +11,16 @@ from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+PLANNED_EXECUTION_JOINS: PlannedExecution
+PLANNED_EXECUTION_REUSES: PlannedExecution
+PLANNED_EXECUTION_RUNS: PlannedExecution
+PLANNED_EXECUTION_UNSPECIFIED: PlannedExecution
 PREDICATE_ASKING: Predicate
 PREDICATE_CONNECTED: Predicate
 PREDICATE_DEVICE_KIND: Predicate
+PREDICATE_DRIVER: Predicate
 PREDICATE_FREE_SLOT: Predicate
+PREDICATE_GANG_NETWORK: Predicate
 PREDICATE_LABELS: Predicate
 PREDICATE_MEMORY: Predicate
 PREDICATE_NONE: Predicate
@@ -23,6 +30,7 @@ PREDICATE_NUMERIC_CLASS: Predicate
 PREDICATE_UNSPECIFIED: Predicate
 WAIT_REASON_BACKOFF: WaitReason
 WAIT_REASON_EQUAL_TASK: WaitReason
+WAIT_REASON_GANG: WaitReason
 WAIT_REASON_INPUTS: WaitReason
 WAIT_REASON_JOB_PAUSED: WaitReason
 WAIT_REASON_NONE: WaitReason
@@ -78,6 +86,12 @@ class ExplainTaskRequest(_message.Message):
     task: str
     def __init__(self, job: _Optional[str] = ..., task: _Optional[str] = ...) -> None: ...
 
+class GetJobCostRequest(_message.Message):
+    __slots__ = ["job"]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    def __init__(self, job: _Optional[str] = ...) -> None: ...
+
 class GetJobRequest(_message.Message):
     __slots__ = ["job", "read_mask"]
     JOB_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +133,24 @@ class JobEvent(_message.Message):
     revision: int
     task: _task_pb2.Task
     def __init__(self, revision: _Optional[int] = ..., job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., task: _Optional[_Union[_task_pb2.Task, _Mapping]] = ..., progress: _Optional[_Union[TaskProgress, _Mapping]] = ...) -> None: ...
+
+class JobPlan(_message.Message):
+    __slots__ = ["critical_path_seconds", "job", "largest_memory_bytes", "predicted_seconds", "saved_seconds", "tasks", "unpredicted_tasks"]
+    CRITICAL_PATH_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SAVED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    UNPREDICTED_TASKS_FIELD_NUMBER: _ClassVar[int]
+    critical_path_seconds: float
+    job: _job_pb2.Job
+    largest_memory_bytes: int
+    predicted_seconds: float
+    saved_seconds: float
+    tasks: _containers.RepeatedCompositeFieldContainer[PlannedTask]
+    unpredicted_tasks: int
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ..., tasks: _Optional[_Iterable[_Union[PlannedTask, _Mapping]]] = ..., predicted_seconds: _Optional[float] = ..., unpredicted_tasks: _Optional[int] = ..., saved_seconds: _Optional[float] = ..., critical_path_seconds: _Optional[float] = ..., largest_memory_bytes: _Optional[int] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
     __slots__ = ["page_size", "page_token", "project", "read_mask"]
@@ -167,6 +199,36 @@ class PauseJobRequest(_message.Message):
     job: str
     request_id: str
     def __init__(self, job: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class PlanJobRequest(_message.Message):
+    __slots__ = ["spec"]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    spec: _job_pb2.JobSpec
+    def __init__(self, spec: _Optional[_Union[_job_pb2.JobSpec, _Mapping]] = ...) -> None: ...
+
+class PlannedTask(_message.Message):
+    __slots__ = ["bundle_group", "depends_on", "equal_task", "execution", "id", "key", "predicted_memory_bytes", "predicted_seconds", "spec", "training_images"]
+    BUNDLE_GROUP_FIELD_NUMBER: _ClassVar[int]
+    DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    EQUAL_TASK_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    TRAINING_IMAGES_FIELD_NUMBER: _ClassVar[int]
+    bundle_group: str
+    depends_on: _containers.RepeatedScalarFieldContainer[str]
+    equal_task: str
+    execution: PlannedExecution
+    id: str
+    key: str
+    predicted_memory_bytes: int
+    predicted_seconds: float
+    spec: _task_pb2.TaskSpec
+    training_images: int
+    def __init__(self, id: _Optional[str] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., key: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., bundle_group: _Optional[str] = ..., predicted_memory_bytes: _Optional[int] = ..., execution: _Optional[_Union[PlannedExecution, str]] = ..., equal_task: _Optional[str] = ..., predicted_seconds: _Optional[float] = ..., training_images: _Optional[int] = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
     __slots__ = ["attempt", "follow", "job", "offset", "task"]
@@ -281,6 +343,9 @@ class WorkerFit(_message.Message):
     failed: Predicate
     worker_id: str
     def __init__(self, worker_id: _Optional[str] = ..., failed: _Optional[_Union[Predicate, str]] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class PlannedExecution(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = []
 
 class WaitReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -4,6 +4,7 @@ import grpc
 
 from distillery.v1 import job_pb2 as distill_dot_v1_dot_job__pb2
 from distillery.v1 import job_service_pb2 as distill_dot_v1_dot_job__service__pb2
+from distillery.v1 import ledger_pb2 as distill_dot_v1_dot_ledger__pb2
 from distillery.v1 import report_pb2 as distill_dot_v1_dot_report__pb2
 from distillery.v1 import task_pb2 as distill_dot_v1_dot_task__pb2
 from distillery.v1 import trace_pb2 as distill_dot_v1_dot_trace__pb2
@@ -22,6 +23,11 @@ class JobServiceStub(object):
                 '/distill.v1.JobService/CreateJob',
                 request_serializer=distill_dot_v1_dot_job__service__pb2.CreateJobRequest.SerializeToString,
                 response_deserializer=distill_dot_v1_dot_job__pb2.Job.FromString,
+                )
+        self.PlanJob = channel.unary_unary(
+                '/distill.v1.JobService/PlanJob',
+                request_serializer=distill_dot_v1_dot_job__service__pb2.PlanJobRequest.SerializeToString,
+                response_deserializer=distill_dot_v1_dot_job__service__pb2.JobPlan.FromString,
                 )
         self.GetJob = channel.unary_unary(
                 '/distill.v1.JobService/GetJob',
@@ -73,6 +79,11 @@ class JobServiceStub(object):
                 request_serializer=distill_dot_v1_dot_job__service__pb2.GetTraceRequest.SerializeToString,
                 response_deserializer=distill_dot_v1_dot_trace__pb2.Trace.FromString,
                 )
+        self.GetJobCost = channel.unary_unary(
+                '/distill.v1.JobService/GetJobCost',
+                request_serializer=distill_dot_v1_dot_job__service__pb2.GetJobCostRequest.SerializeToString,
+                response_deserializer=distill_dot_v1_dot_ledger__pb2.Ledger.FromString,
+                )
 
 
 class JobServiceServicer(object):
@@ -80,6 +91,14 @@ class JobServiceServicer(object):
 
     def CreateJob(self, request, context):
         """Plans and accepts a job; durable when it returns. INVALID_ARGUMENT names the field.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanJob(self, request, context):
+        """What a job would do: its tasks and their keys, which of them have a result already, and what the others
+        are expected to need. Checks what CreateJob checks, and stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +177,13 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJobCost(self, request, context):
+        """What the job's device time went into.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JobServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -165,6 +191,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CreateJob,
                     request_deserializer=distill_dot_v1_dot_job__service__pb2.CreateJobRequest.FromString,
                     response_serializer=distill_dot_v1_dot_job__pb2.Job.SerializeToString,
+            ),
+            'PlanJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanJob,
+                    request_deserializer=distill_dot_v1_dot_job__service__pb2.PlanJobRequest.FromString,
+                    response_serializer=distill_dot_v1_dot_job__service__pb2.JobPlan.SerializeToString,
             ),
             'GetJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJob,
@@ -216,6 +247,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=distill_dot_v1_dot_job__service__pb2.GetTraceRequest.FromString,
                     response_serializer=distill_dot_v1_dot_trace__pb2.Trace.SerializeToString,
             ),
+            'GetJobCost': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobCost,
+                    request_deserializer=distill_dot_v1_dot_job__service__pb2.GetJobCostRequest.FromString,
+                    response_serializer=distill_dot_v1_dot_ledger__pb2.Ledger.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'distill.v1.JobService', rpc_method_handlers)
@@ -240,6 +276,23 @@ class JobService(object):
         return grpc.experimental.unary_unary(request, target, '/distill.v1.JobService/CreateJob',
             distill_dot_v1_dot_job__service__pb2.CreateJobRequest.SerializeToString,
             distill_dot_v1_dot_job__pb2.Job.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def PlanJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/distill.v1.JobService/PlanJob',
+            distill_dot_v1_dot_job__service__pb2.PlanJobRequest.SerializeToString,
+            distill_dot_v1_dot_job__service__pb2.JobPlan.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
@@ -410,6 +463,23 @@ class JobService(object):
         return grpc.experimental.unary_unary(request, target, '/distill.v1.JobService/GetTrace',
             distill_dot_v1_dot_job__service__pb2.GetTraceRequest.SerializeToString,
             distill_dot_v1_dot_trace__pb2.Trace.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetJobCost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/distill.v1.JobService/GetJobCost',
+            distill_dot_v1_dot_job__service__pb2.GetJobCostRequest.SerializeToString,
+            distill_dot_v1_dot_ledger__pb2.Ledger.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -1,11 +1,12 @@
 import grpc
 
 from distillery.stubs import StreamUnary, UnaryStream, UnaryUnary
-from distillery.v1 import job_pb2, job_service_pb2, report_pb2, task_pb2, trace_pb2
+from distillery.v1 import job_pb2, job_service_pb2, ledger_pb2, report_pb2, task_pb2, trace_pb2
 
 class JobServiceStub:
     def __init__(self, channel: grpc.Channel) -> None: ...
     CreateJob: UnaryUnary[job_service_pb2.CreateJobRequest, job_pb2.Job]
+    PlanJob: UnaryUnary[job_service_pb2.PlanJobRequest, job_service_pb2.JobPlan]
     GetJob: UnaryUnary[job_service_pb2.GetJobRequest, job_pb2.Job]
     ListJobs: UnaryUnary[job_service_pb2.ListJobsRequest, job_service_pb2.ListJobsResponse]
     CancelJob: UnaryUnary[job_service_pb2.CancelJobRequest, job_pb2.Job]
@@ -16,6 +17,7 @@ class JobServiceStub:
     WatchJob: UnaryStream[job_service_pb2.WatchJobRequest, job_service_pb2.JobEvent]
     GetReport: UnaryUnary[job_service_pb2.GetReportRequest, report_pb2.Report]
     GetTrace: UnaryUnary[job_service_pb2.GetTraceRequest, trace_pb2.Trace]
+    GetJobCost: UnaryUnary[job_service_pb2.GetJobCostRequest, ledger_pb2.Ledger]
 
 class TaskServiceStub:
     def __init__(self, channel: grpc.Channel) -> None: ...

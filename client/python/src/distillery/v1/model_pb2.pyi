@@ -210,7 +210,7 @@ class StudentSpec(_message.Message):
     def __init__(self, vmoe: _Optional[_Union[VmoeSpec, _Mapping]] = ..., vit: _Optional[_Union[VitSpec, _Mapping]] = ..., nac: _Optional[_Union[NacSpec, _Mapping]] = ...) -> None: ...
 
 class TrainingRecipe(_message.Message):
-    __slots__ = ["accumulate_steps", "batch_size", "beta1", "beta2", "clip_grad_norm", "color_jitter", "crop_padding", "cutmix_alpha", "cutmix_switch_probability", "decay_all_parameters", "drop_path", "ema_decay", "epochs", "epsilon", "horizontal_flip", "label_smoothing", "learning_rate", "learning_rate_reference_batch", "min_learning_rate", "mix_probability", "mixup_alpha", "momentum", "optimizer", "precision", "rand_augment_magnitude", "rand_augment_magnitude_std", "rand_augment_operations", "random_erasing", "random_resized_crop", "repeated_augmentation", "sampler", "schedule_unit", "total_images", "warmup_epochs", "warmup_learning_rate", "weight_decay"]
+    __slots__ = ["accumulate_steps", "batch_size", "beta1", "beta2", "clip_grad_norm", "color_jitter", "crop_padding", "cutmix_alpha", "cutmix_switch_probability", "decay_all_parameters", "drop_path", "ema_decay", "epochs", "epsilon", "gang_size", "horizontal_flip", "label_smoothing", "learning_rate", "learning_rate_reference_batch", "min_learning_rate", "mix_probability", "mixup_alpha", "momentum", "optimizer", "precision", "rand_augment_magnitude", "rand_augment_magnitude_std", "rand_augment_operations", "random_erasing", "random_resized_crop", "repeated_augmentation", "sampler", "schedule_unit", "total_images", "warmup_epochs", "warmup_learning_rate", "weight_decay"]
     ACCUMULATE_STEPS_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     BETA1_FIELD_NUMBER: _ClassVar[int]
@@ -225,6 +225,7 @@ class TrainingRecipe(_message.Message):
     EMA_DECAY_FIELD_NUMBER: _ClassVar[int]
     EPOCHS_FIELD_NUMBER: _ClassVar[int]
     EPSILON_FIELD_NUMBER: _ClassVar[int]
+    GANG_SIZE_FIELD_NUMBER: _ClassVar[int]
     HORIZONTAL_FLIP_FIELD_NUMBER: _ClassVar[int]
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -261,6 +262,7 @@ class TrainingRecipe(_message.Message):
     ema_decay: float
     epochs: float
     epsilon: float
+    gang_size: int
     horizontal_flip: float
     label_smoothing: float
     learning_rate: float
@@ -283,7 +285,7 @@ class TrainingRecipe(_message.Message):
     warmup_epochs: float
     warmup_learning_rate: float
     weight_decay: float
-    def __init__(self, epochs: _Optional[float] = ..., batch_size: _Optional[int] = ..., accumulate_steps: _Optional[int] = ..., learning_rate: _Optional[float] = ..., learning_rate_reference_batch: _Optional[int] = ..., warmup_learning_rate: _Optional[float] = ..., min_learning_rate: _Optional[float] = ..., warmup_epochs: _Optional[float] = ..., schedule_unit: _Optional[_Union[ScheduleUnit, str]] = ..., weight_decay: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ..., clip_grad_norm: _Optional[float] = ..., drop_path: _Optional[float] = ..., label_smoothing: _Optional[float] = ..., mixup_alpha: _Optional[float] = ..., cutmix_alpha: _Optional[float] = ..., mix_probability: _Optional[float] = ..., cutmix_switch_probability: _Optional[float] = ..., crop_padding: _Optional[int] = ..., horizontal_flip: _Optional[float] = ..., random_erasing: _Optional[float] = ..., sampler: _Optional[_Union[SamplerKind, str]] = ..., total_images: _Optional[int] = ..., optimizer: _Optional[_Union[OptimizerKind, str]] = ..., momentum: _Optional[float] = ..., decay_all_parameters: bool = ..., precision: _Optional[_Union[Precision, str]] = ..., ema_decay: _Optional[float] = ..., repeated_augmentation: _Optional[int] = ..., random_resized_crop: _Optional[float] = ..., rand_augment_operations: _Optional[int] = ..., rand_augment_magnitude: _Optional[float] = ..., rand_augment_magnitude_std: _Optional[float] = ..., color_jitter: _Optional[float] = ...) -> None: ...
+    def __init__(self, epochs: _Optional[float] = ..., batch_size: _Optional[int] = ..., accumulate_steps: _Optional[int] = ..., learning_rate: _Optional[float] = ..., learning_rate_reference_batch: _Optional[int] = ..., warmup_learning_rate: _Optional[float] = ..., min_learning_rate: _Optional[float] = ..., warmup_epochs: _Optional[float] = ..., schedule_unit: _Optional[_Union[ScheduleUnit, str]] = ..., weight_decay: _Optional[float] = ..., beta1: _Optional[float] = ..., beta2: _Optional[float] = ..., epsilon: _Optional[float] = ..., clip_grad_norm: _Optional[float] = ..., drop_path: _Optional[float] = ..., label_smoothing: _Optional[float] = ..., mixup_alpha: _Optional[float] = ..., cutmix_alpha: _Optional[float] = ..., mix_probability: _Optional[float] = ..., cutmix_switch_probability: _Optional[float] = ..., crop_padding: _Optional[int] = ..., horizontal_flip: _Optional[float] = ..., random_erasing: _Optional[float] = ..., sampler: _Optional[_Union[SamplerKind, str]] = ..., total_images: _Optional[int] = ..., optimizer: _Optional[_Union[OptimizerKind, str]] = ..., momentum: _Optional[float] = ..., decay_all_parameters: bool = ..., precision: _Optional[_Union[Precision, str]] = ..., ema_decay: _Optional[float] = ..., repeated_augmentation: _Optional[int] = ..., random_resized_crop: _Optional[float] = ..., rand_augment_operations: _Optional[int] = ..., rand_augment_magnitude: _Optional[float] = ..., rand_augment_magnitude_std: _Optional[float] = ..., color_jitter: _Optional[float] = ..., gang_size: _Optional[int] = ...) -> None: ...
 
 class VitSpec(_message.Message):
     __slots__ = ["depth", "embed_dim", "heads", "layer_norm_epsilon", "mlp_ratio", "preset", "qkv_bias", "stage_depths"]

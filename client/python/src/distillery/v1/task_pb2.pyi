@@ -53,10 +53,15 @@ class ArtifactRef(_message.Message):
     def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ...) -> None: ...
 
 class Attempt(_message.Message):
-    __slots__ = ["bundle", "failure_class", "finish_time", "message", "number", "start_time", "state", "stats", "worker"]
+    __slots__ = ["bundle", "device_seconds", "failure_class", "finish_time", "gang", "gang_rank", "gang_size", "lost_seconds", "message", "number", "start_time", "state", "stats", "worker"]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_CLASS_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
+    GANG_FIELD_NUMBER: _ClassVar[int]
+    GANG_RANK_FIELD_NUMBER: _ClassVar[int]
+    GANG_SIZE_FIELD_NUMBER: _ClassVar[int]
+    LOST_SECONDS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     START_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -64,15 +69,20 @@ class Attempt(_message.Message):
     STATS_FIELD_NUMBER: _ClassVar[int]
     WORKER_FIELD_NUMBER: _ClassVar[int]
     bundle: str
+    device_seconds: float
     failure_class: FailureClass
     finish_time: _timestamp_pb2.Timestamp
+    gang: str
+    gang_rank: int
+    gang_size: int
+    lost_seconds: float
     message: str
     number: int
     start_time: _timestamp_pb2.Timestamp
     state: str
     stats: AttemptStats
     worker: str
-    def __init__(self, number: _Optional[int] = ..., worker: _Optional[str] = ..., state: _Optional[str] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stats: _Optional[_Union[AttemptStats, _Mapping]] = ..., bundle: _Optional[str] = ...) -> None: ...
+    def __init__(self, number: _Optional[int] = ..., worker: _Optional[str] = ..., state: _Optional[str] = ..., failure_class: _Optional[_Union[FailureClass, str]] = ..., message: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., stats: _Optional[_Union[AttemptStats, _Mapping]] = ..., bundle: _Optional[str] = ..., device_seconds: _Optional[float] = ..., lost_seconds: _Optional[float] = ..., gang: _Optional[str] = ..., gang_rank: _Optional[int] = ..., gang_size: _Optional[int] = ...) -> None: ...
 
 class AttemptStats(_message.Message):
     __slots__ = ["cpu_seconds", "images_seen", "parameters", "peak_memory_bytes", "resumed_from_step", "total_training_cpu_seconds", "trained_parameters", "trainer_died", "wall_seconds"]
@@ -226,10 +236,11 @@ class Progress(_message.Message):
     def __init__(self, step: _Optional[int] = ..., total_steps: _Optional[int] = ..., loss: _Optional[float] = ..., images_per_second: _Optional[float] = ..., images_seen: _Optional[int] = ..., phase: _Optional[str] = ..., data_wait_ratio: _Optional[float] = ..., eta_seconds: _Optional[float] = ...) -> None: ...
 
 class Task(_message.Message):
-    __slots__ = ["attempts", "checkpoint_step", "depends_on", "failure_message", "finish_time", "id", "job", "key", "name", "observations", "progress", "results", "reused_from", "revision", "spec", "start_time", "state", "waiting_reason"]
+    __slots__ = ["attempts", "checkpoint_step", "depends_on", "device_seconds", "failure_message", "finish_time", "id", "job", "key", "name", "observations", "progress", "results", "reused_from", "revision", "spec", "start_time", "state", "waiting_reason"]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_STEP_FIELD_NUMBER: _ClassVar[int]
     DEPENDS_ON_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -248,6 +259,7 @@ class Task(_message.Message):
     attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
     checkpoint_step: int
     depends_on: _containers.RepeatedScalarFieldContainer[str]
+    device_seconds: float
     failure_message: str
     finish_time: _timestamp_pb2.Timestamp
     id: str
@@ -263,7 +275,7 @@ class Task(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     state: TaskState
     waiting_reason: str
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., job: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., key: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ArtifactRef, _Mapping]]] = ..., observations: _Optional[_Iterable[_Union[ArtifactRef, _Mapping]]] = ..., reused_from: _Optional[str] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., failure_message: _Optional[str] = ..., waiting_reason: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., checkpoint_step: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., job: _Optional[str] = ..., spec: _Optional[_Union[TaskSpec, _Mapping]] = ..., state: _Optional[_Union[TaskState, str]] = ..., key: _Optional[str] = ..., depends_on: _Optional[_Iterable[str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[ArtifactRef, _Mapping]]] = ..., observations: _Optional[_Iterable[_Union[ArtifactRef, _Mapping]]] = ..., reused_from: _Optional[str] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., failure_message: _Optional[str] = ..., waiting_reason: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[int] = ..., checkpoint_step: _Optional[int] = ..., device_seconds: _Optional[float] = ...) -> None: ...
 
 class TaskInput(_message.Message):
     __slots__ = ["given_digest", "name", "produced"]

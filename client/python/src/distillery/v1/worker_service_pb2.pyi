@@ -58,39 +58,44 @@ class CompleteAttemptsResponse(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ...) -> None: ...
 
 class Directive(_message.Message):
-    __slots__ = ["kind", "lease"]
+    __slots__ = ["gang_contacts", "kind", "lease"]
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
+    GANG_CONTACTS_FIELD_NUMBER: _ClassVar[int]
     KIND_ABANDON_ATTEMPT: Directive.Kind
     KIND_DRAIN: Directive.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
+    KIND_JOIN_GANG: Directive.Kind
     KIND_PREEMPT_ATTEMPT: Directive.Kind
     KIND_REGISTER: Directive.Kind
     KIND_RELEASE_IF_UNSTARTED: Directive.Kind
     KIND_STOP_ATTEMPT: Directive.Kind
     KIND_UNSPECIFIED: Directive.Kind
     LEASE_FIELD_NUMBER: _ClassVar[int]
+    gang_contacts: _containers.RepeatedScalarFieldContainer[bytes]
     kind: Directive.Kind
     lease: LeaseRef
-    def __init__(self, kind: _Optional[_Union[Directive.Kind, str]] = ..., lease: _Optional[_Union[LeaseRef, _Mapping]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[Directive.Kind, str]] = ..., lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., gang_contacts: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class FailAttemptsRequest(_message.Message):
     __slots__ = ["items", "worker_id"]
     class Item(_message.Message):
-        __slots__ = ["bad_inputs", "failure_class", "lease", "message", "observations", "stats"]
+        __slots__ = ["bad_inputs", "failure_class", "lease", "lost_gang", "message", "observations", "stats"]
         BAD_INPUTS_FIELD_NUMBER: _ClassVar[int]
         FAILURE_CLASS_FIELD_NUMBER: _ClassVar[int]
         LEASE_FIELD_NUMBER: _ClassVar[int]
+        LOST_GANG_FIELD_NUMBER: _ClassVar[int]
         MESSAGE_FIELD_NUMBER: _ClassVar[int]
         OBSERVATIONS_FIELD_NUMBER: _ClassVar[int]
         STATS_FIELD_NUMBER: _ClassVar[int]
         bad_inputs: _containers.RepeatedScalarFieldContainer[str]
         failure_class: _task_pb2.FailureClass
         lease: LeaseRef
+        lost_gang: bool
         message: str
         observations: _containers.RepeatedCompositeFieldContainer[_task_pb2.ArtifactRef]
         stats: _task_pb2.AttemptStats
-        def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., failure_class: _Optional[_Union[_task_pb2.FailureClass, str]] = ..., message: _Optional[str] = ..., observations: _Optional[_Iterable[_Union[_task_pb2.ArtifactRef, _Mapping]]] = ..., stats: _Optional[_Union[_task_pb2.AttemptStats, _Mapping]] = ..., bad_inputs: _Optional[_Iterable[str]] = ...) -> None: ...
+        def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., failure_class: _Optional[_Union[_task_pb2.FailureClass, str]] = ..., message: _Optional[str] = ..., observations: _Optional[_Iterable[_Union[_task_pb2.ArtifactRef, _Mapping]]] = ..., stats: _Optional[_Union[_task_pb2.AttemptStats, _Mapping]] = ..., bad_inputs: _Optional[_Iterable[str]] = ..., lost_gang: bool = ...) -> None: ...
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[FailAttemptsRequest.Item]
@@ -103,21 +108,31 @@ class FailAttemptsResponse(_message.Message):
     statuses: _containers.RepeatedCompositeFieldContainer[ItemStatus]
     def __init__(self, statuses: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ...) -> None: ...
 
+class GangRank(_message.Message):
+    __slots__ = ["rank", "size"]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    rank: int
+    size: int
+    def __init__(self, rank: _Optional[int] = ..., size: _Optional[int] = ...) -> None: ...
+
 class Grant(_message.Message):
-    __slots__ = ["checkpoint", "checkpoint_step", "inputs", "lease", "spec", "traceparent"]
+    __slots__ = ["checkpoint", "checkpoint_step", "gang", "inputs", "lease", "spec", "traceparent"]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_STEP_FIELD_NUMBER: _ClassVar[int]
+    GANG_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     SPEC_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     checkpoint: _task_pb2.ArtifactRef
     checkpoint_step: int
+    gang: GangRank
     inputs: _containers.RepeatedCompositeFieldContainer[ResolvedInput]
     lease: LeaseRef
     spec: _task_pb2.TaskSpec
     traceparent: str
-    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[ResolvedInput, _Mapping]]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., spec: _Optional[_Union[_task_pb2.TaskSpec, _Mapping]] = ..., inputs: _Optional[_Iterable[_Union[ResolvedInput, _Mapping]]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., traceparent: _Optional[str] = ..., gang: _Optional[_Union[GangRank, _Mapping]] = ...) -> None: ...
 
 class HeartbeatRequest(_message.Message):
     __slots__ = ["leases", "worker_id"]
@@ -168,10 +183,11 @@ class ItemStatus(_message.Message):
     def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class LeaseProgress(_message.Message):
-    __slots__ = ["checkpoint", "checkpoint_step", "first_point", "lease", "points", "progress", "started"]
+    __slots__ = ["checkpoint", "checkpoint_step", "first_point", "gang_contact", "lease", "points", "progress", "started"]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_STEP_FIELD_NUMBER: _ClassVar[int]
     FIRST_POINT_FIELD_NUMBER: _ClassVar[int]
+    GANG_CONTACT_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -179,11 +195,12 @@ class LeaseProgress(_message.Message):
     checkpoint: _task_pb2.ArtifactRef
     checkpoint_step: int
     first_point: int
+    gang_contact: bytes
     lease: LeaseRef
     points: _containers.RepeatedCompositeFieldContainer[_report_pb2.Series.Point]
     progress: _task_pb2.Progress
     started: bool
-    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.Progress, _Mapping]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., started: bool = ..., points: _Optional[_Iterable[_Union[_report_pb2.Series.Point, _Mapping]]] = ..., first_point: _Optional[int] = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.Progress, _Mapping]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., started: bool = ..., points: _Optional[_Iterable[_Union[_report_pb2.Series.Point, _Mapping]]] = ..., first_point: _Optional[int] = ..., gang_contact: _Optional[bytes] = ...) -> None: ...
 
 class LeaseRef(_message.Message):
     __slots__ = ["attempt_number", "job", "lease_id", "task"]
@@ -291,7 +308,7 @@ class SendLogResponse(_message.Message):
     def __init__(self, wanted: bool = ..., next_offset: _Optional[int] = ...) -> None: ...
 
 class WorkerInfo(_message.Message):
-    __slots__ = ["device_kind", "hostname", "labels", "numeric_classes", "slot_memory_bytes", "slots", "version", "worker_id"]
+    __slots__ = ["device_kind", "driver_version", "gang_network", "hostname", "labels", "numeric_classes", "slot_memory_bytes", "slots", "version", "worker_id"]
     class LabelsEntry(_message.Message):
         __slots__ = ["key", "value"]
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +317,8 @@ class WorkerInfo(_message.Message):
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DEVICE_KIND_FIELD_NUMBER: _ClassVar[int]
+    DRIVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GANG_NETWORK_FIELD_NUMBER: _ClassVar[int]
     HOSTNAME_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     NUMERIC_CLASSES_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +327,8 @@ class WorkerInfo(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     WORKER_ID_FIELD_NUMBER: _ClassVar[int]
     device_kind: str
+    driver_version: str
+    gang_network: str
     hostname: str
     labels: _containers.ScalarMap[str, str]
     numeric_classes: _containers.RepeatedScalarFieldContainer[str]
@@ -315,4 +336,4 @@ class WorkerInfo(_message.Message):
     slots: int
     version: str
     worker_id: str
-    def __init__(self, worker_id: _Optional[str] = ..., hostname: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., device_kind: _Optional[str] = ..., numeric_classes: _Optional[_Iterable[str]] = ..., slot_memory_bytes: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    def __init__(self, worker_id: _Optional[str] = ..., hostname: _Optional[str] = ..., version: _Optional[str] = ..., slots: _Optional[int] = ..., device_kind: _Optional[str] = ..., numeric_classes: _Optional[_Iterable[str]] = ..., slot_memory_bytes: _Optional[int] = ..., labels: _Optional[_Mapping[str, str]] = ..., driver_version: _Optional[str] = ..., gang_network: _Optional[str] = ...) -> None: ...
