@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/mutex.h"
+#include "base/process_metrics.h"
 #include "httplib.h"
 
 namespace distill {
@@ -166,7 +167,8 @@ ObservabilityServer::ObservabilityServer(Config config, const PrometheusMetrics&
                                          std::function<absl::Status()> readiness)
     : config_(std::move(config)), impl_(std::make_unique<Impl>()) {
   AddGet("/metrics", [&metrics](const WebRequest&) {
-    return WebResponse{200, "text/plain; version=0.0.4; charset=utf-8", metrics.Expose()};
+    return WebResponse{200, "text/plain; version=0.0.4; charset=utf-8",
+                       absl::StrCat(metrics.Expose(), ExposeProcessMetrics())};
   });
   AddGet("/healthz", [](const WebRequest&) {
     WebResponse response;

@@ -141,6 +141,8 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
                "distill-server");
   app.set_version_flag("--version", DISTILL_VERSION);
   AddOptions(app, line.config);
+  app.set_config("--config", "", "File of settings, one \"name = value\" a line; flags win");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   bool print_config = false;
   bool check_config = false;
   app.add_flag("--print-config", print_config, "Print all settings and exit");

@@ -6,14 +6,18 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <iostream>
 #include <memory>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random_ids.h"
+#include "base/service_manager.h"
 #include "base/status_macros.h"
 #include "server/app/config.h"
 #include "server/app/server_app.h"
@@ -32,6 +36,7 @@ constexpr int kExitLeadershipLost = 6;
 
 // How often a server that stands by looks at the leader; takeover is judged by the database.
 constexpr timespec kLookInterval = {0, 250'000'000};
+constexpr absl::Duration kLongestWait = absl::Hours(1);
 
 int ExitCode(const absl::Status& status) {
   switch (status.code()) {
@@ -79,7 +84,8 @@ bool IsHopeless(const absl::Status& status) {
 // losing the leadership ends the process on the spot: nothing that it still does would count.
 absl::StatusOr<std::unique_ptr<storage::Leadership>> Lead(ServerConfig& config, IdSource& ids,
                                                           const Clock& clock,
-                                                          const sigset_t& signals) {
+                                                          const sigset_t& signals,
+                                                          const ServiceManager& manager) {
   DISTILL_ASSIGN_OR_RETURN(const std::unique_ptr<Standby> standby, Standby::Start(config));
   config.listen = standby->grpc_address();
   config.http = standby->http_address();
@@ -93,6 +99,7 @@ absl::StatusOr<std::unique_ptr<storage::Leadership>> Lead(ServerConfig& config, 
     DISTILL_RETURN_IF_ERROR(WriteAddressesFile(config.addresses_file, config.listen, config.http));
   }
   LogInfo("server stands by", {{"grpc", config.listen}, {"http", config.http}});
+  manager.Ready("stands by");
   bool reachable = true;
   for (;;) {
     const absl::StatusOr<bool> leads = leadership->TryToLead();
@@ -102,6 +109,7 @@ absl::StatusOr<std::unique_ptr<storage::Leadership>> Lead(ServerConfig& config, 
       LogWarning("cannot see who leads; trying again", {{"cause", leads.status()}});
     }
     reachable = leads.ok();
+    manager.Alive();
     standby->SetLeader(leadership->leader_address());
     if (sigtimedwait(&signals, nullptr, &kLookInterval) > 0) return nullptr;
   }
@@ -112,13 +120,27 @@ absl::StatusOr<std::unique_ptr<storage::Leadership>> Lead(ServerConfig& config, 
   return leadership;
 }
 
+// Waits for a signal that ends the server. Meanwhile the service manager is told, as often as it
+// wants, that the server still does its work.
+int AwaitSignal(ServerApp& app, const sigset_t& signals, const ServiceManager& manager) {
+  const absl::Duration interval = std::min(manager.alive_interval(), kLongestWait);
+  const timespec wait = absl::ToTimespec(interval);
+  for (;;) {
+    const int number = sigtimedwait(&signals, nullptr, &wait);
+    if (number > 0) return number;
+    if (app.Answers(interval)) manager.Alive();
+  }
+}
+
 int Serve(ServerConfig config) {
+  const ServiceManager manager = ServiceManager::FromEnvironment();
   const sigset_t signals = BlockEndingSignals();
   SystemClock clock;
   SystemIdSource ids;
   std::unique_ptr<storage::Leadership> leadership;
   if (config.state == "postgres") {
-    absl::StatusOr<std::unique_ptr<storage::Leadership>> led = Lead(config, ids, clock, signals);
+    absl::StatusOr<std::unique_ptr<storage::Leadership>> led =
+        Lead(config, ids, clock, signals, manager);
     if (!led.ok()) return Fail(led.status());
     if (*led == nullptr) return 0;
     leadership = *std::move(led);
@@ -134,9 +156,10 @@ int Serve(ServerConfig config) {
   };
   absl::StatusOr<std::unique_ptr<ServerApp>> app = ServerApp::Start(config, dependencies);
   if (!app.ok()) return Fail(app.status());
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  manager.Ready(absl::StrCat("serves at ", (*app)->grpc_address()));
+  const int signal_number = AwaitSignal(**app, signals, manager);
   LogInfo("stopping", {{"signal", signal_number}});
+  manager.Stopping();
   (*app)->Stop();
   if (leadership != nullptr) leadership->Resign();
   return store_failed ? kExitStoreFailed : 0;

@@ -75,6 +75,7 @@ Maintenance::Maintenance(MaintenanceConfig config, Driver& driver, storage::Blob
       blobs_(&blobs),
       clock_(&clock),
       metrics_(&metrics),
+      projects_(std::make_shared<ProjectGauges>(metrics)),
       last_collection_(metrics.AddGauge("distill_gc_last_success_timestamp_seconds",
                                         "When unreferenced blobs were last removed.")),
       removed_bytes_(
@@ -182,8 +183,9 @@ void Maintenance::RefreshGauges() {
   SetUploadGauges(*blobs_, *metrics_);
   Metrics* const metrics = metrics_;
   const Clock* const clock = clock_;
-  driver_->PostQuery([metrics, clock](const Core* core, MonotonicTime now) {
+  driver_->PostQuery([metrics, clock, projects = projects_](const Core* core, MonotonicTime now) {
     if (core == nullptr) return;
+    projects->Set(core->Quotas(now));
     SetWorkerGauges(core->Workers(now), clock->WallNow(), *metrics);
     SetBlobGauges(core->blob_totals(), *metrics);
   });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/mutex.h"
+#include "server/app/project_gauges.h"
 #include "server/engine/driver.h"
 #include "storage/blob/blob_store.h"
 
@@ -52,6 +54,7 @@ class Maintenance {
   storage::BlobStore* const blobs_;
   const Clock* const clock_;
   Metrics* const metrics_;
+  const std::shared_ptr<ProjectGauges> projects_;
   Gauge& last_collection_;
   Counter& removed_bytes_;
   Counter& discarded_uploads_;

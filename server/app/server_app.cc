@@ -19,9 +19,11 @@
 #include "base/status_macros.h"
 #include "server/app/maintenance.h"
 #include "server/app/scrubber.h"
+#include "server/app/standby.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
 #include "server/rpc/call.h"
+#include "server/rpc/convert.h"
 #include "server/rpc/dataset_service.h"
 #include "server/rpc/fleet_service.h"
 #include "server/rpc/job_service.h"
@@ -113,6 +115,12 @@ class ServerAppImpl : public ServerApp {
   const std::string& grpc_address() const override { return grpc_address_; }
   const std::string& http_address() const override { return http_address_; }
 
+  bool Answers(absl::Duration limit) override {
+    auto slot = std::make_shared<Slot<bool>>();
+    driver_->PostQuery([slot](const Core*, MonotonicTime) { slot->Set(true); });
+    return slot->Wait(limit).has_value();
+  }
+
   void Stop() override {
     if (stopped_) return;
     stopped_ = true;
@@ -157,6 +165,7 @@ class ServerAppImpl : public ServerApp {
 
   absl::Status OpenEngine() {
     DriverConfig config;
+    config.task_kinds = TaskKindNames();
     config.core.lease_duration = absl::Seconds(config_.lease_seconds);
     config.core.max_retry_backoff = absl::Seconds(config_.max_retry_backoff_seconds);
     config.core.preempt_grace = absl::Seconds(config_.preempt_seconds);
@@ -231,6 +240,7 @@ class ServerAppImpl : public ServerApp {
     dependencies.limits.lease_duration = absl::Seconds(config_.lease_seconds);
     dependencies.limits.data_dir = config_.data_dir;
     dependencies.limits.min_free_disk_bytes = config_.blobs.min_free_disk_bytes;
+    AddCallSeries(metrics_);
     services_.push_back(std::make_unique<JobService>(dependencies));
     services_.push_back(std::make_unique<TaskService>(dependencies));
     services_.push_back(std::make_unique<FleetService>(dependencies));
@@ -282,6 +292,7 @@ class ServerAppImpl : public ServerApp {
       return ready_ ? driver_->Health() : absl::UnavailableError("starting or stopping");
     });
     http_server_->AddGet("/", [this](const WebRequest& request) { return StatusPage(request); });
+    SetLeading(metrics_, true);
     const absl::Status started = http_server_->Start();
     if (!started.ok()) {
       return Annotate(started, absl::StrCat("cannot listen for HTTP on ", config_.http,

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/random_ids.h"
 #include "server/app/config.h"
@@ -45,6 +46,10 @@ class ServerApp {
   // "127.0.0.1:40123"; the HTTP one is empty without HTTP.
   virtual const std::string& grpc_address() const = 0;
   virtual const std::string& http_address() const = 0;
+
+  // Whether the thread on which everything depends comes round within `limit`, which this blocks
+  // for at most.
+  virtual bool Answers(absl::Duration limit) = 0;
 
   // Tells health checks that it is going, answers open calls with kUnavailable, ends running
   // transfers within a few seconds, and joins all threads. Nothing that was acknowledged is lost.

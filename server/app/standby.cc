@@ -106,6 +106,7 @@ class StandbyImpl : public Standby {
  private:
   absl::Status ListenHttp(const ServerConfig& config) {
     DISTILL_ASSIGN_OR_RETURN(const HostPort parsed, ParseHostPort(config.http));
+    SetLeading(metrics_, false);
     ObservabilityServer::Config http;
     http.host = parsed.host;
     http.port = parsed.port;
@@ -131,6 +132,12 @@ class StandbyImpl : public Standby {
 };
 
 }  // namespace
+
+void SetLeading(Metrics& metrics, bool leads) {
+  metrics
+      .AddGauge("distill_server_leading", "1 for the server that leads, 0 for one that stands by.")
+      .Set(leads ? 1 : 0);
+}
 
 absl::StatusOr<std::unique_ptr<Standby>> Standby::Start(const ServerConfig& config) {
   auto standby = std::make_unique<StandbyImpl>();

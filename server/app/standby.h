@@ -7,12 +7,16 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "base/metrics.h"
 #include "server/app/config.h"
 
 namespace distill::server {
 
 // Trailing metadata of every refusal: the leader's address, where it is known.
 inline constexpr char kLeaderMetadata[] = "distill-leader";
+
+// Tells those who look at /metrics whether this server leads.
+void SetLeading(Metrics& metrics, bool leads);
 
 // Thread-safe.
 class Standby {

@@ -30,7 +30,7 @@ class SingleWriterDriver : public Driver {
   SingleWriterDriver(const DriverConfig& config, const DriverDependencies& dependencies, Core core)
       : config_(config),
         dependencies_(dependencies),
-        metrics_(*dependencies.metrics),
+        metrics_(*dependencies.metrics, config.task_kinds),
         hub_(config.watch),
         core_(std::move(core)) {}
   ~SingleWriterDriver() override { Stop(); }

@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +34,8 @@ struct DriverConfig {
   int max_batch = 512;
   // Above this many queued events Post refuses with kResourceExhausted.
   int max_queue = 100000;
+  // Kinds of tasks whose series exist from the start.
+  std::vector<std::string> task_kinds;
   WatchHubConfig watch;
 };
 

@@ -1,13 +1,31 @@
 #include "server/engine/driver_metrics.h"
 
+#include <utility>
+
 #include "absl/strings/ascii.h"
+#include "server/scheduler/transitions.h"
 #include "storage/state/records.h"
 
 namespace distill::server {
 namespace {
 
+using storage::AttemptState;
+using storage::FailureClass;
 using storage::JobState;
 using storage::TaskState;
+
+// How attempts end. An end that is not here is counted too, from its first time on.
+constexpr std::pair<AttemptState, FailureClass> kAttemptEnds[] = {
+    {AttemptState::kSucceeded, FailureClass::kNone},
+    {AttemptState::kFailed, FailureClass::kUser},
+    {AttemptState::kFailed, FailureClass::kInfrastructure},
+    {AttemptState::kFailed, FailureClass::kResource},
+    {AttemptState::kFailed, FailureClass::kPoison},
+    {AttemptState::kExpired, FailureClass::kInfrastructure},
+    {AttemptState::kExpired, FailureClass::kPreempted},
+    {AttemptState::kReleased, FailureClass::kPreempted},
+    {AttemptState::kCancelled, FailureClass::kPreempted},
+};
 
 Counter* Lookups(Metrics& metrics, const char* result) {
   return &metrics.AddCounter("distill_cache_lookups_total",
@@ -17,7 +35,7 @@ Counter* Lookups(Metrics& metrics, const char* result) {
 
 }  // namespace
 
-DriverMetrics::DriverMetrics(Metrics& metrics)
+DriverMetrics::DriverMetrics(Metrics& metrics, const std::vector<std::string>& task_kinds)
     : metrics_(&metrics),
       leases_granted_(
           &metrics.AddCounter("distill_leases_granted_total", "Leases given to workers.")),
@@ -47,7 +65,42 @@ DriverMetrics::DriverMetrics(Metrics& metrics)
       batch_size_(&metrics.AddHistogram("distill_db_batch_size", "Events in one commit.",
                                         {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})),
       event_queue_length_(&metrics.AddGauge("distill_event_queue_length",
-                                            "Calls that wait for the scheduler's thread.")) {}
+                                            "Calls that wait for the scheduler's thread.")) {
+  for (const TaskTransition& transition : TaskTransitions()) {
+    transitions_[{transition.from, transition.event}] =
+        &Transitions(transition.from, transition.event);
+  }
+  for (const std::string& kind : task_kinds) {
+    for (const auto& [outcome, cause] : kAttemptEnds) AttemptsEnded(kind, outcome, cause);
+    Duration(kind);
+    ScheduleLatency(kind);
+  }
+}
+
+Counter& DriverMetrics::Transitions(TaskState from, TaskEvent event) {
+  return metrics_->AddCounter(
+      "distill_task_transitions_total", "Changes of state of tasks, by state and event.",
+      {{"from", absl::AsciiStrToLower(storage::Name(from))}, {"event", Name(event)}});
+}
+
+Counter& DriverMetrics::AttemptsEnded(const std::string& kind, AttemptState outcome,
+                                      FailureClass cause) {
+  return metrics_->AddCounter("distill_attempts_total", "Attempts that ended.",
+                              {{"kind", kind},
+                               {"outcome", absl::AsciiStrToLower(storage::Name(outcome))},
+                               {"cause", absl::AsciiStrToLower(storage::Name(cause))}});
+}
+
+Histogram& DriverMetrics::Duration(const std::string& kind) {
+  return metrics_->AddHistogram("distill_task_duration_seconds",
+                                "From leased to succeeded, last attempt.", LatencyBounds(),
+                                {{"kind", kind}});
+}
+
+Histogram& DriverMetrics::ScheduleLatency(const std::string& kind) {
+  return metrics_->AddHistogram("distill_task_schedule_latency_seconds", "From ready to leased.",
+                                LatencyBounds(), {{"kind", kind}});
+}
 
 void DriverMetrics::Count(const Effects& effects) {
   const auto add = [](Counter* counter, int64_t by) {
@@ -66,34 +119,16 @@ void DriverMetrics::Count(const Effects& effects) {
   add(speculated_, effects.counts.attempts_speculated);
   add(quota_refusals_, effects.counts.quota_refusals);
   for (const TaskTransition& transition : effects.transitions) {
-    Counter*& counter = transitions_[{transition.from, transition.event}];
-    if (counter == nullptr) {
-      counter = &metrics_->AddCounter(
-          "distill_task_transitions_total", "Changes of state of tasks, by state and event.",
-          {{"from", absl::AsciiStrToLower(storage::Name(transition.from))},
-           {"event", Name(transition.event)}});
-    }
-    counter->Increment();
+    transitions_.at({transition.from, transition.event})->Increment();
   }
   for (const AttemptEnd& end : effects.attempts_ended) {
-    metrics_
-        ->AddCounter("distill_attempts_total", "Attempts that ended.",
-                     {{"kind", end.kind},
-                      {"outcome", absl::AsciiStrToLower(storage::Name(end.outcome))},
-                      {"cause", absl::AsciiStrToLower(storage::Name(end.cause))}})
-        .Increment();
-    if (end.outcome != storage::AttemptState::kSucceeded) continue;
-    metrics_
-        ->AddHistogram("distill_task_duration_seconds", "From leased to succeeded, last attempt.",
-                       LatencyBounds(), {{"kind", end.kind}})
-        .Observe(absl::ToDoubleSeconds(end.took));
+    AttemptsEnded(end.kind, end.outcome, end.cause).Increment();
+    if (end.outcome != AttemptState::kSucceeded) continue;
+    Duration(end.kind).Observe(absl::ToDoubleSeconds(end.took));
   }
   add(leases_granted_, static_cast<int64_t>(effects.attempts_started.size()));
   for (const AttemptStart& start : effects.attempts_started) {
-    metrics_
-        ->AddHistogram("distill_task_schedule_latency_seconds", "From ready to leased.",
-                       LatencyBounds(), {{"kind", start.kind}})
-        .Observe(absl::ToDoubleSeconds(start.waited));
+    ScheduleLatency(start.kind).Observe(absl::ToDoubleSeconds(start.waited));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "base/metrics.h"
@@ -16,7 +17,8 @@ namespace distill::server {
 // Writer thread only.
 class DriverMetrics {
  public:
-  explicit DriverMetrics(Metrics& metrics);
+  // All series of these kinds of tasks exist from now on.
+  DriverMetrics(Metrics& metrics, const std::vector<std::string>& task_kinds);
 
   void Count(const Effects& effects);
   void CountCommit(absl::Duration took, size_t events);
@@ -25,6 +27,12 @@ class DriverMetrics {
   void SetTotals(const CoreTotals& totals);
 
  private:
+  Counter& Transitions(storage::TaskState from, TaskEvent event);
+  Counter& AttemptsEnded(const std::string& kind, storage::AttemptState outcome,
+                         storage::FailureClass cause);
+  Histogram& Duration(const std::string& kind);
+  Histogram& ScheduleLatency(const std::string& kind);
+
   Metrics* const metrics_;
   Counter* const leases_granted_;
   Counter* const leases_expired_;
@@ -39,7 +47,6 @@ class DriverMetrics {
   Counter* const stalled_;
   Counter* const speculated_;
   Counter* const quota_refusals_;
-  // By state and event; null until the first.
   std::map<std::pair<storage::TaskState, TaskEvent>, Counter*> transitions_;
   Histogram* const commit_seconds_;
   Histogram* const batch_size_;

@@ -2,23 +2,49 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "base/check.h"
 #include "base/error_details.h"
 #include "base/error_reasons.h"
+#include "google/protobuf/descriptor.h"
 
 namespace distill::server {
+
+namespace {
+
+constexpr const char* kServices[] = {"distill.v1.ArtifactService", "distill.v1.DatasetService",
+                                     "distill.v1.FleetService",    "distill.v1.JobService",
+                                     "distill.v1.TaskService",     "distill.v1.WorkerService"};
+
+Counter& Handled(Metrics& metrics, const std::string& method, absl::StatusCode code) {
+  return metrics.AddCounter(
+      "distill_grpc_server_handled_total", "Calls answered, by code.",
+      {{"grpc_method", method}, {"grpc_code", absl::StatusCodeToString(code)}});
+}
+
+Histogram& Handling(Metrics& metrics, const std::string& method) {
+  return metrics.AddHistogram("distill_grpc_server_handling_seconds", "Time to answer a call.",
+                              LatencyBounds(), {{"grpc_method", method}});
+}
+
+}  // namespace
+
+void AddCallSeries(Metrics& metrics) {
+  for (const char* name : kServices) {
+    const google::protobuf::ServiceDescriptor* const service =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
+    DISTILL_CHECK(service != nullptr, "these are the services of the API");
+    for (int i = 0; i < service->method_count(); ++i) {
+      Handled(metrics, service->method(i)->name(), absl::StatusCode::kOk);
+      Handling(metrics, service->method(i)->name());
+    }
+  }
+}
 
 void CallMetrics::Count(absl::string_view method, const absl::Status& status,
                         MonotonicTime start) const {
   const std::string method_name(method);
-  metrics_
-      ->AddCounter(
-          "distill_grpc_server_handled_total", "Calls answered, by code.",
-          {{"grpc_method", method_name}, {"grpc_code", absl::StatusCodeToString(status.code())}})
-      .Increment();
-  metrics_
-      ->AddHistogram("distill_grpc_server_handling_seconds", "Time to answer a call.",
-                     LatencyBounds(), {{"grpc_method", method_name}})
-      .Observe(absl::ToDoubleSeconds(clock_->Now() - start));
+  Handled(*metrics_, method_name, status.code()).Increment();
+  Handling(*metrics_, method_name).Observe(absl::ToDoubleSeconds(clock_->Now() - start));
 }
 
 void OpenCalls::Add(int count) {

@@ -58,6 +58,9 @@ class OpenCalls {
   int open_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
+// Makes the series of every method of the API, so that they exist before the first call.
+void AddCallSeries(Metrics& metrics);
+
 // Counts and times finished calls. Thread-safe.
 class CallMetrics {
  public:

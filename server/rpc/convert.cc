@@ -335,6 +335,14 @@ v1::TaskExplanation ToProto(const Explanation& explanation, const JobId& job,
   return proto;
 }
 
+std::vector<std::string> TaskKindNames() {
+  std::vector<std::string> names;
+  for (int kind = v1::TASK_KIND_UNSPECIFIED + 1; kind <= v1::TaskKind_MAX; ++kind) {
+    if (v1::TaskKind_IsValid(kind)) names.push_back(KindName(static_cast<v1::TaskKind>(kind)));
+  }
+  return names;
+}
+
 SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& request_id,
                        const Digest& body) {
   SubmitJob event;

@@ -43,6 +43,9 @@ storage::QuotaRecord FromProto(const v1::Quota& quota);
 v1::TaskExplanation ToProto(const Explanation& explanation, const JobId& job,
                             const std::string& task);
 
+// Every kind of task, as records and metrics name it.
+std::vector<std::string> TaskKindNames();
+
 // A plan as the event that submits it. `job` is the id chosen for it.
 SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& request_id,
                        const Digest& body);

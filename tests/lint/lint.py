@@ -11,8 +11,8 @@ import sys
 
 from tree import Tree
 
-CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "job_file_reference",
-          "protocol", "reasons", "python_client", "formatted"]
+CHECKS = ["layers", "listed", "words", "lengths", "links", "markers", "metrics", "runbooks", "dashboards",
+          "job_file_reference", "protocol", "reasons", "python_client", "formatted"]
 
 
 def main(arguments):

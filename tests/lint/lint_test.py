@@ -1,9 +1,11 @@
 """Shows each check a small tree with faults, and one without."""
 
+import json
 import os
 import tempfile
 import unittest
 
+import dashboards
 import job_file_reference
 import layers
 import lengths
@@ -142,10 +144,37 @@ class LintTest(unittest.TestCase):
 
     def test_alerts_without_a_runbook_are_found(self):
         self.expect(runbooks, {
-            "docs/operations.md": "## One\n",
-            "deploy/rules.yml": "- alert: One\n  runbook: docs/operations.md#one\n"
-                                "- alert: Two\n  runbook: docs/operations.md#two\n- alert: Three\n"},
-            "deploy/rules.yml:1", "deploy/rules.yml:1")
+            "docs/runbooks.md": "# All\n## One\n* Means: a\n* Look at: b\n* Do: c\n## Four\n",
+            "deploy/rules.yml": "- alert: One\n  runbook: docs/runbooks.md#one\n"
+                                "- alert: Two\n  runbook: docs/runbooks.md#two\n- alert: Three\n",
+            "deploy/tests.yml": "- {eval_time: 1m, alertname: One}\n- {alertname: Two}\n- {alertname: Three}\n"
+                                "  alertname: One\n  exp_alerts:\n  alertname: Two\n  exp_alerts:\n"},
+            "deploy/rules.yml:1", "deploy/rules.yml:1", "docs/runbooks.md:1", "deploy/rules.yml:1")
+
+    def test_an_alert_page_that_says_too_little_is_found(self):
+        self.expect(runbooks, {
+            "docs/runbooks.md": "## One\n* Means: a\n* Do: c\n",
+            "deploy/rules.yml": "- alert: One\n  runbook: docs/runbooks.md#one\n",
+            "deploy/tests.yml": "- {alertname: One}\n  alertname: One\n  exp_alerts:\n"},
+            "docs/runbooks.md:1")
+
+    def test_dashboards_that_grafana_or_people_cannot_read_are_found(self):
+        def board(**changes):
+            panel = {"id": 1, "type": "stat", "title": "T", "description": "What.", "gridPos": {"x": 0, "y": 0, "w": 8, "h": 8},
+                     "datasource": {"uid": "${datasource}"}, "fieldConfig": {"defaults": {"unit": "s"}},
+                     "targets": [{"expr": 'up{job=~"$job"}', "legendFormat": "x"}]}
+            panel.update(changes)
+            return json.dumps({"uid": "u", "title": "T", "description": "D", "panels": [panel],
+                               "templating": {"list": [{"name": "datasource"}, {"name": "job"}]}})
+
+        path = "deploy/grafana/a.json"
+        self.expect(dashboards, {path: board()})
+        for changes in ({"description": ""}, {"fieldConfig": {"defaults": {}}}, {"datasource": {"uid": "mine"}},
+                        {"targets": []}, {"targets": [{"expr": "up", "legendFormat": "x"}]},
+                        {"targets": [{"expr": 'up{job=~"$job", a="$b"}', "legendFormat": "x"}]},
+                        {"gridPos": {"x": 20, "y": 0, "w": 8, "h": 8}}):
+            self.expect(dashboards, {path: board(**changes)}, f"{path}:1")
+        self.expect(dashboards, {path: "{"}, f"{path}:1")
 
     def test_a_reference_that_lags_behind_the_protocol_is_found(self):
         model = """// How it trains.

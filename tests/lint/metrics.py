@@ -3,10 +3,10 @@
 import re
 
 CATALOGUE = "docs/metrics.md"
-_METRIC = re.compile(r"(?<![:\w])distill_[a-z0-9_]+")
+_METRIC = re.compile(r"(?<![:\w])(?:distill|process)_[a-z0-9_]+")
 _SUFFIX = re.compile(r"_(?:bucket|sum|count)$")
 # Only there is a literal of this form the name of a metric.
-_MAKES_METRIC = re.compile(r"AddCounter|AddGauge|AddHistogram")
+_MAKES_METRIC = re.compile(r"AddCounter|AddGauge|AddHistogram|ExposeProcessMetrics")
 
 
 def exported(tree):
@@ -14,8 +14,8 @@ def exported(tree):
     names = {}
     for path in tree.files(".h", ".cc"):
         text = tree.text(path)
-        if not path.startswith(("tests/", "base/")) and _MAKES_METRIC.search(text):
-            names.update((name, path) for name in re.findall(r'"(distill_[a-z0-9_]+)"', text))
+        if not path.startswith("tests/") and _MAKES_METRIC.search(text):
+            names.update((name, path) for name in re.findall(r'(?:"|\{)((?:distill|process)_[a-z0-9_]+)"', text))
     return names
 
 

@@ -23,7 +23,9 @@
 #include "base/observability_server.h"
 #include "base/prometheus_metrics.h"
 #include "base/random_ids.h"
+#include "base/service_manager.h"
 #include "base/status_macros.h"
+#include "worker/agent/gpu_monitor.h"
 #include "worker/agent/wake_descriptor.h"
 #include "worker/agent/worker.h"
 
@@ -86,6 +88,8 @@ void Declare(CLI::App& app, Flags& flags) {
                  "How long a trainer waits for more work of its job")
       ->capture_default_str();
   app.add_flag("--log-json", flags.json_log, "Write the log, and those of trainers, as JSON lines");
+  app.set_config("--config", "", "File of settings, one \"name = value\" a line; flags win");
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.set_version_flag("--version", std::string("distill-worker ") + DISTILL_VERSION);
 }
 
@@ -130,6 +134,10 @@ absl::StatusOr<ObservabilityServer::Config> HttpConfig(const std::string& addres
   return config;
 }
 
+std::string StatusText(const absl::Status& readiness) {
+  return readiness.ok() ? "the server answers" : std::string(readiness.message());
+}
+
 // Waits for signals until the worker has handed everything back.
 class SignalLoop {
  public:
@@ -140,8 +148,13 @@ class SignalLoop {
   // Tells that the worker holds no lease.
   void NotifyIdle() { idle_.Wake(); }
 
-  void Run(Worker& worker, absl::Duration drain_limit) {
-    AwaitSignal(absl::InfiniteDuration());
+  void Run(Worker& worker, absl::Duration drain_limit, const ServiceManager& manager) {
+    while (!AwaitSignal(manager.alive_interval())) {
+      // Blocks while the threads that talk to the server block each other.
+      manager.SetStatus(StatusText(worker.Readiness()));
+      manager.Alive();
+    }
+    manager.Stopping();
     const MonotonicTime deadline = clock_->Now() + drain_limit;
     worker.Drain();
     while (!worker.idle()) {
@@ -182,7 +195,7 @@ class SignalLoop {
   WakeDescriptor idle_;
 };
 
-absl::Status Run(const Flags& flags, const sigset_t& signals) {
+absl::Status Run(const Flags& flags, const sigset_t& signals, const ServiceManager& manager) {
   SystemClock clock;
   SystemIdSource ids;
   PrometheusMetrics metrics;
@@ -192,6 +205,8 @@ absl::Status Run(const Flags& flags, const sigset_t& signals) {
   DISTILL_ASSIGN_OR_RETURN(
       const std::unique_ptr<Worker> worker,
       Worker::Create(std::move(config), {clock, ids, metrics, [&loop] { loop.NotifyIdle(); }}));
+  GpuMonitor gpus(GpuMonitor::Config(), metrics);
+  gpus.Start();
   ObservabilityServer web(http, metrics, [&worker] { return worker->Readiness(); });
   DISTILL_RETURN_IF_ERROR(web.Start());
   worker->Start();
@@ -202,7 +217,8 @@ absl::Status Run(const Flags& flags, const sigset_t& signals) {
     DISTILL_RETURN_IF_ERROR(WriteFileAtomically(
         flags.addresses_file, absl::StrCat("http=", http.host, ":", web.port(), "\n")));
   }
-  loop.Run(*worker, absl::Seconds(flags.drain_seconds));
+  manager.Ready("runs");
+  loop.Run(*worker, absl::Seconds(flags.drain_seconds), manager);
   worker->Stop();
   web.Stop();
   LogInfo("worker ended");
@@ -230,7 +246,8 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGINT);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  const absl::Status status = distill::worker::Run(flags, signals);
+  const absl::Status status =
+      distill::worker::Run(flags, signals, distill::ServiceManager::FromEnvironment());
   if (status.ok()) return 0;
   distill::LogError("worker cannot run", {{"error", status}});
   return status.code() == absl::StatusCode::kInvalidArgument ? distill::worker::kExitUsage

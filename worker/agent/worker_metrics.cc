@@ -1,6 +1,7 @@
 #include "worker/agent/worker_metrics.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -8,16 +9,22 @@
 namespace distill::worker {
 namespace {
 
-constexpr char kImagesPerSecond[] = "distill_worker_train_images_per_second";
-constexpr char kStep[] = "distill_worker_train_step";
-constexpr char kLoss[] = "distill_worker_train_loss";
-constexpr char kDataWait[] = "distill_worker_data_wait_ratio";
+using SlotSeries = WorkerMetrics::SlotSeries;
 
-MetricLabels SlotLabels(int slot) { return {{"slot", absl::StrCat(slot)}}; }
+constexpr SlotSeries kImagesPerSecond = {"distill_worker_train_images_per_second",
+                                         "Training images per second; 0 of an idle slot."};
+constexpr SlotSeries kStep = {"distill_worker_train_step",
+                              "Step of the running attempt; 0 of an idle slot."};
+constexpr SlotSeries kLoss = {"distill_worker_train_loss",
+                              "Training loss; not a number of an idle slot."};
+constexpr SlotSeries kDataWait = {
+    "distill_worker_data_wait_ratio",
+    "Share of time that training waited for data, 0 to 1; 0 of an idle slot."};
 
 }  // namespace
 
 WorkerMetrics::WorkerMetrics(Metrics& metrics, int slots) : metrics_(&metrics) {
+  for (int slot = 0; slot < slots; ++slot) EndReport(slot);
   StateGauge(SlotState::kIdle).Set(slots);
   StateGauge(SlotState::kPreparing).Set(0);
   StateGauge(SlotState::kRunning).Set(0);
@@ -38,22 +45,18 @@ void WorkerMetrics::MoveSlot(SlotState from, SlotState to) {
 }
 
 void WorkerMetrics::Report(int slot, const v1::Progress& progress) {
-  const MetricLabels labels = SlotLabels(slot);
-  metrics_->AddGauge(kImagesPerSecond, "Training images per second.", labels)
-      .Set(progress.images_per_second());
-  metrics_->AddGauge(kStep, "Step of the running attempt.", labels)
-      .Set(static_cast<double>(progress.step()));
-  metrics_->AddGauge(kDataWait, "Share of time that training waited for data, 0 to 1.", labels)
-      .Set(progress.data_wait_ratio());
-  if (std::isfinite(progress.loss())) {
-    metrics_->AddGauge(kLoss, "Training loss.", labels).Set(progress.loss());
-  }
+  SlotGauge(slot, kImagesPerSecond).Set(progress.images_per_second());
+  SlotGauge(slot, kStep).Set(static_cast<double>(progress.step()));
+  SlotGauge(slot, kDataWait).Set(progress.data_wait_ratio());
+  if (std::isfinite(progress.loss())) SlotGauge(slot, kLoss).Set(progress.loss());
 }
 
 void WorkerMetrics::EndReport(int slot) {
-  for (const char* name : {kImagesPerSecond, kStep, kLoss, kDataWait}) {
-    metrics_->Remove(name, SlotLabels(slot));
+  for (const SlotSeries& series : {kImagesPerSecond, kStep, kDataWait}) {
+    SlotGauge(slot, series).Set(0);
   }
+  // There is no loss that could stand for none.
+  SlotGauge(slot, kLoss).Set(std::numeric_limits<double>::quiet_NaN());
 }
 
 void WorkerMetrics::CountAttempt(absl::string_view outcome) {
@@ -73,6 +76,10 @@ void WorkerMetrics::CountTrainerStart(absl::string_view kind) {
 void WorkerMetrics::CountTrainerDeath() {
   metrics_->AddCounter("distill_worker_trainer_deaths_total", "Trainers that died on their own.")
       .Increment();
+}
+
+Gauge& WorkerMetrics::SlotGauge(int slot, const SlotSeries& series) {
+  return metrics_->AddGauge(series.name, series.help, {{"slot", absl::StrCat(slot)}});
 }
 
 Gauge& WorkerMetrics::StateGauge(SlotState state) {

@@ -1,5 +1,4 @@
-// Metrics of the slots. Those of a running lease set carry the slot's number, which is bounded, and
-// are removed when it ends.
+// Metrics of the slots. Those of a running lease set carry the slot's number, which is bounded.
 #pragma once
 
 #include "absl/strings/string_view.h"
@@ -18,7 +17,7 @@ class WorkerMetrics {
 
   void MoveSlot(SlotState from, SlotState to);
   void Report(int slot, const v1::Progress& progress);
-  // Removes the series of Report().
+  // The slot trains nothing any more.
   void EndReport(int slot);
   // `outcome`: "succeeded", "failed", "released", "abandoned".
   void CountAttempt(absl::string_view outcome);
@@ -26,7 +25,14 @@ class WorkerMetrics {
   void CountTrainerStart(absl::string_view kind);
   void CountTrainerDeath();
 
+  // A gauge with one series for each slot.
+  struct SlotSeries {
+    const char* name;
+    const char* help;
+  };
+
  private:
+  Gauge& SlotGauge(int slot, const SlotSeries& series);
   Gauge& StateGauge(SlotState state);
 
   Metrics* const metrics_;

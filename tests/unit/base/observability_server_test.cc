@@ -55,6 +55,16 @@ class ObservabilityServerTest : public ::testing::Test {
                               }};
 };
 
+TEST_F(ObservabilityServerTest, TheProcessTellsOfItself) {
+  ASSERT_THAT(server_.Start(), IsOk());
+  const std::string page = Get(server_.port(), "/metrics");
+  for (const char* line : {"\ndistill_build_info{version=\"", "\nprocess_start_time_seconds 1",
+                           "\nprocess_cpu_seconds_total ", "\nprocess_resident_memory_bytes ",
+                           "\nprocess_open_fds ", "\nprocess_max_fds "}) {
+    EXPECT_THAT(page, HasSubstr(line));
+  }
+}
+
 TEST_F(ObservabilityServerTest, ServesMetricsAndHealth) {
   metrics_.AddCounter("distill_tests_run_total", "Tests run.").Increment();
   ASSERT_THAT(server_.Start(), IsOk());

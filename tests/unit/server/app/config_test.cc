@@ -2,7 +2,9 @@
 #include "server/app/config.h"
 
 #include <limits>
+#include <string>
 
+#include "base/file.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/status_matchers.h"
@@ -28,6 +30,39 @@ TEST(ConfigTest, FlagsAreRead) {
   EXPECT_EQ(line.config.http, "");
   EXPECT_THAT(PrintConfig(line.config),
               testing::AllOf(HasSubstr("data-dir = /d\n"), HasSubstr("lease-seconds = 5\n")));
+}
+
+TEST(ConfigTest, AFileGivesSettingsAndFlagsWin) {
+  const std::string path = testing::TempDir() + "/config_test.conf";
+  ASSERT_THAT(WriteFileAtomically(path,
+                                  "# A comment.\n"
+                                  "data-dir = /d\n"
+                                  "lease-seconds = 7\n"
+                                  "heartbeat-seconds = 1\n"
+                                  "insecure-allow-plaintext = true\n"
+                                  "postgres = \"host=db dbname=x\"\n"
+                                  "dataset-root = [\"/a\", \"/b c\"]\n"),
+              IsOk());
+  const std::string flag = "--config=" + path;
+  const char* arguments[] = {"distill-server", flag.c_str(), "--lease-seconds=9"};
+  const CommandLine line = ParseCommandLine(3, arguments);
+  EXPECT_EQ(line.action, CommandLine::Action::kServe);
+  EXPECT_EQ(line.config.data_dir, "/d");
+  EXPECT_EQ(line.config.lease_seconds, 9);
+  EXPECT_EQ(line.config.heartbeat_seconds, 1);
+  EXPECT_TRUE(line.config.insecure_allow_plaintext);
+  EXPECT_EQ(line.config.postgres, "host=db dbname=x");
+  EXPECT_THAT(line.config.dataset_roots, testing::ElementsAre("/a", "/b c"));
+}
+
+TEST(ConfigTest, AFileWithAnUnknownSettingIsAUsageError) {
+  const std::string path = testing::TempDir() + "/config_test_unknown.conf";
+  ASSERT_THAT(WriteFileAtomically(path, "data-dir = /d\nleese-seconds = 7\n"), IsOk());
+  const std::string flag = "--config=" + path;
+  const char* arguments[] = {"distill-server", flag.c_str()};
+  EXPECT_EQ(ParseCommandLine(2, arguments).exit_code, 2);
+  const char* absent[] = {"distill-server", "--config=/no/such/file"};
+  EXPECT_EQ(ParseCommandLine(2, absent).exit_code, 2);
 }
 
 TEST(ConfigTest, AnUnknownFlagIsAUsageError) {
