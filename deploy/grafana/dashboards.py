@@ -63,7 +63,7 @@ class Panel:
 
 
 def _query_variable(name, label, query):
-    return {"name": name, "label": label, "type": "query", "datasource": _SOURCE, "definition": query,
+    return {"name": name, "label": label, "type": "query", "datasource": _SOURCE,
             "query": {"query": query, "refId": name}, "refresh": 2, "sort": 1, "multi": True, "includeAll": True,
             "allValue": ".*", "current": {"text": "All", "value": "$__all"}}
 
@@ -324,7 +324,7 @@ STORAGE = dashboard("storage", "storage", "The database, the blobs, and the disk
     ("Blobs", [
         Panel("Bytes by class", "bytes", {"{{class}}": f"sum by (class) (distill_blob_bytes{{{JOB}}})"},
               "What retention looks after.", stacked=True),
-        Panel("Blobs by class", "short", {"{{class}}": f"sum by (class) (distill_blob_count{{{JOB}}})"},
+        Panel("Blobs by class", "short", {"{{class}}": f"sum by (class) (distill_blobs{{{JOB}}})"},
               "How many there are.", stacked=True),
         Panel("Object store", "bytes", {"in use": f"sum(distill_object_store_bytes{{{JOB}}})"},
               "All blobs, and what unfinished uploads have announced; bounded by --max-disk-bytes."),
