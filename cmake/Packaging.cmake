@@ -1,5 +1,9 @@
 # Debian packages: distillery-server, distillery-worker and distillery-client, made by `./dev package`
 # (or `cpack` in the build folder, once the programs are built). docs/deployment.md installs them.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr/local")
+  # CMake's own default. Units and settings name programs by where a package puts them.
+  set(CMAKE_INSTALL_PREFIX /usr CACHE PATH "Where programs are installed" FORCE)
+endif()
 include(GNUInstallDirs)
 
 # Packages hold the programs only; `cpack` need not build every test for them.
@@ -47,7 +51,6 @@ set(CPACK_PACKAGE_VENDOR "Distillery")
 set(CPACK_PACKAGE_CONTACT "The developers of Distillery <distillery@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Distillation of vision models into modules, as a service")
 set(CPACK_PACKAGE_DIRECTORY "${PROJECT_BINARY_DIR}/packages")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL server worker client)

@@ -21,18 +21,32 @@ from product import BIN_DIR, TINY_JOB, eventually, write_idx_dataset  # noqa: E4
 _MIRROR = os.environ.get("DISTILL_MIRROR", "http://deb.debian.org/debian")
 _NAMES = ("distillery-client", "distillery-server", "distillery-worker")
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "HOME": "/root"}
+_OF_THE_MACHINE = ("systemd", "dbus", "iproute2")
 # What a removed package may leave: the logs and caches of the system itself.
 _OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/cache", "/var/log", "/var/lib/apt", "/var/lib/dpkg",
                   "/var/lib/systemd", "/etc/ld.so.cache", "/etc/.pwd.lock", "/etc/alternatives")
 
 
-def bare_system(folder):
-    """A Debian with systemd in `folder`."""
-    if os.path.exists(os.path.join(folder, "usr", "bin", "systemctl")):
+def bare_system(folder, *packages):
+    """A Debian with these packages in `folder`, unless one is there."""
+    done = f"{folder}.done"
+    if os.path.exists(done):
         return
-    subprocess.run(["debootstrap", "--variant=minbase", "--include=systemd,dbus,libopenblas0-pthread", "bookworm", folder,
-                    _MIRROR], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["debootstrap", "--variant=minbase", *([f"--include={','.join(packages)}"] if packages else []), "bookworm",
+                    folder, _MIRROR], check=True, stdout=subprocess.DEVNULL)
     shutil.copy("/etc/resolv.conf", os.path.join(folder, "etc", "resolv.conf"))
+    with open(done, "w", encoding="ascii"):
+        pass
+
+
+def make_packages(folder):
+    """Packages of the programs that are built, in `folder`. Returns their paths."""
+    subprocess.run(["cpack", "--config", os.path.join(os.path.dirname(BIN_DIR), "CPackConfig.cmake"), "-B", folder], check=True,
+                   stdout=subprocess.DEVNULL)
+    found = sorted(glob.glob(os.path.join(folder, "distillery-*.deb")))
+    if len(found) != len(_NAMES):
+        raise AssertionError(f"cpack made {found}")
+    return found
 
 
 # Becomes the machine's first process. $1: its root, $2: its control group.
@@ -124,18 +138,14 @@ class PackageTest(unittest.TestCase):
             self.skipTest("needs root and Debian's packages debootstrap and dpkg-dev")
         self.folder = tempfile.mkdtemp(prefix="distill-machine-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        packages = os.path.join(self.folder, "packages")
-        subprocess.run(["cpack", "--config", os.path.join(os.path.dirname(BIN_DIR), "CPackConfig.cmake"), "-B", packages],
-                       check=True, stdout=subprocess.DEVNULL)
-        self.packages = sorted(glob.glob(os.path.join(packages, "distillery-*.deb")))
-        self.assertEqual(len(self.packages), len(_NAMES))
+        self.packages = make_packages(os.path.join(self.folder, "packages"))
         root = os.path.join(self.folder, "root")
         kept = os.environ.get("DISTILL_PACKAGE_ROOT")
         if kept:
-            bare_system(kept)
+            bare_system(kept, *_OF_THE_MACHINE)
             subprocess.run(["cp", "--archive", "--reflink=auto", kept, root], check=True)
         else:
-            bare_system(root)
+            bare_system(root, *_OF_THE_MACHINE)
         self.root = root
 
     def apt(self, *arguments):
@@ -155,7 +165,7 @@ class PackageTest(unittest.TestCase):
             fields = subprocess.run(["dpkg-deb", "--field", package, "Depends"], capture_output=True, text=True, check=True)
             dependencies |= {d.split("|")[0].split("(")[0].strip() for d in fields.stdout.strip().split(",")}
         self.apt("update")
-        self.apt("install", "iproute2", *sorted(dependencies))
+        self.apt("install", *sorted(dependencies))
         shutil.rmtree(os.path.join(self.root, "var", "cache", "apt", "archives"), ignore_errors=True)
         machine = Machine(self.root)
         self.addCleanup(machine.stop)
