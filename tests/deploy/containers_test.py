@@ -25,7 +25,6 @@ class ContainersTest(unittest.TestCase):
             self.skipTest("needs root and Debian's packages buildah, debootstrap and dpkg-dev")
         self.folder = tempfile.mkdtemp(prefix="distill-containers-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.containers = []
         self.addCleanup(self.remove_all)
 
     def buildah(self, *arguments):
@@ -65,8 +64,7 @@ class ContainersTest(unittest.TestCase):
         make_packages(packages)
         for target in ("server", "worker", "client"):
             self.buildah("build", "--quiet", "--isolation", "chroot", "--format", "docker", "--file", _FILE, "--target", target,
-                         "--build-arg", "BASE=localhost/base", "--build-context", f"build={self.folder}",
-                         "--tag", f"localhost/distillery-{target}", SOURCE_DIR)
+                         "--build-arg", "BASE=localhost/base", "--tag", f"localhost/distillery-{target}", packages)
         write_idx_dataset(os.path.join(self.folder, "data", "tiny"))
         with open(os.path.join(self.folder, "data", "job.yaml"), "w", encoding="utf-8") as file:
             file.write(TINY_JOB % "/srv/datasets/tiny")

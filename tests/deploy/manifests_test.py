@@ -154,7 +154,8 @@ class ComposeTest(unittest.TestCase):
             build = service.get("build", {})
             if build:
                 self.assertIn(build["target"], stages, name)
-                self.assertTrue(os.path.exists(os.path.join(_CONTAINERS, build["context"], build["dockerfile"])))
+                path = os.path.normpath(os.path.join(_CONTAINERS, build["context"], build["dockerfile"]))
+                self.assertTrue(os.path.exists(path), path)
             for volume in service.get("volumes", []):
                 source = volume.split(":")[0]
                 if source.startswith("."):
