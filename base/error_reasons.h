@@ -33,12 +33,14 @@ inline constexpr char kEtagMismatch[] = "ETAG_MISMATCH";
 inline constexpr char kPageTokenInvalid[] = "PAGE_TOKEN_INVALID";
 
 // Bounds.
+inline constexpr char kQuotaUsedUp[] = "QUOTA_USED_UP";
 inline constexpr char kDiskNearlyFull[] = "DISK_NEARLY_FULL";
 inline constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
 inline constexpr char kQueueFull[] = "QUEUE_FULL";
 
 // States.
 inline constexpr char kJobNotFinished[] = "JOB_NOT_FINISHED";
+inline constexpr char kResultPinned[] = "RESULT_PINNED";
 inline constexpr char kDatasetInUse[] = "DATASET_IN_USE";
 inline constexpr char kDatasetNotReady[] = "DATASET_NOT_READY";
 inline constexpr char kServerStopping[] = "SERVER_STOPPING";

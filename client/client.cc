@@ -109,7 +109,8 @@ Client::Client(ClientOptions options, ClientDependencies dependencies)
       tasks_(route_, channels_),
       artifacts_(route_, channels_),
       fleet_(route_, channels_),
-      datasets_(route_, channels_) {}
+      datasets_(route_, channels_),
+      cache_(route_, channels_) {}
 
 Backoff Client::NewBackoff() {
   uint64_t seed = 0;
@@ -624,6 +625,39 @@ absl::Status Client::DeleteQuota(const std::string& project) {
   request.set_request_id(dependencies_.ids->RandomHex(16));
   return Call("delete quota", fleet_, &v1::FleetService::StubInterface::DeleteQuota, request)
       .status();
+}
+
+absl::StatusOr<v1::Ledger> Client::GetJobCost(const std::string& job) {
+  v1::GetJobCostRequest request;
+  request.set_job(job);
+  return Call("get job cost", jobs_, &v1::JobService::StubInterface::GetJobCost, request);
+}
+
+absl::StatusOr<std::vector<v1::Ledger>> Client::ListLedgers(const std::string& project) {
+  v1::ListLedgersRequest request;
+  request.set_project(project);
+  DISTILL_ASSIGN_OR_RETURN(
+      v1::ListLedgersResponse response,
+      Call("list ledgers", fleet_, &v1::FleetService::StubInterface::ListLedgers, request));
+  std::vector<v1::Ledger> ledgers;
+  for (v1::Ledger& ledger : *response.mutable_ledgers()) ledgers.push_back(std::move(ledger));
+  return ledgers;
+}
+
+absl::StatusOr<v1::KeyExplanation> Client::ExplainKey(const v1::ExplainKeyRequest& request) {
+  return Call("explain key", cache_, &v1::CacheService::StubInterface::ExplainKey, request);
+}
+
+absl::StatusOr<v1::CacheStats> Client::GetCacheStats(const std::string& project) {
+  v1::GetCacheStatsRequest request;
+  request.set_project(project);
+  return Call("get cache statistics", cache_, &v1::CacheService::StubInterface::GetCacheStats,
+              request);
+}
+
+absl::StatusOr<v1::EvictResultResponse> Client::EvictResult(v1::EvictResultRequest request) {
+  request.set_request_id(dependencies_.ids->RandomHex(16));
+  return Call("evict result", cache_, &v1::CacheService::StubInterface::EvictResult, request);
 }
 
 absl::StatusOr<v1::Worker> Client::DrainWorker(const std::string& worker_id,

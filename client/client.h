@@ -30,6 +30,7 @@
 #include "client/interrupt.h"
 #include "client/server_route.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
+#include "distill/v1/cache_service.grpc.pb.h"
 #include "distill/v1/dataset_service.grpc.pb.h"
 #include "distill/v1/fleet_service.grpc.pb.h"
 #include "distill/v1/job_service.grpc.pb.h"
@@ -161,6 +162,16 @@ class Client {
   // Idempotent.
   absl::Status DeleteQuota(const std::string& project);
 
+  // What the device time of a job went into.
+  absl::StatusOr<v1::Ledger> GetJobCost(const std::string& job);
+  // Of one project, or all when `project` is empty; in order of project.
+  absl::StatusOr<std::vector<v1::Ledger>> ListLedgers(const std::string& project);
+  // Either job and task, or key and project.
+  absl::StatusOr<v1::KeyExplanation> ExplainKey(const v1::ExplainKeyRequest& request);
+  absl::StatusOr<v1::CacheStats> GetCacheStats(const std::string& project);
+  // Idempotent. kFailedPrecondition while a job that is not over uses the result.
+  absl::StatusOr<v1::EvictResultResponse> EvictResult(v1::EvictResultRequest request);
+
  private:
   // What one try of a stream came to.
   struct StreamTry {
@@ -196,6 +207,7 @@ class Client {
   const ServiceStubs<v1::ArtifactService> artifacts_;
   const ServiceStubs<v1::FleetService> fleet_;
   const ServiceStubs<v1::DatasetService> datasets_;
+  const ServiceStubs<v1::CacheService> cache_;
 };
 
 // Whether nothing will change in the job any more.

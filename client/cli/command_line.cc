@@ -49,6 +49,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddJobLogsCommand(*job, chosen);
   AddJobReportCommands(*job, chosen);
   AddJobTraceCommand(*job, chosen);
+  AddJobCostCommand(*job, chosen);
   AddJobPresetCommand(*job, chosen);
   AddTaskCommands(app, chosen);
   AddArtifactCommands(app, chosen);
@@ -56,6 +57,8 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddExperimentCommands(app, chosen);
   AddWorkerCommands(app, chosen);
   AddQuotaCommands(app, chosen);
+  AddCacheCommands(app, chosen);
+  AddLedgerCommand(app, chosen);
   AddAdminCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }

@@ -18,6 +18,7 @@ void AddJobWatchCommands(CLI::App& job, Command& chosen);
 void AddJobReportCommands(CLI::App& job, Command& chosen);
 void AddJobLogsCommand(CLI::App& job, Command& chosen);
 void AddJobTraceCommand(CLI::App& job, Command& chosen);
+void AddJobCostCommand(CLI::App& job, Command& chosen);
 void AddTaskLogsCommand(CLI::App& task, Command& chosen);
 void AddJobPresetCommand(CLI::App& job, Command& chosen);
 void AddTaskCommands(CLI::App& parent, Command& chosen);
@@ -28,6 +29,8 @@ void AddDatasetCommands(CLI::App& parent, Command& chosen);
 void AddExperimentCommands(CLI::App& parent, Command& chosen);
 void AddWorkerCommands(CLI::App& parent, Command& chosen);
 void AddQuotaCommands(CLI::App& parent, Command& chosen);
+void AddCacheCommands(CLI::App& parent, Command& chosen);
+void AddLedgerCommand(CLI::App& parent, Command& chosen);
 void AddAdminCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 

@@ -37,6 +37,11 @@ std::string StateName(v1::Predicate predicate) {
   return EnumText(*v1::Predicate_descriptor(), predicate);
 }
 
+std::string StateName(v1::LossCause cause) { return EnumText(*v1::LossCause_descriptor(), cause); }
+std::string StateName(v1::CacheOutcome outcome) {
+  return EnumText(*v1::CacheOutcome_descriptor(), outcome);
+}
+
 std::string ArtifactTypeName(v1::ArtifactType type) {
   const auto* const value = v1::ArtifactType_descriptor()->FindValueByNumber(type);
   return value == nullptr || type == 0 ? "-" : ShortEnumName(*value);

@@ -6,9 +6,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "distill/v1/artifact_service.pb.h"
+#include "distill/v1/cache_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job.pb.h"
 #include "distill/v1/job_service.pb.h"
+#include "distill/v1/ledger.pb.h"
 #include "distill/v1/task.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
@@ -21,6 +23,8 @@ std::string StateName(v1::WorkerState state);
 std::string StateName(v1::Quarantine quarantine);
 std::string StateName(v1::WaitReason reason);
 std::string StateName(v1::Predicate predicate);
+std::string StateName(v1::LossCause cause);
+std::string StateName(v1::CacheOutcome outcome);
 // "model", "metrics", ...; "-" when unset or unknown.
 std::string ArtifactTypeName(v1::ArtifactType type);
 

@@ -51,6 +51,10 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--preempt-seconds", config.preempt_seconds,
                  "What is preempted has so long to write a checkpoint and come back; 1 to 3600")
       ->capture_default_str();
+  app.add_option("--preempt-patience-seconds", config.preempt_patience_seconds,
+                 "A task that has waited so long takes a slot from one of much lower priority; 0: "
+                 "never")
+      ->capture_default_str();
   app.add_option("--quarantine-after-failures", config.quarantine_after_failures,
                  "Infrastructure failures in a row that put a worker in quarantine; 0: never")
       ->capture_default_str();
@@ -177,6 +181,8 @@ absl::Status ValidateConfig(const ServerConfig& config) {
       InRange("--max-retry-backoff-seconds", config.max_retry_backoff_seconds, 0.1, 3600));
   DISTILL_RETURN_IF_ERROR(InRange("--preempt-seconds", config.preempt_seconds, 1, 3600));
   DISTILL_RETURN_IF_ERROR(
+      InRange("--preempt-patience-seconds", config.preempt_patience_seconds, 0, 86400));
+  DISTILL_RETURN_IF_ERROR(
       InRange("--quarantine-after-failures", config.quarantine_after_failures, 0, 1000));
   DISTILL_RETURN_IF_ERROR(InRange("--poison-after-workers", config.poison_after_workers, 0, 1000));
   DISTILL_RETURN_IF_ERROR(InRange("--stall-minutes", config.stall_minutes, 0, 10080));
@@ -208,6 +214,7 @@ std::string PrintConfig(const ServerConfig& config) {
       "\nheartbeat-seconds = ", config.heartbeat_seconds,
       "\nmax-retry-backoff-seconds = ", config.max_retry_backoff_seconds,
       "\npreempt-seconds = ", config.preempt_seconds,
+      "\npreempt-patience-seconds = ", config.preempt_patience_seconds,
       "\nquarantine-after-failures = ", config.quarantine_after_failures,
       "\npoison-after-workers = ", config.poison_after_workers,
       "\nstall-minutes = ", config.stall_minutes,

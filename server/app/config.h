@@ -24,6 +24,7 @@ struct ServerConfig {
   double heartbeat_seconds = 2;
   double max_retry_backoff_seconds = 60;
   double preempt_seconds = 60;
+  double preempt_patience_seconds = 120;
   int quarantine_after_failures = 5;
   int poison_after_workers = 4;
   double stall_minutes = 20;

@@ -22,6 +22,7 @@
 #include "server/app/standby.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
+#include "server/rpc/cache_service.h"
 #include "server/rpc/call.h"
 #include "server/rpc/convert.h"
 #include "server/rpc/dataset_service.h"
@@ -169,6 +170,7 @@ class ServerAppImpl : public ServerApp {
     config.core.lease_duration = absl::Seconds(config_.lease_seconds);
     config.core.max_retry_backoff = absl::Seconds(config_.max_retry_backoff_seconds);
     config.core.preempt_grace = absl::Seconds(config_.preempt_seconds);
+    config.core.preempt_patience = absl::Seconds(config_.preempt_patience_seconds);
     config.core.quarantine_after_failures = config_.quarantine_after_failures;
     config.core.poison_after_workers = config_.poison_after_workers;
     config.core.stall_timeout = absl::Minutes(config_.stall_minutes);
@@ -247,6 +249,7 @@ class ServerAppImpl : public ServerApp {
     services_.push_back(std::make_unique<WorkerService>(dependencies));
     services_.push_back(std::make_unique<ArtifactService>(dependencies));
     services_.push_back(std::make_unique<DatasetService>(dependencies));
+    services_.push_back(std::make_unique<CacheService>(dependencies));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;

@@ -1,7 +1,10 @@
 #include "server/engine/driver.h"
 
+#include <cstddef>
 #include <deque>
+#include <set>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -69,6 +72,8 @@ class SingleWriterDriver : public Driver {
   // Ends every open call. Later ones are refused by PostEvent.
   void FailAll(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mu_);
   static void Append(Effects from, Effects& to);
+  // Each line says what it is afterwards, so of the same line in many steps only the last counts.
+  static void KeepLastLedgerLines(std::vector<storage::Mutation>& mutations);
 
   const DriverConfig config_;
   const DriverDependencies dependencies_;
@@ -150,6 +155,25 @@ void SingleWriterDriver::Append(Effects from, Effects& to) {
   move_all(from.unlinks, to.unlinks);
 }
 
+void SingleWriterDriver::KeepLastLedgerLines(std::vector<storage::Mutation>& mutations) {
+  using Line = std::tuple<const ProjectId&, const JobId&, const std::string&, storage::LedgerEntry>;
+  std::set<Line> seen;
+  std::vector<bool> superseded(mutations.size());
+  for (size_t i = mutations.size(); i-- > 0;) {
+    const auto* const put = std::get_if<storage::PutLedger>(&mutations[i]);
+    if (put == nullptr) continue;
+    const storage::LedgerRecord& line = put->line;
+    superseded[i] = !seen.insert(Line(line.project, line.job, line.kind, line.entry)).second;
+  }
+  size_t kept = 0;
+  for (size_t i = 0; i < mutations.size(); ++i) {
+    if (superseded[i]) continue;
+    if (kept != i) mutations[kept] = std::move(mutations[i]);
+    ++kept;
+  }
+  mutations.erase(mutations.begin() + static_cast<std::ptrdiff_t>(kept), mutations.end());
+}
+
 void SingleWriterDriver::Process(std::vector<Queued> batch) {
   const Instant now = NowOf(*dependencies_.clock);
   Effects effects;
@@ -164,6 +188,7 @@ void SingleWriterDriver::Process(std::vector<Queued> batch) {
     if (queued.callback) open_calls_.emplace(queued.event.call, std::move(queued.callback));
     step(std::move(queued.event));
   }
+  KeepLastLedgerLines(effects.mutations);
   if (!effects.mutations.empty()) {
     const MonotonicTime began = dependencies_.clock->Now();
     const absl::Status status = Commit(effects.mutations);

@@ -12,6 +12,7 @@ namespace {
 using storage::AttemptState;
 using storage::FailureClass;
 using storage::JobState;
+using storage::LedgerEntry;
 using storage::TaskState;
 
 // How attempts end. An end that is not here is counted too, from its first time on.
@@ -25,6 +26,15 @@ constexpr std::pair<AttemptState, FailureClass> kAttemptEnds[] = {
     {AttemptState::kExpired, FailureClass::kPreempted},
     {AttemptState::kReleased, FailureClass::kPreempted},
     {AttemptState::kCancelled, FailureClass::kPreempted},
+};
+
+// Lines of the ledger that hold time.
+constexpr LedgerEntry kTimedEntries[] = {
+    LedgerEntry::kSpent,          LedgerEntry::kSaved,
+    LedgerEntry::kLostUser,       LedgerEntry::kLostInfrastructure,
+    LedgerEntry::kLostResource,   LedgerEntry::kLostPreempted,
+    LedgerEntry::kLostPoison,     LedgerEntry::kLostCancelled,
+    LedgerEntry::kLostSuperseded, LedgerEntry::kLostResult,
 };
 
 Counter* Lookups(Metrics& metrics, const char* result) {
@@ -72,6 +82,8 @@ DriverMetrics::DriverMetrics(Metrics& metrics, const std::vector<std::string>& t
   }
   for (const std::string& kind : task_kinds) {
     for (const auto& [outcome, cause] : kAttemptEnds) AttemptsEnded(kind, outcome, cause);
+    for (const LedgerEntry entry : kTimedEntries) DeviceSeconds(kind, entry);
+    DeviceSecondsRegained(kind);
     Duration(kind);
     ScheduleLatency(kind);
   }
@@ -126,9 +138,41 @@ void DriverMetrics::Count(const Effects& effects) {
     if (end.outcome != AttemptState::kSucceeded) continue;
     Duration(end.kind).Observe(absl::ToDoubleSeconds(end.took));
   }
+  for (const Booking& booking : effects.booked) CountBooking(booking);
   add(leases_granted_, static_cast<int64_t>(effects.attempts_started.size()));
   for (const AttemptStart& start : effects.attempts_started) {
     ScheduleLatency(start.kind).Observe(absl::ToDoubleSeconds(start.waited));
+  }
+}
+
+Counter& DriverMetrics::DeviceSeconds(const std::string& kind, LedgerEntry entry) {
+  if (entry == LedgerEntry::kSpent) {
+    return metrics_->AddCounter("distill_device_seconds_spent_total",
+                                "Device-seconds of attempts that ended.", {{"kind", kind}});
+  }
+  if (entry == LedgerEntry::kSaved) {
+    return metrics_->AddCounter("distill_device_seconds_saved_total",
+                                "Device-seconds that results had cost which were reused.",
+                                {{"kind", kind}});
+  }
+  return metrics_->AddCounter(
+      "distill_device_seconds_lost_total",
+      "Device-seconds of attempts that are in no result and no checkpoint.",
+      {{"kind", kind}, {"cause", absl::AsciiStrToLower(storage::Name(entry))}});
+}
+
+Counter& DriverMetrics::DeviceSecondsRegained(const std::string& kind) {
+  return metrics_->AddCounter(
+      "distill_device_seconds_regained_total",
+      "Device-seconds counted as lost of which the work came in late after all.", {{"kind", kind}});
+}
+
+void DriverMetrics::CountBooking(const Booking& booking) {
+  const double seconds = absl::ToDoubleSeconds(booking.device_time);
+  if (seconds > 0) {
+    DeviceSeconds(booking.kind, booking.entry).Increment(seconds);
+  } else if (seconds < 0 && storage::IsLoss(booking.entry)) {
+    DeviceSecondsRegained(booking.kind).Increment(-seconds);
   }
 }
 

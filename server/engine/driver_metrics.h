@@ -32,6 +32,9 @@ class DriverMetrics {
                          storage::FailureClass cause);
   Histogram& Duration(const std::string& kind);
   Histogram& ScheduleLatency(const std::string& kind);
+  Counter& DeviceSeconds(const std::string& kind, storage::LedgerEntry entry);
+  Counter& DeviceSecondsRegained(const std::string& kind);
+  void CountBooking(const Booking& booking);
 
   Metrics* const metrics_;
   Counter* const leases_granted_;

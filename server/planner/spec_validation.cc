@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "base/corruption_names.h"
 #include "base/ids.h"
 #include "server/planner/enum_checks.h"
@@ -30,9 +31,19 @@ constexpr size_t kLongestPath = 4096;
 constexpr size_t kLongestLabel = 40;
 constexpr int kMostWorkerLabels = 16;
 constexpr size_t kLongestWorkerLabel = 256;
+constexpr size_t kLongestVersion = 64;
 
 std::string Path(absl::string_view parent, absl::string_view field) {
   return absl::StrCat(parent, ".", field);
+}
+
+// "535.104.05".
+bool IsVersion(absl::string_view text) {
+  if (text.size() > kLongestVersion) return false;
+  for (const absl::string_view part : absl::StrSplit(text, '.')) {
+    if (part.empty() || !std::all_of(part.begin(), part.end(), absl::ascii_isdigit)) return false;
+  }
+  return true;
 }
 
 void CheckSchedule(const v1::TrainingRecipe& recipe, absl::string_view path, FieldChecks& checks) {
@@ -155,6 +166,10 @@ void CheckExecution(const v1::ExecutionSpec& execution, FieldChecks& checks) {
   if (execution.has_device_kind() && execution.device_kind() != "cpu" &&
       execution.device_kind() != "cuda") {
     checks.Fail("execution.device_kind", execution.device_kind(), "cpu or cuda");
+  }
+  if (execution.has_min_driver_version() && !IsVersion(execution.min_driver_version())) {
+    checks.Fail("execution.min_driver_version", execution.min_driver_version(),
+                "numbers with dots between, such as 535.104");
   }
   if (execution.labels_size() > kMostWorkerLabels) {
     checks.Fail("execution.labels", absl::StrCat(execution.labels_size(), " entries"),

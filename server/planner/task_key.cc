@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/check.h"
@@ -20,6 +21,24 @@ namespace {
 
 // Raised when the encoding itself changes: all keys change with it.
 constexpr absl::string_view kHeader = "distill-task-key-v2\n";
+
+// "5" for i:5, "0.001" for the bits of a real, and so on.
+std::string Readable(absl::string_view value) {
+  const char type = value.front();
+  value.remove_prefix(value.find(':') + 1);
+  if (type == 'b') return value == "1" ? "true" : "false";
+  uint64_t bits = 0;
+  if (type != 'f' || !absl::SimpleHexAtoi(value, &bits)) return std::string(value);
+  double real = 0.0;
+  std::memcpy(&real, &bits, sizeof(real));
+  // As short as tells it from every other.
+  std::string text = absl::StrFormat("%.6g", real);
+  double again = 0.0;
+  const bool exact = absl::SimpleAtod(text, &again) && again == real;
+  return exact ? text : absl::StrFormat("%.17g", real);
+}
+
+}  // namespace
 
 // Gathers "path=type:value" lines and sorts them.
 class CanonicalText {
@@ -42,6 +61,12 @@ class CanonicalText {
     Put(path, absl::StrCat("d:", digest.str()));
   }
 
+  std::map<std::string, std::string> ReadableLines() const {
+    std::map<std::string, std::string> lines;
+    for (const auto& [path, value] : lines_) lines[path] = Readable(value);
+    return lines;
+  }
+
   std::string Finish() {
     std::sort(lines_.begin(), lines_.end());
     std::string text(kHeader);
@@ -60,6 +85,8 @@ class CanonicalText {
 
   std::vector<std::pair<std::string, std::string>> lines_;
 };
+
+namespace {
 
 std::string Child(const std::string& path, absl::string_view name) {
   return absl::StrCat(path, ".", name);
@@ -335,20 +362,14 @@ int SemanticsVersion(v1::TaskKind kind) {
   }
 }
 
-absl::StatusOr<std::string> TaskKeyEncoder::Text(const v1::TaskSpec& spec,
-                                                 const ProducerKeys& producers) {
-  CanonicalText text;
+absl::Status TaskKeyEncoder::EncodeOwn(const v1::TaskSpec& spec, const ProducerKeys& producers,
+                                       CanonicalText& text) const {
   text.String("scope", scope_);
   text.Integer("kind", spec.kind());
   text.Integer("module_index", spec.module_index());
   text.Integer("modules", spec.modules());
   text.Integer("patch_size", spec.patch_size());
   text.Unsigned("seed", spec.seed());
-  for (const Part& part : PartsOf(spec)) {
-    Digest& digest = parts_[absl::StrCat(part.path, "\n", part.message->SerializeAsString())];
-    if (digest.empty()) digest = Digest::OfBytes(TextOf(part));
-    text.Reference(part.path, digest);
-  }
   // How many candidates there are is in the inputs.
   if (spec.has_quality_gate()) {
     text.Real("quality_gate.largest_accuracy_gap", spec.quality_gate().largest_accuracy_gap());
@@ -359,7 +380,28 @@ absl::StatusOr<std::string> TaskKeyEncoder::Text(const v1::TaskSpec& spec,
   text.Integer("semantics_version", spec.semantics_version());
   DISTILL_RETURN_IF_ERROR(EncodeInputs(spec, producers, text));
   EncodeStrings("outputs", spec.outputs(), text);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> TaskKeyEncoder::Text(const v1::TaskSpec& spec,
+                                                 const ProducerKeys& producers) {
+  CanonicalText text;
+  DISTILL_RETURN_IF_ERROR(EncodeOwn(spec, producers, text));
+  for (const Part& part : PartsOf(spec)) {
+    Digest& digest = parts_[absl::StrCat(part.path, "\n", part.message->SerializeAsString())];
+    if (digest.empty()) digest = Digest::OfBytes(TextOf(part));
+    text.Reference(part.path, digest);
+  }
   return text.Finish();
+}
+
+absl::StatusOr<std::map<std::string, std::string>> TaskKeyEncoder::Parts(
+    const v1::TaskSpec& spec, const ProducerKeys& producers) const {
+  CanonicalText text;
+  DISTILL_RETURN_IF_ERROR(EncodeOwn(spec, producers, text));
+  // Their paths begin with that of the part.
+  for (const Part& part : PartsOf(spec)) part.encode(text);
+  return text.ReadableLines();
 }
 
 absl::StatusOr<Digest> TaskKeyEncoder::Key(const v1::TaskSpec& spec,

@@ -27,6 +27,8 @@ int SemanticsVersion(v1::TaskKind kind);
 // Keys of the tasks already encoded, by name within the job.
 using ProducerKeys = std::map<std::string, Digest>;
 
+class CanonicalText;
+
 // Encodes the tasks of a job. One thread.
 class TaskKeyEncoder {
  public:
@@ -38,10 +40,17 @@ class TaskKeyEncoder {
   absl::StatusOr<Digest> Key(const v1::TaskSpec& spec, const ProducerKeys& producers);
   // What Key returns the digest of.
   absl::StatusOr<std::string> Text(const v1::TaskSpec& spec, const ProducerKeys& producers);
+  // All that the key depends on, by path, as people write it.
+  absl::StatusOr<std::map<std::string, std::string>> Parts(const v1::TaskSpec& spec,
+                                                           const ProducerKeys& producers) const;
   // The texts that the task's own text names by their digests, by path.
   static std::map<std::string, std::string> PartTexts(const v1::TaskSpec& spec);
 
  private:
+  // Encodes what has no text of its own.
+  absl::Status EncodeOwn(const v1::TaskSpec& spec, const ProducerKeys& producers,
+                         CanonicalText& text) const;
+
   const std::string scope_;
   // Of parts already encoded, by their path and protobuf's bytes.
   std::unordered_map<std::string, Digest> parts_;

@@ -124,6 +124,7 @@ RegisterWorker FromProto(const v1::RegisterWorkerRequest& request) {
                                     worker.numeric_classes().end());
   event.info.slot_memory_bytes = worker.slot_memory_bytes();
   event.info.labels.insert(worker.labels().begin(), worker.labels().end());
+  event.info.driver_version = worker.driver_version();
   for (const v1::LeaseRef& lease : request.leases()) event.leases.push_back(FromProto(lease));
   return event;
 }
@@ -278,6 +279,7 @@ v1::Worker ToProto(const WorkerView& worker) {
   info.set_slot_memory_bytes(worker.info.slot_memory_bytes);
   for (const auto& [key, value] : worker.info.labels) (*info.mutable_labels())[key] = value;
   proto.set_slots_in_use(worker.slots_in_use);
+  info.set_driver_version(worker.info.driver_version);
   proto.set_state(StateOf(worker));
   for (const LeaseRef& lease : worker.leases) *proto.add_leases() = ToProto(lease);
   if (worker.last_seen != storage::kUnsetTime) {
@@ -364,6 +366,7 @@ SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& r
     record.definition = ToDefinition(task, index++);
     record.definition.device_kind = execution.device_kind();
     record.definition.labels = labels;
+    record.definition.min_driver = execution.min_driver_version();
     event.tasks.push_back(std::move(record));
   }
   event.request_id = request_id;
@@ -440,6 +443,8 @@ v1::Attempt ToProto(const storage::AttemptRecord& attempt) {
         absl::ToDoubleSeconds(attempt.finish_time - attempt.start_time));
   }
   if (attempt.lease_set_size > 1) proto.set_bundle(attempt.lease_set);
+  proto.set_device_seconds(absl::ToDoubleSeconds(attempt.device_time));
+  proto.set_lost_seconds(absl::ToDoubleSeconds(attempt.lost_time));
   return proto;
 }
 
@@ -473,6 +478,7 @@ v1::Task ToProto(const storage::TaskRecord& task, const ProjectId& project,
   }
   proto.set_revision(status.revision);
   proto.set_checkpoint_step(status.checkpoint.step);
+  proto.set_device_seconds(absl::ToDoubleSeconds(status.device_time));
   if (view != nullptr) {
     proto.set_waiting_reason(view->waiting_reason);
     if (view->has_progress) *proto.mutable_progress() = ToProto(view->progress);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/rpc/convert.h"
+#include "server/rpc/ledger_messages.h"
 #include "server/rpc/page_token.h"
 
 namespace distill::server {
@@ -129,6 +130,21 @@ grpc::ServerUnaryReactor* FleetService::DeleteQuota(grpc::CallbackServerContext*
     dependencies_.driver->Post(
         server::DeleteQuota{ProjectId(request->project())},
         [call](const absl::StatusOr<Done>& reply) { call->Finish(reply.status()); });
+  });
+}
+
+grpc::ServerUnaryReactor* FleetService::ListLedgers(grpc::CallbackServerContext* context,
+                                                    const v1::ListLedgersRequest* request,
+                                                    v1::ListLedgersResponse* response) {
+  return StartCall(context, "ListLedgers", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->PostQuery([call, request, response](const Core* core, MonotonicTime now) {
+      if (core == nullptr) return call->Finish(ServerStopping());
+      for (const LedgerView& view : core->ProjectLedgers(now)) {
+        if (!request->project().empty() && view.project.str() != request->project()) continue;
+        *response->add_ledgers() = ToProto(view);
+      }
+      call->Finish(absl::OkStatus());
+    });
   });
 }
 

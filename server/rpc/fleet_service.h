@@ -33,6 +33,9 @@ class FleetService : public v1::FleetService::CallbackService {
   grpc::ServerUnaryReactor* DeleteQuota(grpc::CallbackServerContext* context,
                                         const v1::DeleteQuotaRequest* request,
                                         v1::DeleteQuotaResponse* response) override;
+  grpc::ServerUnaryReactor* ListLedgers(grpc::CallbackServerContext* context,
+                                        const v1::ListLedgersRequest* request,
+                                        v1::ListLedgersResponse* response) override;
 
  private:
   // Finishes the call with the worker as it is now.

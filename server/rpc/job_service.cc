@@ -17,10 +17,13 @@
 #include "server/report/report_builder.h"
 #include "server/report/trace_builder.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/corrupt_blobs.h"
 #include "server/rpc/given_artifacts.h"
 #include "server/rpc/host_class.h"
+#include "server/rpc/ledger_messages.h"
 #include "server/rpc/page_token.h"
 #include "server/rpc/read_mask.h"
+#include "server/rpc/stored_results.h"
 #include "server/rpc/watch_reactor.h"
 
 namespace distill::server {
@@ -182,23 +185,53 @@ void JobService::PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequ
   }
   const Digest body = BodyDigest(request);
   SubmitJob submission = ToSubmission(*plan, job, RequestId(request.request_id()), body);
-  const TraceContext trace = JobTrace(call->Metadata("traceparent"), job);
-  const std::string trace_id = trace.trace_id;
-  submission.job.traceparent = trace.ToTraceparent();
+  submission.job.traceparent = JobTrace(call->Metadata("traceparent"), job).ToTraceparent();
   submission.allow_unplaceable = request.allow_unplaceable();
   submission.retry_of = JobId(request.retry_of());
-  dependencies_.driver->Post(std::move(submission), [this, call, &response, trace_id](
-                                                        absl::StatusOr<SubmitJobReply> reply) {
-    if (absl::IsAlreadyExists(reply.status())) {
-      return call->Finish(RequestIdReused(reply.status()));
+  SubmitChecked(call, std::move(submission), response);
+}
+
+void JobService::SubmitChecked(const UnaryCallPtr& call, SubmitJob submission, v1::Job& response) {
+  const auto shared = std::make_shared<SubmitJob>(std::move(submission));
+  dependencies_.driver->PostQuery([this, call, shared, &response](const Core* core, MonotonicTime) {
+    if (core == nullptr) return call->Finish(ServerStopping());
+    std::vector<Digest> keys;
+    for (const storage::TaskRecord& task : shared->tasks) {
+      if (!task.definition.key.empty()) keys.push_back(task.definition.key);
     }
-    if (!reply.ok()) return call->Finish(reply.status());
-    if (!reply->existed) {
-      LogInfo("job accepted", {{"job", reply->job.str()}, {"trace", trace_id}});
-      dependencies_.reports->Track(reply->job);
-    }
-    Show(call, reply->job, response);
+    std::vector<storage::NamedBlob> results = core->ResultsOf(shared->job.project, keys);
+    if (results.empty()) return Submit(call, std::move(*shared), response);
+    const absl::Status queued = dependencies_.queries->Submit(
+        [this, call, shared, &response, results = std::move(results)] {
+          BlobsGone gone{FindGone(results, *dependencies_.clock,
+                                  CorruptBlobs(*dependencies_.metrics), *dependencies_.blobs)};
+          if (!gone.digests.empty()) {
+            LogWarning("results are gone from the blob store; they are made again",
+                       {{"blobs", gone.digests.size()}});
+            dependencies_.driver->Post(std::move(gone), {});
+          }
+          Submit(call, std::move(*shared), response);
+        });
+    if (!queued.ok()) call->Finish(queued);
   });
+}
+
+void JobService::Submit(const UnaryCallPtr& call, SubmitJob submission, v1::Job& response) {
+  const std::string trace = submission.job.traceparent;
+  dependencies_.driver->Post(
+      std::move(submission), [this, call, &response, trace](absl::StatusOr<SubmitJobReply> reply) {
+        if (absl::IsAlreadyExists(reply.status())) {
+          return call->Finish(RequestIdReused(reply.status()));
+        }
+        if (!reply.ok()) return call->Finish(reply.status());
+        if (!reply->existed) {
+          const std::optional<TraceContext> context = ParseTraceparent(trace);
+          LogInfo("job accepted", {{"job", reply->job.str()},
+                                   {"trace", context.has_value() ? context->trace_id : ""}});
+          dependencies_.reports->Track(reply->job);
+        }
+        Show(call, reply->job, response);
+      });
 }
 
 void JobService::Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response) {
@@ -367,6 +400,19 @@ grpc::ServerUnaryReactor* JobService::GetReport(grpc::CallbackServerContext* con
       DISTILL_ASSIGN_OR_RETURN(*response, BuildReport(*dependencies_.store, *dependencies_.blobs,
                                                       JobId(request->job())));
       return absl::OkStatus();
+    });
+  });
+}
+
+grpc::ServerUnaryReactor* JobService::GetJobCost(grpc::CallbackServerContext* context,
+                                                 const v1::GetJobCostRequest* request,
+                                                 v1::Ledger* response) {
+  return StartCall(context, "GetJobCost", metrics_, *request, [&](const UnaryCallPtr& call) {
+    dependencies_.driver->PostQuery([call, request, response](const Core* core, MonotonicTime now) {
+      if (core == nullptr) return call->Finish(ServerStopping());
+      const absl::StatusOr<LedgerView> view = core->JobLedger(JobId(request->job()), now);
+      if (view.ok()) *response = ToProto(*view);
+      call->Finish(view.status());
     });
   });
 }

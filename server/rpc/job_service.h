@@ -46,6 +46,9 @@ class JobService : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* GetTrace(grpc::CallbackServerContext* context,
                                      const v1::GetTraceRequest* request,
                                      v1::Trace* response) override;
+  grpc::ServerUnaryReactor* GetJobCost(grpc::CallbackServerContext* context,
+                                       const v1::GetJobCostRequest* request,
+                                       v1::Ledger* response) override;
 
  private:
   // The steps of CreateJob, each on the thread that may do it: read the data set and check the spec
@@ -58,6 +61,10 @@ class JobService : public v1::JobService::CallbackService {
                    std::shared_ptr<v1::JobSpec> spec, v1::Job& response);
   void PlanAndSubmit(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
                      const v1::JobSpec& spec, v1::Job& response);
+  // Looks at the blobs of results that the job would take, where no thread may block on them, and
+  // tells the core which are gone; then submits.
+  void SubmitChecked(const UnaryCallPtr& call, SubmitJob submission, v1::Job& response);
+  void Submit(const UnaryCallPtr& call, SubmitJob submission, v1::Job& response);
   // Refuses the request for `reason`, unless it repeats one that was accepted: the files of a data
   // set may have gone since, and the job is there all the same.
   void RefuseUnlessRepeated(const UnaryCallPtr& call, const v1::CreateJobRequest& request,

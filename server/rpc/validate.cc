@@ -41,6 +41,21 @@ absl::Status CheckJobAction(const Request& request, absl::string_view action) {
   return checks.ToStatus(action);
 }
 
+// A call that names a task key by a task that has it, or by its project and itself.
+template <typename Request>
+void CheckKeyName(const Request& request, FieldChecks& checks) {
+  if (request.key().empty()) {
+    checks.IsIdText("job", request.job());
+    checks.IsIdText("task", request.task());
+    return;
+  }
+  checks.IsDigest("key", request.key());
+  if (!request.project().empty()) checks.IsIdText("project", request.project());
+  if (!request.job().empty() || !request.task().empty()) {
+    checks.Fail("key", "one beside a job or task", "either job and task, or a key");
+  }
+}
+
 template <typename Items>
 bool CheckCount(absl::string_view path, const Items& items, int most, FieldChecks& checks) {
   if (static_cast<int64_t>(items.size()) <= most) return true;
@@ -271,6 +286,37 @@ absl::Status ValidateRequest(const v1::ResumeWorkerRequest& request) {
   return checks.ToStatus("resume worker");
 }
 
+absl::Status ValidateRequest(const v1::GetJobCostRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("job", request.job());
+  return checks.ToStatus("get job cost");
+}
+
+absl::Status ValidateRequest(const v1::ListLedgersRequest& request) {
+  FieldChecks checks;
+  if (!request.project().empty()) checks.IsIdText("project", request.project());
+  return checks.ToStatus("list ledgers");
+}
+
+absl::Status ValidateRequest(const v1::ExplainKeyRequest& request) {
+  FieldChecks checks;
+  CheckKeyName(request, checks);
+  return checks.ToStatus("explain key");
+}
+
+absl::Status ValidateRequest(const v1::GetCacheStatsRequest& request) {
+  FieldChecks checks;
+  if (!request.project().empty()) checks.IsIdText("project", request.project());
+  return checks.ToStatus("get cache statistics");
+}
+
+absl::Status ValidateRequest(const v1::EvictResultRequest& request) {
+  FieldChecks checks;
+  CheckKeyName(request, checks);
+  if (!request.request_id().empty()) checks.IsIdText("request_id", request.request_id());
+  return checks.ToStatus("evict result");
+}
+
 absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request) {
   FieldChecks checks;
   const v1::WorkerInfo& worker = request.worker();
@@ -280,6 +326,7 @@ absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request) {
   checks.InRange("worker.slot_memory_bytes", worker.slot_memory_bytes(), 0, INT64_MAX);
   CheckText("worker.hostname", worker.hostname(), checks);
   CheckText("worker.version", worker.version(), checks);
+  CheckText("worker.driver_version", worker.driver_version(), checks);
   if (CheckCount("worker.numeric_classes", worker.numeric_classes(), 64, checks)) {
     for (int i = 0; i < worker.numeric_classes_size(); ++i) {
       checks.IsIdText(absl::StrCat("worker.numeric_classes[", i, "]"), worker.numeric_classes(i));

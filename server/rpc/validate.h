@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "distill/v1/artifact_service.pb.h"
+#include "distill/v1/cache_service.pb.h"
 #include "distill/v1/dataset_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job_service.pb.h"
@@ -27,6 +28,7 @@ absl::Status ValidateRequest(const v1::DeleteJobRequest& request);
 absl::Status ValidateRequest(const v1::WatchJobRequest& request);
 absl::Status ValidateRequest(const v1::GetReportRequest& request);
 absl::Status ValidateRequest(const v1::GetTraceRequest& request);
+absl::Status ValidateRequest(const v1::GetJobCostRequest& request);
 absl::Status ValidateRequest(const v1::GetTaskRequest& request);
 absl::Status ValidateRequest(const v1::ListTasksRequest& request);
 absl::Status ValidateRequest(const v1::ExplainTaskRequest& request);
@@ -39,6 +41,10 @@ absl::Status ValidateRequest(const v1::ResumeWorkerRequest& request);
 absl::Status ValidateRequest(const v1::ListQuotasRequest& request);
 absl::Status ValidateRequest(const v1::SetQuotaRequest& request);
 absl::Status ValidateRequest(const v1::DeleteQuotaRequest& request);
+absl::Status ValidateRequest(const v1::ListLedgersRequest& request);
+absl::Status ValidateRequest(const v1::ExplainKeyRequest& request);
+absl::Status ValidateRequest(const v1::GetCacheStatsRequest& request);
+absl::Status ValidateRequest(const v1::EvictResultRequest& request);
 absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request);
 absl::Status ValidateRequest(const v1::AcquireTasksRequest& request);
 absl::Status ValidateRequest(const v1::HeartbeatRequest& request);

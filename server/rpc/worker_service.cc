@@ -6,6 +6,7 @@
 
 #include "base/mutex.h"
 #include "server/rpc/convert.h"
+#include "server/rpc/corrupt_blobs.h"
 
 namespace distill::server {
 namespace {
@@ -97,8 +98,8 @@ void PostItems(Driver& driver, const UnaryCallPtr& call, EventType event, Respon
               });
 }
 
-// Returns which of the blobs are really missing or corrupt; corrupt ones are set aside.
-std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs,
+// Returns which of the blobs are really missing or corrupt; corrupt ones are counted and set aside.
+std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs, Counter& corrupt,
                                     const v1::FailAttemptsRequest& request) {
   std::vector<Digest> gone;
   for (const auto& item : request.items()) {
@@ -106,6 +107,7 @@ std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs,
       const absl::StatusOr<Digest> digest = Digest::Parse(text);
       if (!digest.ok()) continue;
       const absl::Status verified = blobs.Verify(*digest);
+      if (absl::IsDataLoss(verified)) corrupt.Increment();
       if (absl::IsDataLoss(verified) && !blobs.Quarantine(*digest).ok()) continue;
       if (absl::IsDataLoss(verified) || absl::IsNotFound(verified)) gone.push_back(*digest);
     }
@@ -198,7 +200,8 @@ grpc::ServerUnaryReactor* WorkerService::CompleteAttempts(
 void WorkerService::FailAfterChecking(const UnaryCallPtr& call,
                                       const v1::FailAttemptsRequest& request,
                                       v1::FailAttemptsResponse& response) {
-  BlobsGone gone{TakeOutBadBlobs(*dependencies_.blobs, request)};
+  BlobsGone gone{
+      TakeOutBadBlobs(*dependencies_.blobs, CorruptBlobs(*dependencies_.metrics), request)};
   if (gone.digests.empty()) {
     return PostItems(*dependencies_.driver, call, FromProto(request), response);
   }

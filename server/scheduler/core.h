@@ -27,6 +27,7 @@
 #include "server/scheduler/effects.h"
 #include "server/scheduler/events.h"
 #include "server/scheduler/explanation.h"
+#include "server/scheduler/ledger.h"
 #include "storage/state/state_store.h"
 
 namespace distill::server {
@@ -177,6 +178,17 @@ class Core {
                                       MonotonicTime now) const;
   // Of projects that have a quota or use slots, in order of project.
   std::vector<QuotaView> Quotas(MonotonicTime now) const;
+  // What the device time of a job went into. kNotFound.
+  absl::StatusOr<LedgerView> JobLedger(const JobId& job, MonotonicTime now) const;
+  // The same of projects, forgotten jobs included; in order of project.
+  std::vector<LedgerView> ProjectLedgers(MonotonicTime now) const;
+  // In order of project and kind.
+  std::vector<CacheRow> CacheRows() const;
+  // What is known of a task key; at most 1000 users.
+  KeyView FindKey(const ProjectId& project, const Digest& key) const;
+  // Blobs of the results that tasks with these keys would take now.
+  std::vector<storage::NamedBlob> ResultsOf(const ProjectId& project,
+                                            const std::vector<Digest>& keys) const;
   // Of all blobs that are there, those marked for removal included.
   const BlobTotals& blob_totals() const;
   // The job that SubmitJob accepted under this request, with the digest of what was asked.

@@ -60,9 +60,9 @@ void Core::State::AddTasks(Job& job, std::vector<storage::TaskRecord> records) {
     if (!definition.bundle_group.empty()) {
       task.bundle_group = strings.Intern(definition.bundle_group);
     }
-    task.requirement =
-        RequirementNumber(Requirement{definition.numeric_class, definition.device_kind,
-                                      definition.memory_bytes, std::move(definition.labels)});
+    task.requirement = RequirementNumber(
+        Requirement{definition.numeric_class, definition.device_kind, definition.memory_bytes,
+                    std::move(definition.labels), std::move(definition.min_driver)});
     task.inputs.reserve(definition.inputs.size());
     for (storage::TaskInput& input : definition.inputs) {
       InputSlot slot;

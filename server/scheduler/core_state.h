@@ -22,6 +22,7 @@
 #include "absl/container/node_hash_map.h"
 #include "absl/strings/string_view.h"
 #include "server/scheduler/core.h"
+#include "server/scheduler/ledger.h"
 #include "server/scheduler/placement.h"
 #include "server/scheduler/ready_queue.h"
 #include "storage/state/records.h"
@@ -89,6 +90,7 @@ struct Job {
   MonotonicTime finished;         // When it became terminal, as far as this process can tell.
   int32_t lane = 0;               // Index into State::lanes.
   std::map<int32_t, Pace> paces;  // By kind.
+  Ledger ledger;
 
   bool paused() const { return record.status.state == storage::JobState::kPaused; }
   // Nothing of it may start any more: cancelled, or a task has failed for good.
@@ -119,6 +121,11 @@ struct Lease {
   // When it was first heard that the trainer works on it, and at which step.
   MonotonicTime began_at;
   int64_t began_step = 0;
+  // Its share of its slot's time, as of `shared_until`, with that of earlier leases of the same
+  // attempt; and what it was when the task last took a checkpoint of it.
+  absl::Duration device_time;
+  MonotonicTime shared_until;
+  absl::Duration kept_time;
   bool speculative = false;  // The second attempt of a straggler.
 };
 
@@ -238,6 +245,7 @@ struct Core::State {
   absl::flat_hash_map<Digest, Blob> blobs;
   BlobTotals blob_totals;  // Of `blobs`.
   absl::flat_hash_map<ResultKey, storage::ResultRecord> results;
+  std::map<ProjectId, Ledger> ledgers;
   std::map<DatasetName, storage::DatasetRecord> datasets;
   // Blobs whose removal the server before this one may not have finished.
   std::vector<Digest> unlinks_due;
@@ -280,7 +288,17 @@ struct Core::State {
   // Slots of live workers that take work and can run tasks with this requirement, and are free.
   int64_t UsableFreeSlots(const Requirement& requirement, MonotonicTime now) const;
 
-  // Keeps the books of the project as a lease comes (+1) or goes (-1), and a slot with it or not.
+  // Brings the device time of the set's members up to now; call before one joins or leaves.
+  void ShareDeviceTime(const WorkerId& worker, const std::string& set, MonotonicTime now);
+  // So far, and not booked yet.
+  absl::Duration DeviceTimeOf(const Lease& lease, MonotonicTime now) const;
+  // Whether all blobs of the result are there.
+  bool IsUsable(const storage::ResultRecord& result) const;
+  // Jobs that are not over and of which a task has the result of this key; oldest first.
+  std::vector<JobId> PinnedBy(const ResultKey& key) const;
+
+  // Keeps the count of what the project uses as a lease comes (+1) or goes (-1), and a slot with it
+  // or not.
   void CountLease(const Job& job, int slots, int tasks, MonotonicTime now);
   // Whether a task of a job of at most this priority runs.
   bool AnyLeaseUpTo(int32_t priority) const;

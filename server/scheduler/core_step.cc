@@ -19,6 +19,7 @@ Effects CoreStep::Run(Event event) {
   Unblock();
   std::visit([&](auto& body) { On(event.call, body); }, event.body);
   Settle();
+  WriteLedger();
   return std::move(effects_);
 }
 

@@ -34,6 +34,7 @@ class CoreStep {
     std::string message;
     std::vector<storage::NamedBlob> observations;
     std::string stats;
+    bool superseded = false;  // Another attempt was first.
   };
   // What a fencing pair turned out to name.
   struct Named {
@@ -81,7 +82,9 @@ class CoreStep {
   void LeaveExecution(TaskRank rank);
   void Succeed(TaskRank rank, TaskEvent event, std::vector<storage::NamedBlob> results);
   void SucceedByReuse(TaskRank rank, const storage::ResultRecord& result);
+  storage::ResultRecord ResultOf(TaskRank rank) const;
   void RecordResult(TaskRank rank);
+  void On(uint64_t call, EvictResult& event);
   void FailTask(TaskRank rank, std::string message);
   void CancelTask(TaskRank rank);
   // Cancels what does not run; leases get kStopAttempt.
@@ -172,8 +175,26 @@ class CoreStep {
   void JudgeFailure(const Named& named, bool trainer_died, Ending& ending);
   void Charge(Task& task, storage::AttemptRecord& attempt);
   bool BudgetSpent(const Job& job, const Task& task, storage::FailureClass failure_class) const;
-  void TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint);
+  // Whether the task keeps it: it is newer than the one it has, and there.
+  bool TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint);
+  // The same for a lease, of which the time so far is kept with it.
+  void KeepProgress(Lease& lease, const storage::Checkpoint& checkpoint);
   std::vector<storage::NamedBlob> PresentOnly(std::vector<storage::NamedBlob> blobs);
+
+  // step_ledger.cc: what device time went into.
+  // Adds to the lines of the task's job and project.
+  void Book(TaskRank rank, storage::LedgerEntry entry, int64_t count, absl::Duration time);
+  // Books the time of an attempt that ends with its lease, and sets what its record says of it.
+  void BookAttempt(const Named& named, bool superseded);
+  // What was given up for lost is of use after all.
+  void TakeBackLoss(TaskRank rank, storage::AttemptRecord& attempt);
+  // Of the task's attempts, what is in its result.
+  static absl::Duration KeptTime(const Task& task);
+  void BookLostResult(TaskRank rank);
+  // Writes the lines that have changed in this step.
+  void WriteLedger();
+  void WriteLine(const ProjectId& project, const JobId& job,
+                 const std::pair<int32_t, storage::LedgerEntry>& account, const LedgerLine& line);
 
   // step_workers.cc: registration, heartbeats, directives.
   void On(uint64_t call, RegisterWorker& event);
@@ -255,6 +276,8 @@ class CoreStep {
   Effects effects_;
   std::set<WorkerId> notify_;         // Their directives may have changed.
   std::set<uint64_t> granted_polls_;  // Got leases in this step.
+  // Lines of the ledger that have changed, by age of the job.
+  std::set<std::pair<int64_t, std::pair<int32_t, storage::LedgerEntry>>> booked_;
 };
 
 }  // namespace distill::server

@@ -58,6 +58,14 @@ struct AttemptStart {
   absl::Duration waited;  // Since the task became ready.
 };
 
+// A change of the ledger.
+struct Booking {
+  std::string kind;
+  storage::LedgerEntry entry = storage::LedgerEntry::kSpent;
+  int64_t count = 0;
+  absl::Duration device_time;  // Below zero: taken back.
+};
+
 struct Effects {
   std::vector<storage::Mutation> mutations;
   std::vector<Reply> replies;
@@ -69,6 +77,7 @@ struct Effects {
   std::vector<AttemptEnd> attempts_ended;
   std::vector<TaskTransition> transitions;
   std::vector<AttemptStart> attempts_started;
+  std::vector<Booking> booked;
 };
 
 }  // namespace distill::server

@@ -123,6 +123,7 @@ struct WorkerInfo {
   std::vector<std::string> numeric_classes;  // Best first.
   int64_t slot_memory_bytes = 0;             // 0: unknown, fits all.
   std::map<std::string, std::string> labels;
+  std::string driver_version;  // "535.104.05"; empty: none, or unknown.
 };
 
 struct Directives {
@@ -298,6 +299,17 @@ struct FindMissing {
   std::vector<Digest> digests;
 };
 
+// Forgets the result of a task key, so that the next task that has it runs. Durable, idempotent.
+// kFailedPrecondition while a job that is not over uses the result.
+struct EvictResultReply {
+  bool existed = false;
+};
+struct EvictResult {
+  using Reply = EvictResultReply;
+  ProjectId project;
+  Digest key;
+};
+
 // Applies retention: forgets old jobs, marks blobs that nothing refers to, and asks for the removal
 // of those marked a grace period ago. Sent by whoever keeps the clock.
 struct CollectGarbageReply {
@@ -360,7 +372,7 @@ using EventBody =
     std::variant<SubmitJob, CancelJob, PauseJob, DeleteJob, AttachJobArtifacts, RegisterWorker,
                  AcquireTasks, Heartbeat, CompleteAttempts, FailAttempts, ReleaseLeases,
                  DrainWorker, QuarantineWorker, ReleaseWorker, SetQuota, DeleteQuota, BlobPresent,
-                 BlobsGone, FindMissing, CollectGarbage, CreateDataset, UpdateDataset,
+                 BlobsGone, FindMissing, EvictResult, CollectGarbage, CreateDataset, UpdateDataset,
                  DeleteDataset, AbandonCall, Tick>;
 
 struct Event {
@@ -368,7 +380,8 @@ struct Event {
   EventBody body;
 };
 
-using ReplyBody = std::variant<Done, ItemStatuses, SubmitJobReply, Directives, AcquireReply,
-                               FindMissingReply, CollectGarbageReply, CreateDatasetReply>;
+using ReplyBody =
+    std::variant<Done, ItemStatuses, SubmitJobReply, Directives, AcquireReply, FindMissingReply,
+                 EvictResultReply, CollectGarbageReply, CreateDatasetReply>;
 
 }  // namespace distill::server

@@ -60,6 +60,8 @@ const char* Name(Predicate predicate) {
       return "FREE_SLOT";
     case Predicate::kAsking:
       return "ASKING";
+    case Predicate::kDriver:
+      return "DRIVER";
   }
   return "UNKNOWN";
 }

@@ -38,6 +38,7 @@ enum class Predicate : int8_t {
   kNotQuarantined = 8,
   kFreeSlot = 9,
   kAsking = 10,  // It waits in an open long poll.
+  kDriver = 11,  // Looked at after the numeric class.
 };
 
 const char* Name(WaitReason reason);

@@ -125,6 +125,43 @@ absl::Status CheckWaiting(const Core::State& state, TaskRank rank, const std::st
              : Broken("a task under way executes its key or follows who does", where);
 }
 
+// The books say what the attempts and reuses of the job come to.
+absl::Status CheckLedger(const Job& job, const std::string& where) {
+  LedgerLine spent;
+  LedgerLine lost;
+  LedgerLine saved;
+  for (const auto& [account, line] : job.ledger) {
+    if (line.count < 0 || line.device_time < absl::ZeroDuration()) {
+      return Broken("no line of the ledger falls below zero", where);
+    }
+    const storage::LedgerEntry entry = account.second;
+    LedgerLine* const sum = entry == storage::LedgerEntry::kSpent   ? &spent
+                            : entry == storage::LedgerEntry::kSaved ? &saved
+                            : storage::IsLoss(entry)                ? &lost
+                                                                    : nullptr;
+    if (sum == nullptr) continue;
+    sum->count += line.count;
+    sum->device_time += line.device_time;
+  }
+  for (const Task& task : job.tasks) {
+    if (!task.status.reused_from.empty()) saved.device_time -= task.status.device_time;
+    for (const storage::AttemptRecord& attempt : task.attempts) {
+      if (attempt.lost_time < absl::ZeroDuration() || attempt.lost_time > attempt.device_time) {
+        return Broken("an attempt loses at most what it used", where);
+      }
+      spent.device_time -= attempt.device_time;
+      spent.count -= attempt.state == AttemptState::kRunning ? 0 : 1;
+      lost.device_time -= attempt.lost_time;
+    }
+  }
+  const absl::Duration none;
+  if (spent.device_time != none || spent.count != 0 || lost.device_time != none ||
+      saved.device_time != none || saved.count != job.counts.reused) {
+    return Broken("the ledger is the sum of attempts and reuses", where);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckJob(const Core::State& state, const Job& job) {
   int32_t open = 0;
   storage::JobCounts counts;
@@ -159,6 +196,7 @@ absl::Status CheckJob(const Core::State& state, const Job& job) {
   if ((open == 0) != storage::IsTerminal(job.record.status.state)) {
     return Broken("a job is terminal exactly when its tasks are", where);
   }
+  DISTILL_RETURN_IF_ERROR(CheckLedger(job, where));
   const bool all_succeeded = counts.succeeded == counts.total;
   if (job.record.status.state == JobState::kSucceeded && !all_succeeded) {
     return Broken("a SUCCEEDED job has only SUCCEEDED tasks", where);

@@ -4,7 +4,9 @@
 #include <limits>
 #include <tuple>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace distill::server {
 
@@ -18,7 +20,22 @@ bool HasLabel(const WorkerInfo& worker, const std::string& label) {
   return found != worker.labels.end() && found->second == label.substr(equals + 1);
 }
 
+std::vector<int64_t> NumbersOf(const std::string& version) {
+  std::vector<int64_t> numbers;
+  for (const absl::string_view part : absl::StrSplit(version, '.')) {
+    int64_t number = 0;
+    // What is no number ("535.104-beta") counts as 0.
+    numbers.push_back(absl::SimpleAtoi(part, &number) ? number : 0);
+  }
+  while (!numbers.empty() && numbers.back() == 0) numbers.pop_back();
+  return numbers;
+}
+
 }  // namespace
+
+bool IsAtLeast(const std::string& have, const std::string& want) {
+  return !have.empty() && NumbersOf(have) >= NumbersOf(want);
+}
 
 Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
   if (!requirement.device_kind.empty() && requirement.device_kind != worker.device_kind) {
@@ -31,6 +48,12 @@ Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
   if (!any_class) {
     return {Predicate::kNumericClass,
             absl::StrCat("has no numeric class ", requirement.numeric_class)};
+  }
+  if (!requirement.min_driver.empty() &&
+      !IsAtLeast(worker.driver_version, requirement.min_driver)) {
+    return {Predicate::kDriver,
+            absl::StrCat("has no driver ", requirement.min_driver, " or newer (has ",
+                         worker.driver_version.empty() ? "none" : worker.driver_version, ")")};
   }
   if (worker.slot_memory_bytes > 0 && requirement.memory_bytes > worker.slot_memory_bytes) {
     return {Predicate::kMemory,

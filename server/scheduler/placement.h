@@ -26,8 +26,11 @@ struct Requirement {
   std::string device_kind;          // Empty: any.
   int64_t memory_bytes = 0;         // Of a slot; 0: no demand.
   std::vector<std::string> labels;  // "key=value".
+  std::string min_driver{};         // "535.104"; empty: no demand.
 
-  auto Tie() const { return std::tie(numeric_class, device_kind, memory_bytes, labels); }
+  auto Tie() const {
+    return std::tie(numeric_class, device_kind, memory_bytes, labels, min_driver);
+  }
   friend bool operator<(const Requirement& a, const Requirement& b) { return a.Tie() < b.Tie(); }
 };
 
@@ -38,6 +41,9 @@ struct Unfit {
   std::string detail;
 };
 Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker);
+// Whether version `have` is `want` or newer, number by number; a number that is not there is 0, and
+// an empty `have` is older than any.
+bool IsAtLeast(const std::string& have, const std::string& want);
 bool Fits(const Requirement& requirement, const WorkerInfo& worker);
 
 inline constexpr int32_t kHighestPriority = 9;

@@ -76,6 +76,16 @@ void RecoverBlobs(Core::State& state, storage::StateImage& image, const Instant&
   }
 }
 
+void RecoverLedger(Core::State& state, const storage::StateImage& image) {
+  for (const storage::LedgerRecord& line : image.ledger) {
+    Job* const job = state.FindJob(line.job);
+    if (job == nullptr && !line.job.empty()) continue;
+    Ledger& ledger = job == nullptr ? state.ledgers[line.project] : job->ledger;
+    ledger[{state.strings.Intern(line.kind), line.entry}] =
+        LedgerLine{line.count, line.device_time};
+  }
+}
+
 absl::Status RecoverJobs(Core::State& state, storage::StateImage& image, const Instant& now) {
   for (storage::JobRecord& record : image.jobs) {
     auto job = std::make_unique<Job>();
@@ -125,7 +135,8 @@ absl::Status RecoverJobs(Core::State& state, storage::StateImage& image, const I
 
 // Every running attempt gets a full new term: the server's absence is no fault of a worker.
 void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecord& attempt,
-                  MonotonicTime now) {
+                  const Instant& instant) {
+  const MonotonicTime now = instant.monotonic;
   Lease lease;
   lease.task = rank;
   lease.attempt = attempt.number;
@@ -134,6 +145,10 @@ void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecor
   lease.deadline = now + state.config.lease_duration;
   lease.moved_at = now;
   lease.began_at = now;
+  // What its slot was shared with, and what is in its last checkpoint, is not known any more.
+  lease.device_time = std::max(attempt.device_time, (now - Before(instant, attempt.start_time)) /
+                                                        int64_t{attempt.lease_set_size});
+  lease.shared_until = now;
   if (state.JobAt(rank).paused()) lease.preempt_by = now + state.config.preempt_grace;
   lease.deadline = std::min(lease.deadline, lease.preempt_by);
   lease.started = true;  // Unknown; a wrong "no" would only cause needless directives.
@@ -162,7 +177,7 @@ absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, con
       return Corrupt(
           absl::StrCat("an attempt runs but its task does not; task=", attempt.task.str()));
     }
-    if (running) RecoverLease(state, rank, attempt, now.monotonic);
+    if (running) RecoverLease(state, rank, attempt, now);
     task.attempts.push_back(std::move(attempt));
   }
   for (const auto& [age, job] : state.jobs) {
@@ -242,6 +257,7 @@ absl::StatusOr<Core> Core::Recover(const CoreConfig& config, storage::StateImage
   state->last_revision = image.last_revision;
   RecoverBlobs(*state, image, now);
   DISTILL_RETURN_IF_ERROR(RecoverJobs(*state, image, now));
+  RecoverLedger(*state, image);
   DISTILL_RETURN_IF_ERROR(RecoverAttempts(*state, image, now));
   RecoverAllowances(*state);
   RecoverQueue(*state, now.monotonic);

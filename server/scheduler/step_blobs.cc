@@ -100,6 +100,7 @@ void CoreStep::RemakeLostResults() {
 void CoreStep::LoseResult(TaskRank rank) {
   Job& job = state_.JobAt(rank);
   Task& task = state_.TaskAt(rank);
+  BookLostResult(rank);
   if (!task.status.reused_from.empty()) --job.counts.reused;
   task.status.reused_from = TaskId();
   task.status.results.clear();

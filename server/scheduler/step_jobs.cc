@@ -48,7 +48,8 @@ absl::Status CoreStep::CheckPlaceable(const SubmitJob& event) const {
   for (const storage::TaskRecord& task : event.tasks) {
     const storage::TaskDefinition& definition = task.definition;
     const Requirement requirement{definition.numeric_class, definition.device_kind,
-                                  definition.memory_bytes, definition.labels};
+                                  definition.memory_bytes, definition.labels,
+                                  definition.min_driver};
     if (!looked_at.insert(requirement).second) continue;
     std::string unfit;
     bool fits = false;
@@ -275,13 +276,17 @@ void CoreStep::JoinExecution(TaskRank rank) {
         state_.executions.try_emplace(state_.KeyOf(rank), Execution{rank, {}});
     if (!first && execution->second.leader != rank) {
       ++effects_.counts.followers_joined;
+      Book(rank, storage::LedgerEntry::kMerged, 1, absl::ZeroDuration());
       execution->second.followers.insert(rank);
       task.wait = Task::Wait::kFollows;
       const bool leader_held = state_.TaskAt(execution->second.leader).wait == Task::Wait::kHeld;
       if (leader_held && !state_.JobAt(rank).paused()) HandOver(execution->second, rank);
       return;
     }
-    if (first) ++effects_.counts.results_missed;
+    if (first) {
+      ++effects_.counts.results_missed;
+      Book(rank, storage::LedgerEntry::kMissed, 1, absl::ZeroDuration());
+    }
   }
   Enqueue(rank, absl::ZeroDuration());
 }
@@ -355,8 +360,7 @@ void CoreStep::Succeed(TaskRank rank, TaskEvent event, std::vector<storage::Name
     if (found != state_.executions.end() && found->second.leader == rank) {
       const auto followers = std::move(found->second.followers);
       state_.executions.erase(found);
-      storage::ResultRecord result{job.record.project, task.key, state_.IdOf(rank),
-                                   task.status.results};
+      const storage::ResultRecord result = ResultOf(rank);
       for (const TaskRank follower : followers) {
         state_.TaskAt(follower).wait = Task::Wait::kNone;
         SucceedByReuse(follower, result);
@@ -370,8 +374,42 @@ void CoreStep::SucceedByReuse(TaskRank rank, const storage::ResultRecord& result
   ++effects_.counts.results_reused;
   Task& task = state_.TaskAt(rank);
   task.status.reused_from = result.task;
+  task.status.device_time = result.device_time;
   task.status.winner_attempt = 0;
+  Book(rank, storage::LedgerEntry::kSaved, 1, result.device_time);
   Succeed(rank, TaskEvent::kReused, result.outputs);
+}
+
+storage::ResultRecord CoreStep::ResultOf(TaskRank rank) const {
+  const Task& task = state_.TaskAt(rank);
+  return storage::ResultRecord{state_.JobAt(rank).record.project,
+                               task.key,
+                               state_.IdOf(rank),
+                               task.status.results,
+                               state_.strings.At(task.kind),
+                               task.status.device_time,
+                               now_.wall};
+}
+
+void CoreStep::On(uint64_t call, EvictResult& event) {
+  const auto found = state_.results.find(ResultKey(event.project, event.key));
+  if (found == state_.results.end()) return ReplyTo(call, EvictResultReply{false});
+  const std::vector<JobId> pinned_by = state_.PinnedBy(found->first);
+  if (!pinned_by.empty()) {
+    absl::Status status = WithReason(
+        absl::FailedPreconditionError(absl::StrCat(
+            "cannot evict result: a job that is not over uses it, wait for it or cancel it; job=",
+            pinned_by.front().str(), " jobs=", pinned_by.size(), " key=", event.key.str())),
+        reason::kResultPinned);
+    for (const JobId& job : pinned_by) {
+      status = WithPrecondition(std::move(status), reason::kResultPinned, job.str(),
+                                "wait for it or cancel it");
+    }
+    return Refuse(call, std::move(status));
+  }
+  effects_.mutations.push_back(storage::DeleteResult{event.project, event.key});
+  state_.results.erase(found);
+  ReplyTo(call, EvictResultReply{true});
 }
 
 void CoreStep::RecordResult(TaskRank rank) {
@@ -384,13 +422,9 @@ void CoreStep::RecordResult(TaskRank rank) {
     // The key says that these had to be the same bits. The first result stays, if it is still
     // there.
     ++effects_.counts.nondeterminism_detected;
-    const std::vector<storage::NamedBlob>& outputs = known->second.outputs;
-    if (std::all_of(outputs.begin(), outputs.end(),
-                    [&](const auto& output) { return state_.IsPresent(output.digest); })) {
-      return;
-    }
+    if (state_.IsUsable(known->second)) return;
   }
-  storage::ResultRecord result{key.first, key.second, state_.IdOf(rank), task.status.results};
+  storage::ResultRecord result = ResultOf(rank);
   effects_.mutations.push_back(storage::PutResult{result});
   state_.results[key] = std::move(result);
 }

@@ -164,6 +164,7 @@ absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
   if (salvaged) {
     ++effects_.counts.attempts_salvaged;
     if (attempt.charged) --task.status.infrastructure_failures;
+    TakeBackLoss(rank, attempt);
     Dequeue(rank);
   }
   attempt.charged = false;
@@ -177,6 +178,7 @@ absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
   CloseAttempt(named, std::move(ending));
   EndOtherAttempts(rank, "another attempt was first");
   NoteSuccess(attempt.worker);
+  task.status.device_time = KeptTime(task);
 
   std::vector<Digest> inputs;
   for (const ResolvedInput& input : ResolveInputs(rank)) inputs.push_back(input.digest);
@@ -230,7 +232,7 @@ absl::Status CoreStep::Release(ReleaseLeases::Item& item) {
     return absl::OkStatus();
   }
   if (attempt.state != AttemptState::kRunning) return LeaseLost(named, "release lease");
-  TakeCheckpoint(named.rank, item.checkpoint);
+  KeepProgress(state_.leases.at(attempt.lease_id), item.checkpoint);
   Ending ending;
   ending.state =
       state_.JobAt(named.rank).stopping() ? AttemptState::kCancelled : AttemptState::kReleased;
@@ -273,6 +275,7 @@ void CoreStep::CloseAttempt(const Named& named, Ending ending) {
   attempt.observations = std::move(ending.observations);
   attempt.stats = std::move(ending.stats);
   attempt.finish_time = now_.wall;
+  if (had_lease) BookAttempt(named, ending.superseded);
   WriteAttempt(attempt);
   effects_.attempts_ended.push_back(AttemptEnd{state_.strings.At(state_.TaskAt(named.rank).kind),
                                                attempt.state, attempt.failure_class,
@@ -287,6 +290,7 @@ void CoreStep::DropLease(const LeaseId& id) {
   state_.lease_deadlines.erase({lease.deadline.since_start, id});
   state_.stragglers.erase(id);
   state_.speculative_leases -= lease.speculative ? 1 : 0;
+  state_.ShareDeviceTime(lease.worker, lease.set, now_.monotonic);
   Worker& worker = state_.workers.at(lease.worker);
   const auto set = worker.sets.find(lease.set);
   set->second.erase(id);
@@ -379,10 +383,10 @@ void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
   Enqueue(rank, attempt.charged ? Backoff(task.failures_in_a_row) : absl::ZeroDuration());
 }
 
-void CoreStep::TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint) {
+bool CoreStep::TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoint) {
   storage::TaskStatus& status = state_.TaskAt(rank).status;
-  if (checkpoint.digest.empty() || checkpoint.step <= status.checkpoint.step) return;
-  if (!Touch(checkpoint.digest)) return;
+  if (checkpoint.digest.empty() || checkpoint.step <= status.checkpoint.step) return false;
+  if (!Touch(checkpoint.digest)) return false;
   Task& task = state_.TaskAt(rank);
   task.failures_in_a_row = 0;
   task.deaths = nullptr;
@@ -390,6 +394,13 @@ void CoreStep::TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoi
   status.checkpoint = checkpoint;
   status.checkpoint.size_bytes = state_.blobs.at(checkpoint.digest).record.size_bytes;
   WriteTask(rank);
+  return true;
+}
+
+void CoreStep::KeepProgress(Lease& lease, const storage::Checkpoint& checkpoint) {
+  if (!TakeCheckpoint(lease.task, checkpoint)) return;
+  state_.ShareDeviceTime(lease.worker, lease.set, now_.monotonic);
+  lease.kept_time = lease.device_time;
 }
 
 std::vector<NamedBlob> CoreStep::PresentOnly(std::vector<NamedBlob> blobs) {

@@ -5,6 +5,8 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "server/scheduler/core_step.h"
 #include "server/scheduler/references.h"
 
@@ -15,9 +17,12 @@ constexpr int32_t kMostWeight = 1000;
 
 absl::Status UsedUp(const ProjectId& project, absl::string_view what, int64_t limit,
                     absl::string_view remedy) {
-  return absl::ResourceExhaustedError(
+  const absl::Status status = absl::ResourceExhaustedError(
       absl::StrCat("cannot submit job: the quota of its project is used up, ", remedy,
                    "; project=", project.str(), " quota=", what, " limit=", limit));
+  return WithQuota(WithReason(status, reason::kQuotaUsedUp),
+                   absl::StrCat("project:", project.str()),
+                   absl::StrCat(what, " is ", limit, "; ", remedy));
 }
 
 }  // namespace
@@ -75,9 +80,10 @@ absl::Status CoreStep::CheckQuota(const ProjectId& id) {
   project.submit_tokens = std::min(limit, project.submit_tokens + earned);
   project.tokens_at = now_.monotonic;
   if (project.submit_tokens < 1) {
-    const double seconds = (1 - project.submit_tokens) / limit * 3600;
-    return UsedUp(id, "max_submits_per_hour", quota.max_submits_per_hour,
-                  absl::StrCat("try again in ", static_cast<int64_t>(seconds) + 1, " seconds"));
+    const auto seconds = static_cast<int64_t>((1 - project.submit_tokens) / limit * 3600) + 1;
+    return WithRetryDelay(UsedUp(id, "max_submits_per_hour", quota.max_submits_per_hour,
+                                 absl::StrCat("try again in ", seconds, " seconds")),
+                          absl::Seconds(seconds));
   }
   project.submit_tokens -= 1;
   return absl::OkStatus();

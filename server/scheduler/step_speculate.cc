@@ -96,6 +96,7 @@ void CoreStep::EndOtherAttempts(TaskRank rank, absl::string_view reason) {
     ending.state = storage::AttemptState::kCancelled;
     ending.failure_class = storage::FailureClass::kPreempted;
     ending.message = std::string(reason);
+    ending.superseded = true;
     CloseAttempt(Named{rank, &attempt}, std::move(ending));
   }
 }

@@ -73,7 +73,7 @@ void CoreStep::On(uint64_t call, Heartbeat& event) {
       lease.began_step = item.progress.step;
     }
     if (lease.started) lease.release_requested = false;
-    TakeCheckpoint(lease.task, item.checkpoint);
+    KeepProgress(lease, item.checkpoint);
     effects_.progress.push_back(
         ProgressNews{item.lease.job, item.lease.task, lease.worker, lease.attempt, item.progress});
     const bool moves = NoteProgress(lease, std::move(item.progress));
@@ -157,6 +157,9 @@ bool CoreStep::Revive(const Named& named, const WorkerId& id) {
     --task.status.infrastructure_failures;
     task.failures_in_a_row = std::max(0, task.failures_in_a_row - 1);
   }
+  const absl::Duration lost = attempt.lost_time;
+  TakeBackLoss(named.rank, attempt);
+  Book(named.rank, storage::LedgerEntry::kSpent, -1, absl::ZeroDuration());
   attempt.charged = false;
   attempt.state = AttemptState::kRunning;
   attempt.failure_class = storage::FailureClass::kNone;
@@ -166,7 +169,7 @@ bool CoreStep::Revive(const Named& named, const WorkerId& id) {
   Dequeue(named.rank);
   WriteAttempt(attempt);
   Move(named.rank, TaskEvent::kRevived, id);
-  AddLease(named.rank, attempt);
+  AddLease(named.rank, attempt).kept_time -= lost;
   return true;
 }
 
@@ -179,8 +182,13 @@ Lease& CoreStep::AddLease(TaskRank rank, const storage::AttemptRecord& attempt) 
   lease.deadline = now_.monotonic + state_.config.lease_duration;
   state_.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
   lease.moved_at = now_.monotonic;
+  lease.device_time = lease.kept_time = attempt.device_time;
+  lease.shared_until = now_.monotonic;
   std::set<LeaseId>& set = state_.workers[attempt.worker].sets[attempt.lease_set];
   state_.CountLease(state_.JobAt(rank), set.empty() ? 1 : 0, 1, now_.monotonic);
+  if (!set.empty()) {
+    state_.ShareDeviceTime(attempt.worker, attempt.lease_set, now_.monotonic);
+  }
   set.insert(attempt.lease_id);
   return state_.leases.emplace(attempt.lease_id, std::move(lease)).first->second;
 }

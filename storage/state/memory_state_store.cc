@@ -91,6 +91,9 @@ struct MemoryStateStore::Applier {
     for (auto row = tables.requests.begin(); row != tables.requests.end();) {
       row = row->second.job == mutation.id ? tables.requests.erase(row) : std::next(row);
     }
+    for (auto line = tables.ledger.begin(); line != tables.ledger.end();) {
+      line = line->second.job == mutation.id ? tables.ledger.erase(line) : std::next(line);
+    }
     tables.jobs.erase(mutation.id);
   }
   void operator()(const InsertTask& mutation) {
@@ -115,6 +118,10 @@ struct MemoryStateStore::Applier {
   }
   void operator()(const DeleteResult& mutation) {
     tables.results.erase({mutation.project, mutation.key});
+  }
+  void operator()(const PutLedger& mutation) {
+    const LedgerRecord& line = mutation.line;
+    tables.ledger[{line.project, line.job, line.kind, line.entry}] = line;
   }
   void operator()(const PutRequest& mutation) {
     const RequestRecord& row = mutation.request;
@@ -175,6 +182,7 @@ absl::StatusOr<StateImage> MemoryStateStore::Load() {
   }
   for (const auto& [digest, blob] : tables_.blobs) image.blobs.push_back(blob);
   for (const auto& [key, result] : tables_.results) image.results.push_back(result);
+  for (const auto& [key, line] : tables_.ledger) image.ledger.push_back(line);
   for (const auto& [key, request] : tables_.requests) image.requests.push_back(request);
   for (const auto& [id, worker] : tables_.workers) image.workers.push_back(worker);
   for (const auto& [project, quota] : tables_.quotas) image.quotas.push_back(quota);

@@ -52,6 +52,7 @@ class MemoryStateStore : public StateStore {
     std::map<Digest, BlobRecord> blobs;
     std::map<Digest, std::map<std::tuple<TaskId, int32_t, std::string>, LineageRecord>> lineage;
     std::map<std::pair<ProjectId, Digest>, ResultRecord> results;
+    std::map<std::tuple<ProjectId, JobId, std::string, LedgerEntry>, LedgerRecord> ledger;
     std::map<std::pair<ProjectId, RequestId>, RequestRecord> requests;
     std::map<WorkerId, WorkerRecord> workers;
     std::map<ProjectId, QuotaRecord> quotas;

@@ -44,6 +44,38 @@ const char* Name(Quarantine quarantine) {
   return "UNKNOWN";
 }
 
+const char* Name(LedgerEntry entry) {
+  switch (entry) {
+    case LedgerEntry::kSpent:
+      return "SPENT";
+    case LedgerEntry::kSaved:
+      return "SAVED";
+    case LedgerEntry::kMissed:
+      return "MISSED";
+    case LedgerEntry::kMerged:
+      return "MERGED";
+    case LedgerEntry::kLostUser:
+      return "USER";
+    case LedgerEntry::kLostInfrastructure:
+      return "INFRASTRUCTURE";
+    case LedgerEntry::kLostResource:
+      return "RESOURCE";
+    case LedgerEntry::kLostPreempted:
+      return "PREEMPTED";
+    case LedgerEntry::kLostPoison:
+      return "POISON";
+    case LedgerEntry::kLostCancelled:
+      return "CANCELLED";
+    case LedgerEntry::kLostSuperseded:
+      return "SUPERSEDED";
+    case LedgerEntry::kLostResult:
+      return "RESULT_LOST";
+  }
+  return "UNKNOWN";
+}
+
+bool IsLoss(LedgerEntry entry) { return entry >= LedgerEntry::kLostUser; }
+
 const char* Name(TaskState state) {
   switch (state) {
     case TaskState::kBlocked:

@@ -61,6 +61,22 @@ enum class BlobState : int8_t { kPresent = 1, kDeleting = 2, kUnlinking = 3 };
 // quarantine ends when a canary task succeeds; a manual one when a person says so.
 enum class Quarantine : int8_t { kNone = 0, kManual = 1, kAutomatic = 2 };
 
+// What a line of the ledger counts. Losses are parts of what was spent.
+enum class LedgerEntry : int8_t {
+  kSpent = 1,      // Attempts that ended, and their device time.
+  kSaved = 2,      // Results taken from equal tasks, and what they had cost.
+  kMissed = 3,     // Tasks that became ready when nothing equal was there; no time.
+  kMerged = 4,     // Tasks that became ready while an equal one was under way; no time.
+  kLostUser = 11,  // By failure class, and so on.
+  kLostInfrastructure = 12,
+  kLostResource = 13,
+  kLostPreempted = 14,
+  kLostPoison = 15,
+  kLostCancelled = 16,   // Its job was cancelled or had failed.
+  kLostSuperseded = 17,  // Another attempt of the task was first.
+  kLostResult = 18,      // A blob of the result was lost.
+};
+
 // Jobs may name a READY one; the name of a FAILED one is free.
 enum class DatasetState : int8_t { kReading = 1, kReady = 2, kFailed = 3 };
 
@@ -72,6 +88,9 @@ const char* Name(TaskState state);
 const char* Name(AttemptState state);
 const char* Name(FailureClass failure_class);
 const char* Name(Quarantine quarantine);
+// "SPENT"; of a loss its cause: "INFRASTRUCTURE".
+const char* Name(LedgerEntry entry);
+bool IsLoss(LedgerEntry entry);
 
 // A time that was never set.
 inline constexpr absl::Time kUnsetTime = absl::InfinitePast();
@@ -157,11 +176,12 @@ struct TaskDefinition {
   std::string device_kind;    // "cpu", "cuda"; empty: any.
   int64_t memory_bytes = 0;   // Least memory of a slot; 0: no demand.
   std::vector<std::string> labels;  // "key=value" that a worker must have; sorted.
+  std::string min_driver;           // "535.104": of a worker's devices; empty: no demand.
   std::vector<TaskInput> inputs;
   std::vector<std::string> outputs;  // Names of the result artifacts.
   auto Tie() const {
     return std::tie(name, index, kind, spec, key, bundle_group, numeric_class, device_kind,
-                    memory_bytes, labels, inputs, outputs);
+                    memory_bytes, labels, min_driver, inputs, outputs);
   }
 };
 
@@ -187,6 +207,7 @@ struct TaskStatus {
   Checkpoint previous_checkpoint;
   // Task whose result was reused; empty when it ran itself.
   TaskId reused_from;
+  absl::Duration device_time;  // What its result cost to make, whoever did.
   std::string failure_message;
   absl::Time start_time = kUnsetTime;
   absl::Time finish_time = kUnsetTime;
@@ -194,8 +215,8 @@ struct TaskStatus {
   auto Tie() const {
     return std::tie(state, attempts, user_failures, infrastructure_failures, resource_failures,
                     poison_failures, solo, winner_attempt, results, observations, checkpoint,
-                    previous_checkpoint, reused_from, failure_message, start_time, finish_time,
-                    revision);
+                    previous_checkpoint, reused_from, device_time, failure_message, start_time,
+                    finish_time, revision);
   }
 };
 
@@ -230,10 +251,14 @@ struct AttemptRecord {
   absl::Time finish_time = kUnsetTime;
   std::string stats;  // Serialised AttemptStats; opaque.
   std::vector<NamedBlob> observations;
+  // Its share of the time for which its slot was leased, and the part of that which is in no result
+  // and in no checkpoint that the task kept. Set when it has ended.
+  absl::Duration device_time;
+  absl::Duration lost_time;
   auto Tie() const {
     return std::tie(task, number, lease_id, worker, acquire_request, lease_set, lease_set_size,
                     state, failure_class, charged, message, start_time, finish_time, stats,
-                    observations);
+                    observations, device_time, lost_time);
   }
 };
 
@@ -262,7 +287,21 @@ struct ResultRecord {
   Digest key;
   TaskId task;  // Which made it.
   std::vector<NamedBlob> outputs;
-  auto Tie() const { return std::tie(project, key, task, outputs); }
+  std::string kind{};  // Of that task; empty in records of old.
+  absl::Duration device_time{};
+  absl::Time create_time = kUnsetTime;
+  auto Tie() const { return std::tie(project, key, task, outputs, kind, device_time, create_time); }
+};
+
+// One line of the books: of the tasks of one kind in a job, or in all jobs that a project ever had.
+struct LedgerRecord {
+  ProjectId project;
+  JobId job;  // Empty: all.
+  std::string kind;
+  LedgerEntry entry = LedgerEntry::kSpent;
+  int64_t count = 0;
+  absl::Duration device_time{};
+  auto Tie() const { return std::tie(project, job, kind, entry, count, device_time); }
 };
 
 // Makes job submission repeatable. Lives as long as its job.
@@ -374,7 +413,7 @@ struct UpdateJob {
   JobId id;
   JobStatus status;
 };
-// Forgets a job with its tasks, attempts, events, request and lineage.
+// Forgets a job with its tasks, attempts, events, request, lineage and lines of the ledger.
 struct DeleteJob {
   JobId id;
 };
@@ -404,6 +443,9 @@ struct DeleteResult {
   ProjectId project;
   Digest key;
 };
+struct PutLedger {
+  LedgerRecord line;
+};
 struct PutRequest {
   RequestRecord request;
 };
@@ -428,7 +470,7 @@ struct AppendEvent {
 
 using Mutation =
     std::variant<InsertJob, UpdateJob, DeleteJob, InsertTask, UpdateTask, PutAttempt, PutBlob,
-                 DeleteBlob, PutLineage, PutResult, DeleteResult, PutRequest, PutWorker, PutQuota,
-                 DeleteQuota, PutDataset, DeleteDataset, AppendEvent>;
+                 DeleteBlob, PutLineage, PutResult, DeleteResult, PutLedger, PutRequest, PutWorker,
+                 PutQuota, DeleteQuota, PutDataset, DeleteDataset, AppendEvent>;
 
 }  // namespace distill::storage

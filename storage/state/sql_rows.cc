@@ -20,13 +20,15 @@ namespace distill::storage {
   "state, attempts, user_failures, infrastructure_failures, resource_failures, poison_failures, " \
   "solo, winner_attempt, results, observations, checkpoint_digest, checkpoint_size, "             \
   "checkpoint_step, previous_checkpoint_digest, previous_checkpoint_size, "                       \
-  "previous_checkpoint_step, reused_from, failure_message, start_time, finish_time, revision"
+  "previous_checkpoint_step, reused_from, failure_message, start_time, finish_time, revision, "   \
+  "device_time"
 #define DISTILL_TASK_COLUMNS                                                                    \
   "id, job, plan_index, name, kind, spec, task_key, bundle_group, numeric_class, device_kind, " \
-  "memory_bytes, labels, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
+  "memory_bytes, labels, min_driver, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
 #define DISTILL_ATTEMPT_COLUMNS                                                         \
   "task, number, lease_id, worker, acquire_request, lease_set, lease_set_size, state, " \
-  "failure_class, charged, message, start_time, finish_time, stats, observations"
+  "failure_class, charged, message, start_time, finish_time, stats, observations, "     \
+  "device_time, lost_time"
 #define DISTILL_EVENT_COLUMNS                                                                 \
   "revision, job, task, job_state, task_state, attempt, worker, reused_from, message, time, " \
   "total, succeeded, running, reused"
@@ -40,6 +42,8 @@ const char kTaskColumns[] = DISTILL_TASK_COLUMNS;
 const char kAttemptColumns[] = DISTILL_ATTEMPT_COLUMNS;
 const char kEventColumns[] = DISTILL_EVENT_COLUMNS;
 const char kDatasetColumns[] = DISTILL_DATASET_COLUMNS;
+const char kResultColumns[] = "project, task_key, task, outputs, kind, device_time, create_time";
+const char kLedgerColumns[] = "project, job, kind, entry, count, device_time";
 const char kWorkerColumns[] = "id, draining, drain_deadline, quarantine, quarantine_reason";
 const char kQuotaColumns[] =
     "project, weight, max_slots, max_running_tasks, max_blob_bytes, max_submits_per_hour";
@@ -83,7 +87,8 @@ SqlStatement& BindTaskStatus(SqlStatement& row, const TaskStatus& status) {
       .Text(status.failure_message)
       .Time(status.start_time)
       .Time(status.finish_time)
-      .Int(status.revision);
+      .Int(status.revision)
+      .Int(absl::ToInt64Microseconds(status.device_time));
 }
 
 // "INSERT INTO table (columns) VALUES (?, ...)".
@@ -145,6 +150,9 @@ struct Applier {
         .RunOnOneRow(mutation.id.str());
   }
   absl::Status operator()(const DeleteJob& mutation) {
+    // Lines of projects belong to no job, so no foreign key takes these along.
+    DISTILL_RETURN_IF_ERROR(
+        connection.Prepare("DELETE FROM ledger WHERE job=?").Text(mutation.id.str()).Run());
     return connection.Prepare("DELETE FROM jobs WHERE id=?").Text(mutation.id.str()).Run();
   }
   absl::Status operator()(const InsertTask& mutation) {
@@ -164,6 +172,7 @@ struct Applier {
         .Text(definition.device_kind)
         .Int(definition.memory_bytes)
         .Text(EncodeNames(definition.labels))
+        .Text(definition.min_driver)
         .Text(EncodeInputs(definition.inputs))
         .Text(EncodeNames(definition.outputs));
     return BindTaskStatus(row, task.status).Run();
@@ -171,7 +180,7 @@ struct Applier {
   absl::Status operator()(const UpdateTask& mutation) {
     SqlStatement row =
         connection.Prepare("UPDATE tasks SET (" DISTILL_TASK_STATUS_COLUMNS
-                           ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id=?");
+                           ") = (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) WHERE id=?");
     return BindTaskStatus(row, mutation.status)
         .Text(mutation.id.str())
         .RunOnOneRow(mutation.id.str());
@@ -195,6 +204,8 @@ struct Applier {
         .Time(attempt.finish_time)
         .Blob(attempt.stats)
         .Text(EncodeBlobs(attempt.observations))
+        .Int(absl::ToInt64Microseconds(attempt.device_time))
+        .Int(absl::ToInt64Microseconds(attempt.lost_time))
         .Run();
   }
   absl::Status operator()(const PutBlob& mutation) {
@@ -226,19 +237,33 @@ struct Applier {
   }
   absl::Status operator()(const PutResult& mutation) {
     const ResultRecord& result = mutation.result;
-    static const std::string sql =
-        PutSql("results", "project, task_key, task, outputs", "project, task_key");
+    static const std::string sql = PutSql("results", kResultColumns, "project, task_key");
     return connection.Prepare(sql.c_str())
         .Text(result.project.str())
         .Text(result.key.str())
         .Text(result.task.str())
         .Text(EncodeBlobs(result.outputs))
+        .Text(result.kind)
+        .Int(absl::ToInt64Microseconds(result.device_time))
+        .Time(result.create_time)
         .Run();
   }
   absl::Status operator()(const DeleteResult& mutation) {
     return connection.Prepare("DELETE FROM results WHERE project=? AND task_key=?")
         .Text(mutation.project.str())
         .Text(mutation.key.str())
+        .Run();
+  }
+  absl::Status operator()(const PutLedger& mutation) {
+    const LedgerRecord& line = mutation.line;
+    static const std::string sql = PutSql("ledger", kLedgerColumns, "project, job, kind, entry");
+    return connection.Prepare(sql.c_str())
+        .Text(line.project.str())
+        .Text(line.job.str())
+        .Text(line.kind)
+        .Int(Number(line.entry))
+        .Int(line.count)
+        .Int(absl::ToInt64Microseconds(line.device_time))
         .Run();
   }
   absl::Status operator()(const PutRequest& mutation) {
@@ -353,6 +378,7 @@ absl::StatusOr<TaskStatus> ReadTaskStatus(SqlStatement& row) {
   status.start_time = row.ReadTime();
   status.finish_time = row.ReadTime();
   status.revision = row.ReadInt();
+  status.device_time = absl::Microseconds(row.ReadInt());
   return status;
 }
 
@@ -400,6 +426,7 @@ absl::StatusOr<TaskRecord> ReadTask(SqlStatement& row) {
   definition.device_kind = row.ReadText();
   definition.memory_bytes = row.ReadInt();
   definition.labels = DecodeNames(row.ReadText());
+  definition.min_driver = row.ReadText();
   DISTILL_ASSIGN_OR_RETURN(definition.inputs, DecodeInputs(row.ReadText()));
   definition.outputs = DecodeNames(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(task.status, ReadTaskStatus(row));
@@ -423,6 +450,8 @@ absl::StatusOr<AttemptRecord> ReadAttempt(SqlStatement& row) {
   attempt.finish_time = row.ReadTime();
   attempt.stats = row.ReadText();
   DISTILL_ASSIGN_OR_RETURN(attempt.observations, DecodeBlobs(row.ReadText()));
+  attempt.device_time = absl::Microseconds(row.ReadInt());
+  attempt.lost_time = absl::Microseconds(row.ReadInt());
   return attempt;
 }
 
@@ -471,7 +500,21 @@ absl::StatusOr<ResultRecord> ReadResult(SqlStatement& row) {
   DISTILL_ASSIGN_OR_RETURN(result.key, DecodeDigest(row.ReadText()));
   result.task = TaskId(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(result.outputs, DecodeBlobs(row.ReadText()));
+  result.kind = row.ReadText();
+  result.device_time = absl::Microseconds(row.ReadInt());
+  result.create_time = row.ReadTime();
   return result;
+}
+
+LedgerRecord ReadLedger(SqlStatement& row) {
+  LedgerRecord line;
+  line.project = ProjectId(row.ReadText());
+  line.job = JobId(row.ReadText());
+  line.kind = row.ReadText();
+  line.entry = static_cast<LedgerEntry>(row.ReadInt());
+  line.count = row.ReadInt();
+  line.device_time = absl::Microseconds(row.ReadInt());
+  return line;
 }
 
 absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row) {

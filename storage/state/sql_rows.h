@@ -19,6 +19,8 @@ extern const char kEventColumns[];
 extern const char kDatasetColumns[];
 extern const char kWorkerColumns[];
 extern const char kQuotaColumns[];
+extern const char kResultColumns[];
+extern const char kLedgerColumns[];
 
 // Read the current row.
 absl::StatusOr<JobRecord> ReadJob(SqlStatement& row);
@@ -29,8 +31,8 @@ EventRecord ReadEvent(SqlStatement& row);
 absl::StatusOr<BlobRecord> ReadBlob(SqlStatement& row);
 // digest, task, attempt, output, inputs
 absl::StatusOr<LineageRecord> ReadLineage(SqlStatement& row);
-// project, task_key, task, outputs
 absl::StatusOr<ResultRecord> ReadResult(SqlStatement& row);
+LedgerRecord ReadLedger(SqlStatement& row);
 // project, request, body, job
 absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row);
 absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row);

@@ -63,13 +63,15 @@ absl::StatusOr<std::vector<AttemptRecord>> AttemptsOfJob(SqlConnection& db, cons
   SqlStatement rows = db.Prepare(
       "SELECT a.task, a.number, a.lease_id, a.worker, a.acquire_request, a.lease_set, "
       "a.lease_set_size, a.state, a.failure_class, a.charged, a.message, a.start_time, "
-      "a.finish_time, a.stats, a.observations FROM tasks t JOIN attempts a ON a.task=t.id "
+      "a.finish_time, a.stats, a.observations, a.device_time, a.lost_time FROM tasks t "
+      "JOIN attempts a ON a.task=t.id "
       "WHERE t.job=? ORDER BY t.plan_index, a.number");
   rows.Text(job.str());
   return Rows<AttemptRecord>(rows, ReadAttempt);
 }
 
 absl::StatusOr<EventRecord> ReadEventRow(SqlStatement& row) { return ReadEvent(row); }
+absl::StatusOr<LedgerRecord> ReadLedgerRow(SqlStatement& row) { return ReadLedger(row); }
 
 }  // namespace
 
@@ -98,9 +100,14 @@ absl::StatusOr<StateImage> SqlStateStore::LoadFrom(SqlConnection& db) {
   SqlStatement blobs =
       db.Prepare("SELECT digest, size_bytes, type, state, create_time FROM blobs ORDER BY digest");
   DISTILL_ASSIGN_OR_RETURN(image.blobs, Rows<BlobRecord>(blobs, ReadBlob));
-  SqlStatement results =
-      db.Prepare("SELECT project, task_key, task, outputs FROM results ORDER BY project, task_key");
+  static const std::string results_sql =
+      absl::StrCat("SELECT ", kResultColumns, " FROM results ORDER BY project, task_key");
+  SqlStatement results = db.Prepare(results_sql.c_str());
   DISTILL_ASSIGN_OR_RETURN(image.results, Rows<ResultRecord>(results, ReadResult));
+  static const std::string ledger_sql =
+      absl::StrCat("SELECT ", kLedgerColumns, " FROM ledger ORDER BY project, job, kind, entry");
+  SqlStatement ledger = db.Prepare(ledger_sql.c_str());
+  DISTILL_ASSIGN_OR_RETURN(image.ledger, Rows<LedgerRecord>(ledger, ReadLedgerRow));
   SqlStatement requests =
       db.Prepare("SELECT project, request, body, job FROM requests ORDER BY project, request");
   DISTILL_ASSIGN_OR_RETURN(image.requests, Rows<RequestRecord>(requests, ReadRequest));

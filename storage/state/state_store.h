@@ -23,6 +23,7 @@ struct StateImage {
   std::vector<AttemptRecord> attempts;
   std::vector<BlobRecord> blobs;
   std::vector<ResultRecord> results;
+  std::vector<LedgerRecord> ledger;  // By project, job, kind, entry.
   std::vector<RequestRecord> requests;
   std::vector<WorkerRecord> workers;
   std::vector<QuotaRecord> quotas;      // By project.

@@ -56,12 +56,15 @@ void WriteDataset(const std::string& directory) {
 
 }  // namespace
 
-Cluster::Cluster(int workers) : dataset_(directory_.Join("dataset")), servers_(1) {
+Cluster::Cluster(int workers, std::vector<std::string> server_flags)
+    : dataset_(directory_.Join("dataset")), server_flags_(std::move(server_flags)), servers_(1) {
   Start(workers);
 }
 
 Cluster::Cluster(int workers, const std::string& database_socket, const ConninfoOf& conninfo_of)
-    : dataset_(directory_.Join("dataset")), servers_(2) {
+    : dataset_(directory_.Join("dataset")),
+      server_flags_({"--quarantine-after-failures=0"}),
+      servers_(2) {
   for (Server& server : servers_) {
     server.database = std::make_unique<TcpProxy>(database_socket);
     server.conninfo = conninfo_of(server.database->port());
@@ -80,7 +83,11 @@ void Cluster::Start(int workers) {
   options.longest_backoff = absl::Milliseconds(300);
   client_ = std::make_unique<client::Client>(
       options, client::ClientDependencies{&clock_, &ids_, &interrupt_, {}});
-  // A job is planned for the numeric class that all live workers share, so they must be known.
+  AwaitWorkers();
+}
+
+// A job is planned for the numeric class that all live workers share, so they must be known.
+void Cluster::AwaitWorkers() {
   EXPECT_TRUE(Eventually(
       [&] {
         const auto known = client_->ListWorkers();
@@ -88,6 +95,14 @@ void Cluster::Start(int workers) {
       },
       kStartLimit))
       << Logs();
+}
+
+int Cluster::AddWorker(const std::vector<std::string>& flags) {
+  const int index = static_cast<int>(workers_.size());
+  workers_.emplace_back();
+  StartWorker(index, flags);
+  AwaitWorkers();
+  return index;
 }
 
 Cluster::~Cluster() = default;
@@ -108,9 +123,8 @@ void Cluster::StartServer(int index) {
       absl::StrCat("--listen=", server.address), "--http=127.0.0.1:0",
       absl::StrCat("--addresses-file=", addresses), "--lease-seconds=3", "--heartbeat-seconds=0.2",
       // Many kills of one task would else be minutes of waiting.
-      "--max-retry-backoff-seconds=0.5",
-      // Trainers are killed here on purpose.
-      "--quarantine-after-failures=0"};
+      "--max-retry-backoff-seconds=0.5"};
+  command.insert(command.end(), server_flags_.begin(), server_flags_.end());
   if (!server.conninfo.empty()) {
     command.push_back("--state=postgres");
     command.push_back(absl::StrCat("--postgres=", server.conninfo));
@@ -129,16 +143,19 @@ bool Cluster::Leads(int index) {
   return servers_[static_cast<size_t>(index)].client->ListWorkers().ok();
 }
 
-void Cluster::StartWorker(int index) {
+void Cluster::StartWorker(int index, const std::vector<std::string>& flags) {
   const std::string name = absl::StrCat("worker-", index);
   const std::string addresses = directory_.Join(absl::StrCat(name, ".addresses"));
   EXPECT_TRUE(RemoveFile(addresses).ok());
-  workers_[static_cast<size_t>(index)] = std::make_unique<Process>(
-      std::vector<std::string>{Program("distill-worker"),
-                               absl::StrCat("--data-dir=", directory_.Join(name)),
-                               absl::StrCat("--server=", AllAddresses()), "--slots=1",
-                               "--http=127.0.0.1:0", absl::StrCat("--addresses-file=", addresses)},
-      directory_.Join(absl::StrCat(name, ".log")));
+  std::vector<std::string> command = {Program("distill-worker"),
+                                      absl::StrCat("--data-dir=", directory_.Join(name)),
+                                      absl::StrCat("--server=", AllAddresses()),
+                                      "--slots=1",
+                                      "--http=127.0.0.1:0",
+                                      absl::StrCat("--addresses-file=", addresses)};
+  command.insert(command.end(), flags.begin(), flags.end());
+  workers_[static_cast<size_t>(index)] =
+      std::make_unique<Process>(command, directory_.Join(absl::StrCat(name, ".log")));
   // From then on it takes SIGTERM for a wish.
   AwaitAddress(addresses, "http");
 }

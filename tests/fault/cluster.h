@@ -22,8 +22,10 @@ namespace distill {
 class Cluster {
  public:
   // Starts a server and `workers` workers with one slot each. Fails the test when they do not come
-  // up; look at Logs() then.
-  explicit Cluster(int workers);
+  // up; look at Logs() then. By default nobody is put in quarantine: trainers are killed on
+  // purpose.
+  explicit Cluster(int workers,
+                   std::vector<std::string> server_flags = {"--quarantine-after-failures=0"});
   // The same with a pair of servers, each of which reaches the database through a proxy of its own;
   // `conninfo_of` makes a connection string of a proxy's port.
   using ConninfoOf = std::function<std::string(int port)>;
@@ -43,6 +45,8 @@ class Cluster {
   void StartServer(int index);
   // Whether this server, asked alone, serves.
   bool Leads(int index);
+  // Starts one more, with more flags. Returns its index.
+  int AddWorker(const std::vector<std::string>& flags);
   void KillWorker(int index);
   // SIGTERM, the wait for an orderly end, and a new start. Returns whether it exited with 0.
   bool RestartWorker(int index);
@@ -65,12 +69,14 @@ class Cluster {
   };
 
   void Start(int workers);
+  void AwaitWorkers();
   std::string AllAddresses() const;
-  void StartWorker(int index);
+  void StartWorker(int index, const std::vector<std::string>& flags = {});
   std::string AwaitAddress(const std::string& file, const std::string& key);
 
   TempDir directory_;
   const std::string dataset_;
+  const std::vector<std::string> server_flags_;
   std::vector<Server> servers_;
   std::vector<std::unique_ptr<Process>> workers_;
   SystemClock clock_;

@@ -1,9 +1,12 @@
 // The people around the control plane: they draw its configuration, pause and resume jobs, drain
-// and distrust workers, set quotas, and clear up when the storm is over.
+// and distrust workers, set quotas, evict results, and clear up when the storm is over.
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "server/scheduler/invariants.h"
 #include "tests/simulation/world.h"
+#include "tests/support/scheduler/job_builder.h"
 
 namespace distill {
 
@@ -56,6 +59,10 @@ void World::ActOperators() {
   if (Chance(0.05)) Order(server::ReleaseWorker{worker});
   if (Chance(0.05)) Order(server::SetQuota{DrawQuota()});
   if (Chance(0.02)) Order(server::DeleteQuota{DrawQuota().project});
+  if (Chance(0.05)) {
+    Order(server::EvictResult{job.submit.job.project,
+                              DigestFor(absl::StrCat("key ", random_.Below(10)))});
+  }
 }
 
 void World::MakePeace() {
@@ -80,7 +87,9 @@ absl::Status World::DeleteEverything() {
   const absl::StatusOr<storage::StateImage> image = store_.Load();
   DISTILL_RETURN_IF_ERROR(image.status());
   const bool empty = image->jobs.empty() && image->tasks.empty() && image->attempts.empty() &&
-                     image->requests.empty();
+                     image->requests.empty() &&
+                     std::all_of(image->ledger.begin(), image->ledger.end(),
+                                 [](const auto& line) { return line.job.empty(); });
   return empty ? absl::OkStatus() : absl::InternalError("something of a deleted job is left");
 }
 

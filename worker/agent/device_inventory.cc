@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -92,6 +93,17 @@ absl::StatusOr<int64_t> ParseMemTotal(absl::string_view meminfo) {
   return absl::InternalError("cannot read /proc/meminfo: no MemTotal line in kB");
 }
 
+std::string ParseDriverVersion(absl::string_view text) {
+  // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023"
+  const absl::string_view line = text.substr(0, text.find('\n'));
+  for (const absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
+    const bool numbers = std::all_of(word.begin(), word.end(),
+                                     [](char c) { return absl::ascii_isdigit(c) || c == '.'; });
+    if (numbers && word.find('.') != absl::string_view::npos) return std::string(word);
+  }
+  return "";
+}
+
 absl::StatusOr<DeviceInventory> TakeInventory() {
   DeviceInventory inventory;
   char name[256] = {};
@@ -100,6 +112,8 @@ absl::StatusOr<DeviceInventory> TakeInventory() {
   inventory.cores = UsableCores();
   DISTILL_ASSIGN_OR_RETURN(const std::string meminfo, ReadFile("/proc/meminfo"));
   DISTILL_ASSIGN_OR_RETURN(inventory.memory_bytes, ParseMemTotal(meminfo));
+  const absl::StatusOr<std::string> driver = ReadFile("/proc/driver/nvidia/version");
+  if (driver.ok()) inventory.driver_version = ParseDriverVersion(*driver);
   return inventory;
 }
 

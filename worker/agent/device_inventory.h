@@ -35,10 +35,14 @@ struct DeviceInventory {
   std::vector<std::string> numeric_classes;
   int cores = 1;
   int64_t memory_bytes = 0;
+  std::string driver_version;  // "535.104.05"; empty: no device with a driver.
 };
 
 // Reads the machine. kInternal when /proc/meminfo cannot be understood.
 absl::StatusOr<DeviceInventory> TakeInventory();
+
+// Returns the version in the text of /proc/driver/nvidia/version; empty when it has none.
+std::string ParseDriverVersion(absl::string_view text);
 
 // Returns MemTotal of the text of /proc/meminfo, in bytes.
 absl::StatusOr<int64_t> ParseMemTotal(absl::string_view meminfo);

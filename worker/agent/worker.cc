@@ -51,6 +51,7 @@ v1::WorkerInfo InfoOf(const Worker::Config& config, const DeviceInventory& inven
   for (const std::string& name : inventory.numeric_classes) info.add_numeric_classes(name);
   info.set_slot_memory_bytes(inventory.memory_bytes / info.slots());
   info.mutable_labels()->insert(config.labels.begin(), config.labels.end());
+  info.set_driver_version(inventory.driver_version);
   return info;
 }
 

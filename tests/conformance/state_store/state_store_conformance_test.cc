@@ -62,6 +62,7 @@ TaskRecord FullTask(const std::string& job, const std::string& name, int32_t ind
   definition.device_kind = "cpu";
   definition.memory_bytes = int64_t{3} << 40;
   definition.labels = {"disk=fast", "zone=a b"};
+  definition.min_driver = "535.104";
   definition.inputs = {{"meta", "pretrain-meta", "model", Digest()},
                        {"stage", "", "", DigestFor("given")}};
   definition.outputs = {"module", "extra"};
@@ -83,6 +84,7 @@ TaskStatus FullStatus() {
   status.checkpoint = {DigestFor("c"), 13, 14};
   status.previous_checkpoint = {DigestFor("p"), 15, 16};
   status.reused_from = TaskId("other/task");
+  status.device_time = absl::Hours(20'000) + absl::Microseconds(1);
   status.failure_message = "it's \"quoted\"";
   status.start_time = At(1);
   status.finish_time = At(2);
@@ -107,6 +109,8 @@ AttemptRecord FullAttempt(const TaskId& task, int32_t number) {
   attempt.finish_time = At(4);
   attempt.stats = std::string("\0stats", 6);
   attempt.observations = {{"log", DigestFor("log"), 5}};
+  attempt.device_time = absl::Microseconds(1234567);
+  attempt.lost_time = absl::Microseconds(234567);
   return attempt;
 }
 
@@ -169,7 +173,9 @@ TEST_P(StateStoreTest, KeepsEveryField) {
   const TaskRecord task = FullTask("j", "t", 0);
   const AttemptRecord attempt = FullAttempt(task.id, 1);
   const BlobRecord blob{DigestFor("b"), int64_t{5} << 33, 3, BlobState::kDeleting, At(9)};
-  const ResultRecord result{job.project, DigestFor("key"), task.id, {{"out", DigestFor("b"), 1}}};
+  const ResultRecord result{
+      job.project,      DigestFor("key"),      task.id, {{"out", DigestFor("b"), 1}},
+      "DISTILL_MODULE", absl::Microseconds(7), At(8)};
   const RequestRecord request{job.project, RequestId("r"), DigestFor("body"), job.id};
   const WorkerRecord worker{WorkerId("w1"), true, At(6), Quarantine::kAutomatic, "five failures"};
   const QuotaRecord quota{ProjectId("default"), 2, 3, 4, int64_t{5} << 40, 6};
@@ -248,6 +254,23 @@ TEST_P(StateStoreTest, ReplacesAndForgetsQuotas) {
                                     QuotaRecord{ProjectId("b"), 7, 0, 0, 0, 0}));
   Apply({DeleteQuota{ProjectId("b")}, DeleteQuota{ProjectId("b")}});
   EXPECT_THAT(quotas(), ElementsAre(QuotaRecord{ProjectId("a"), 1, 0, 0, 0, 0}));
+}
+
+TEST_P(StateStoreTest, KeepsTheLedgerAndForgetsThatOfADeletedJob) {
+  const ProjectId project("default");
+  const LedgerRecord of_project{project,          JobId(),
+                                "EVALUATE",       LedgerEntry::kLostResult,
+                                int64_t{1} << 40, absl::Hours(24 * 365 * 1000)};
+  LedgerRecord of_job{project, JobId("j"),           "EVALUATE", LedgerEntry::kSpent,
+                      3,       absl::Microseconds(5)};
+  LedgerRecord saved = of_job;
+  saved.entry = LedgerEntry::kSaved;
+  Apply({InsertJob{FullJob("j", 1)}, PutLedger{saved}, PutLedger{of_project}, PutLedger{of_job}});
+  of_job.count = 4;
+  Apply({PutLedger{of_job}});
+  EXPECT_THAT(store_->Load()->ledger, ElementsAre(of_project, of_job, saved));
+  Apply({DeleteJob{JobId("j")}});
+  EXPECT_THAT(store_->Load()->ledger, ElementsAre(of_project));
 }
 
 TEST_P(StateStoreTest, RefusesRowsWithoutTheirOwner) {

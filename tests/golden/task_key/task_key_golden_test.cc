@@ -81,6 +81,28 @@ TEST(TaskKeyGoldenTest, KeysOfAWholeJobAreStable) {
   CompareWithFile("job_keys.txt", keys);
 }
 
+// Whatever enters the key has a part of its own, and nothing else has.
+TEST(TaskKeyTest, PartsAreAllThatTheKeyDependsOn) {
+  const TaskKeyEncoder encoder("a job");
+  v1::TaskSpec spec = DistillTask();
+  const auto parts = encoder.Parts(spec, Producers());
+  ASSERT_THAT(parts, IsOk());
+  EXPECT_EQ(parts->at("scope"), "a job");
+  EXPECT_EQ(parts->at("module_index"), "1");
+  EXPECT_EQ(parts->at("inputs.meta.producer"), Digest::OfBytes("meta").str());
+  EXPECT_EQ(parts->at("inputs.meta.output"), "model");
+  EXPECT_EQ(parts->at("recipe.beta2"), "0.999");
+  EXPECT_EQ(parts->at("recipe.decay_all_parameters"), "false");
+  EXPECT_EQ(parts->count("recipe"), 0u);
+  spec.mutable_recipe()->set_learning_rate(1.0 / 3.0);
+  auto changed = encoder.Parts(spec, Producers());
+  ASSERT_THAT(changed, IsOk());
+  EXPECT_EQ(changed->at("recipe.learning_rate"), "0.33333333333333331");
+  (*changed)["recipe.learning_rate"] = parts->at("recipe.learning_rate");
+  EXPECT_EQ(*changed, *parts);
+  EXPECT_THAT(encoder.Parts(spec, {}), StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
 TEST(TaskKeyTest, UnknownProducerIsRefused) {
   EXPECT_THAT(TaskKeyEncoder("").Key(DistillTask(), {}),
               StatusIs(absl::StatusCode::kInvalidArgument));

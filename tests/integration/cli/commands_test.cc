@@ -239,6 +239,12 @@ TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
       {"quota", "list"},
       {"quota", "set"},
       {"quota", "clear"},
+      {"job", "cost"},
+      {"ledger"},
+      {"cache"},
+      {"cache", "explain"},
+      {"cache", "stats"},
+      {"cache", "evict"},
   };
   for (std::vector<std::string> page : pages) {
     page.push_back("--help");
@@ -443,6 +449,67 @@ TEST_F(CommandsTest, FindsTheServerOfTheDirectory) {
                                   "grpc=" + server_.address() + "\nhttp=127.0.0.1:1\n"),
               IsOk());
   EXPECT_EQ(Run({"job", "get", "job-1"}).code, 0);
+}
+
+TEST_F(CommandsTest, CostsAreShownByKindAndInAll) {
+  server_.Edit([](Script& script) {
+    v1::DeviceTimeAccount& account = *script.ledger.add_kinds();
+    account.set_kind("DISTILL_MODULE");
+    account.set_spent_seconds(187);
+    account.set_attempts(3);
+    account.set_lost_seconds(4);
+    account.set_saved_seconds(7384);
+    v1::DeviceTimeLoss& loss = *account.add_losses();
+    loss.set_cause(v1::LOSS_CAUSE_INFRASTRUCTURE);
+    loss.set_seconds(4);
+    loss.set_attempts(2);
+    *script.ledger.mutable_total() = account;
+    script.ledger.set_project("vision");
+  });
+  const CommandResult cost = Run({"job", "cost", "job-1"});
+  EXPECT_EQ(cost.code, 0);
+  EXPECT_THAT(cost.out, HasSubstr("distill_module  3         3:07   4.0 s  2:03:04"));
+  EXPECT_THAT(cost.out, HasSubstr("infrastructure 4.0 s (2)"));
+  EXPECT_THAT(cost.out, HasSubstr("\nall "));
+  EXPECT_EQ(json::parse(Run({"job", "cost", "job-1", "-o", "json"}).out)["kinds"].size(), 1u);
+  const CommandResult ledger = Run({"ledger", "--project", "vision"});
+  EXPECT_EQ(ledger.code, 0);
+  EXPECT_THAT(ledger.out, StartsWith("project vision\n"));
+}
+
+TEST_F(CommandsTest, AKeyIsExplainedByTaskOrByItself) {
+  server_.Edit([](Script& script) {
+    script.explanation.set_key("sha256:ab");
+    script.explanation.set_outcome(v1::CACHE_OUTCOME_DIFFERS);
+    script.explanation.set_compared_with("job-0/distill-module-1");
+    v1::KeyDifference& difference = *script.explanation.add_differences();
+    difference.set_task("pretrain-meta");
+    difference.set_path("seed");
+    difference.set_value("2");
+    difference.set_earlier_value("1");
+    v1::KeyPart& part = *script.explanation.add_parts();
+    part.set_path("modules");
+    part.set_value("4");
+    v1::CacheStats::Row& row = *script.cache_stats.add_rows();
+    row.set_project("vision");
+    row.set_kind("EVALUATE");
+    row.set_entries(5);
+    row.set_hits(7);
+  });
+  const CommandResult task = Run({"cache", "explain", "job-1/distill-module-1"});
+  EXPECT_EQ(task.code, 0);
+  EXPECT_THAT(task.out, HasSubstr("outcome        differs\n"));
+  EXPECT_THAT(task.out, HasSubstr("pretrain-meta  seed  2     1\n"));
+  EXPECT_THAT(task.out, Not(HasSubstr("modules")));
+  EXPECT_EQ(server_.explained().job(), "job-1");
+  EXPECT_EQ(server_.explained().task(), "distill-module-1");
+  EXPECT_THAT(Run({"cache", "explain", "sha256:ab", "--project", "p", "--parts"}).out,
+              HasSubstr("modules  4\n"));
+  EXPECT_EQ(server_.explained().key(), "sha256:ab");
+  EXPECT_EQ(server_.explained().project(), "p");
+  EXPECT_EQ(Run({"cache", "explain", "nonsense"}).code, 5);
+  EXPECT_THAT(Run({"cache", "stats"}).out, HasSubstr("vision   evaluate  5        0 B    7"));
+  EXPECT_THAT(Run({"cache", "evict", "job-1/distill-module-1"}).err, HasSubstr("evicted"));
 }
 
 }  // namespace

@@ -134,6 +134,13 @@ class ScriptedServer::Jobs : public v1::JobService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status GetJobCost(grpc::ServerContext*, const v1::GetJobCostRequest*,
+                          v1::Ledger* ledger) override {
+    MutexLock lock(s_.mu_);
+    *ledger = s_.script_.ledger;
+    return grpc::Status::OK;
+  }
+
  private:
   ScriptedServer& s_;
 };
@@ -301,6 +308,12 @@ class ScriptedServer::Fleet : public v1::FleetService::Service {
                             v1::Worker* worker) override {
     return SetDraining(request->worker_id(), false, worker);
   }
+  grpc::Status ListLedgers(grpc::ServerContext*, const v1::ListLedgersRequest*,
+                           v1::ListLedgersResponse* response) override {
+    MutexLock lock(s_.mu_);
+    *response->add_ledgers() = s_.script_.ledger;
+    return grpc::Status::OK;
+  }
 
  private:
   grpc::Status SetDraining(const std::string& id, bool draining, v1::Worker* worker) {
@@ -318,11 +331,39 @@ class ScriptedServer::Fleet : public v1::FleetService::Service {
   ScriptedServer& s_;
 };
 
+class ScriptedServer::Cache : public v1::CacheService::Service {
+ public:
+  explicit Cache(ScriptedServer* server) : s_(*server) {}
+
+  grpc::Status ExplainKey(grpc::ServerContext*, const v1::ExplainKeyRequest* request,
+                          v1::KeyExplanation* explanation) override {
+    MutexLock lock(s_.mu_);
+    s_.explained_ = *request;
+    *explanation = s_.script_.explanation;
+    return grpc::Status::OK;
+  }
+  grpc::Status GetCacheStats(grpc::ServerContext*, const v1::GetCacheStatsRequest*,
+                             v1::CacheStats* stats) override {
+    MutexLock lock(s_.mu_);
+    *stats = s_.script_.cache_stats;
+    return grpc::Status::OK;
+  }
+  grpc::Status EvictResult(grpc::ServerContext*, const v1::EvictResultRequest*,
+                           v1::EvictResultResponse* response) override {
+    response->set_evicted(true);
+    return grpc::Status::OK;
+  }
+
+ private:
+  ScriptedServer& s_;
+};
+
 ScriptedServer::ScriptedServer()
     : jobs_(std::make_unique<Jobs>(this)),
       tasks_(std::make_unique<Tasks>(this)),
       artifacts_(std::make_unique<Artifacts>(this)),
-      fleet_(std::make_unique<Fleet>(this)) {
+      fleet_(std::make_unique<Fleet>(this)),
+      cache_(std::make_unique<Cache>(this)) {
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -330,6 +371,7 @@ ScriptedServer::ScriptedServer()
   builder.RegisterService(tasks_.get());
   builder.RegisterService(artifacts_.get());
   builder.RegisterService(fleet_.get());
+  builder.RegisterService(cache_.get());
   server_ = builder.BuildAndStart();
   DISTILL_CHECK(server_ != nullptr && port != 0, "a free port of the loopback can be had");
   address_ = absl::StrCat("127.0.0.1:", port);
@@ -354,6 +396,11 @@ const v1::Job* ScriptedServer::FindJob(const std::string& id) const {
 std::vector<v1::CreateJobRequest> ScriptedServer::created() const {
   MutexLock lock(mu_);
   return created_;
+}
+
+v1::ExplainKeyRequest ScriptedServer::explained() const {
+  MutexLock lock(mu_);
+  return explained_;
 }
 
 std::vector<int64_t> ScriptedServer::watched_after() const {

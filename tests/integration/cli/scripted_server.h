@@ -10,6 +10,7 @@
 
 #include "base/mutex.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
+#include "distill/v1/cache_service.grpc.pb.h"
 #include "distill/v1/fleet_service.grpc.pb.h"
 #include "distill/v1/job_service.grpc.pb.h"
 #include "grpcpp/server.h"
@@ -38,6 +39,9 @@ struct Script {
   std::map<std::string, v1::Series> series;
   v1::Report report;
   std::vector<v1::Worker> workers;
+  v1::Ledger ledger;
+  v1::KeyExplanation explanation;
+  v1::CacheStats cache_stats;
   std::map<std::string, v1::Artifact> artifacts;
   std::map<std::string, std::string> blobs;
   // Each transfer breaks after so many bytes, until the list is used up.
@@ -64,12 +68,15 @@ class ScriptedServer {
   std::vector<int64_t> watched_after() const;
   std::vector<std::string> cancelled() const;
   bool watching() const;
+  // The last ExplainKey.
+  v1::ExplainKeyRequest explained() const;
 
  private:
   class Jobs;
   class Tasks;
   class Artifacts;
   class Fleet;
+  class Cache;
 
   // Takes the next scripted failure, OK when there is none.
   grpc::Status NextFailure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -82,6 +89,7 @@ class ScriptedServer {
   std::map<std::string, v1::Job> by_request_ ABSL_GUARDED_BY(mu_);
   std::vector<int64_t> watched_after_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> cancelled_ ABSL_GUARDED_BY(mu_);
+  v1::ExplainKeyRequest explained_ ABSL_GUARDED_BY(mu_);
   int open_watches_ ABSL_GUARDED_BY(mu_) = 0;
   std::map<std::string, std::string> uploads_ ABSL_GUARDED_BY(mu_);
 
@@ -90,6 +98,7 @@ class ScriptedServer {
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Artifacts> artifacts_;
   std::unique_ptr<Fleet> fleet_;
+  std::unique_ptr<Cache> cache_;
   std::unique_ptr<grpc::Server> server_;
 };
 

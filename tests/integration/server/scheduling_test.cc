@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/integration/server/server_fixture.h"
@@ -127,6 +129,16 @@ TEST_F(SchedulingTest, ExplainsATaskAndRefusesWhatNobodyCouldRun) {
   EXPECT_EQ(explanation->workers(0).detail(), "has no label zone=moon");
   EXPECT_THAT(Explain(job.id(), "ghost"), StatusIs(absl::StatusCode::kNotFound));
 
+  spec.mutable_execution()->clear_labels();
+  spec.mutable_execution()->set_min_driver_version("535.104");
+  EXPECT_THAT(Create(spec, "driver"), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                               HasSubstr("has no driver 535.104 or newer")));
+  spec.mutable_execution()->set_min_driver_version("new");
+  EXPECT_THAT(Create(spec, "driver"),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("min_driver_version")));
+  spec.mutable_execution()->clear_min_driver_version();
+  spec.mutable_execution()->add_labels("zone=moon");
+
   spec.set_seed(1);
   EXPECT_THAT(Create(spec, "late"),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("zone=moon")));
@@ -184,8 +196,14 @@ TEST_F(SchedulingTest, QuotasHoldAndOutliveARestart) {
   const v1::Job job = Create(SmallSpec(), "r1").value();
   v1::JobSpec other = SmallSpec();
   other.set_seed(1);
-  EXPECT_THAT(Create(other, "r2"), StatusIs(absl::StatusCode::kResourceExhausted,
-                                            HasSubstr("quota=max_submits_per_hour limit=1")));
+  const absl::Status refused = Create(other, "r2").status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted,
+                                HasSubstr("quota=max_submits_per_hour limit=1")));
+  const ErrorDetails details = DetailsOf(refused);
+  EXPECT_EQ(details.reason, reason::kQuotaUsedUp);
+  ASSERT_THAT(details.quotas, SizeIs(1));
+  EXPECT_EQ(details.quotas[0].subject, "project:default");
+  EXPECT_TRUE(details.retry_delay.has_value());
   const auto listed = Call(*fleet_, &v1::FleetService::Stub::ListQuotas, v1::ListQuotasRequest());
   ASSERT_THAT(listed, IsOk());
   ASSERT_THAT(listed->quotas(), SizeIs(1));

@@ -24,10 +24,12 @@ WORKER_UNKNOWN = "WORKER_UNKNOWN"
 REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
 ETAG_MISMATCH = "ETAG_MISMATCH"
 PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"
+QUOTA_USED_UP = "QUOTA_USED_UP"
 DISK_NEARLY_FULL = "DISK_NEARLY_FULL"
 TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
 QUEUE_FULL = "QUEUE_FULL"
 JOB_NOT_FINISHED = "JOB_NOT_FINISHED"
+RESULT_PINNED = "RESULT_PINNED"
 DATASET_IN_USE = "DATASET_IN_USE"
 DATASET_NOT_READY = "DATASET_NOT_READY"
 SERVER_STOPPING = "SERVER_STOPPING"
@@ -55,10 +57,12 @@ HINTS: dict[str, str] = {
     REQUEST_ID_REUSED: 'choose a new request id',
     ETAG_MISMATCH: 'read the resource again and decide anew',
     PAGE_TOKEN_INVALID: 'begin with the first page; a token fits only the request it came from',
+    QUOTA_USED_UP: 'QuotaFailure names the project and its quota; wait for the retry delay if there is one, else free what it uses or have it raised',
     DISK_NEARLY_FULL: 'free space, or wait for the collector',
     TOO_MANY_STREAMS: 'close some, or wait',
     QUEUE_FULL: 'wait for the retry delay',
     JOB_NOT_FINISHED: 'wait for the job, or cancel it',
+    RESULT_PINNED: 'wait for the jobs in PreconditionFailure, or cancel them',
     DATASET_IN_USE: 'wait for the jobs that use it',
     DATASET_NOT_READY: 'distill dataset get shows how far its reading is',
     SERVER_STOPPING: 'repeat; the next server has all that was acknowledged',

@@ -3,7 +3,9 @@
 
 #include <future>
 #include <optional>
+#include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "base/metrics.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -26,10 +28,14 @@ class WatchedStore : public storage::MemoryStateStore {
  public:
   absl::Status Commit(absl::Span<const storage::Mutation> mutations) override {
     ++commits;
+    for (const storage::Mutation& mutation : mutations) {
+      ledger_rows += std::holds_alternative<storage::PutLedger>(mutation) ? 1 : 0;
+    }
     if (fail) return absl::ResourceExhaustedError("disk is full");
     return MemoryStateStore::Commit(mutations);
   }
   int commits = 0;
+  int ledger_rows = 0;
   bool fail = false;
 };
 
@@ -84,6 +90,21 @@ TEST_F(DriverTest, CommitsABatchAtOnce) {
   EXPECT_TRUE(driver_->RunOnce());
   EXPECT_EQ(store_.commits, 1);
   EXPECT_EQ(store_.Load()->blobs.size(), 50u);
+}
+
+// A busy line of the ledger is one row of a commit, not one for each task.
+TEST_F(DriverTest, OfALineOfTheLedgerACommitHoldsOnlyTheLast) {
+  for (int i = 0; i < 10; ++i) {
+    driver_->Post(MakeJob(absl::StrCat("j", i), {TaskBuilder("a").Key(absl::StrCat(i))}), nullptr);
+  }
+  EXPECT_TRUE(driver_->RunOnce());
+  EXPECT_EQ(store_.commits, 1);
+  EXPECT_EQ(store_.ledger_rows, 11);  // A line of each job, one of their project.
+  const std::vector<storage::LedgerRecord> ledger = store_.Load()->ledger;
+  ASSERT_THAT(ledger, SizeIs(11));
+  EXPECT_EQ(ledger[0].job, JobId());
+  EXPECT_EQ(ledger[0].entry, storage::LedgerEntry::kMissed);
+  EXPECT_EQ(ledger[0].count, 10);
 }
 
 // Memory is ahead of the disk: nothing may be promised any more.

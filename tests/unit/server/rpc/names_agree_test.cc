@@ -6,6 +6,7 @@
 #include "distill/v1/artifact_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
 #include "distill/v1/job_service.pb.h"
+#include "distill/v1/ledger.pb.h"
 #include "distill/v1/worker_service.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -54,6 +55,16 @@ TEST(NamesAgreeTest, ReasonsAndPredicatesOfAnExplanation) {
     EXPECT_EQ(v1::Predicate_Name(number),
               std::string("PREDICATE_") + Name(static_cast<Predicate>(number)));
   }
+}
+
+TEST(NamesAgreeTest, LossesOfTheLedger) {
+  constexpr int kFirst = static_cast<int>(storage::LedgerEntry::kLostUser);
+  for (int number = v1::LOSS_CAUSE_USER; number <= v1::LossCause_MAX; ++number) {
+    const auto entry = static_cast<storage::LedgerEntry>(kFirst + number - v1::LOSS_CAUSE_USER);
+    EXPECT_TRUE(storage::IsLoss(entry));
+    EXPECT_EQ(v1::LossCause_Name(number), std::string("LOSS_CAUSE_") + storage::Name(entry));
+  }
+  EXPECT_FALSE(storage::IsLoss(storage::LedgerEntry::kMerged));
 }
 
 TEST(NamesAgreeTest, ClassesOfArtifacts) {

@@ -1,4 +1,6 @@
 // Whose turn it is: priorities, shares of projects, ageing and quotas.
+#include "base/error_details.h"
+#include "base/error_reasons.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/server/scheduler/core_fixture.h"
@@ -9,6 +11,7 @@ namespace {
 using storage::TaskState;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class CoreQuotaTest : public CoreFixture {
  protected:
@@ -155,8 +158,15 @@ TEST_F(CoreQuotaTest, SubmissionsPerHourAreLimited) {
   SubmitOf("p", "j2", 1);
   SubmitJob third = MakeJob("j3", {TaskBuilder("a")});
   third.job.project = ProjectId("p");
-  EXPECT_THAT(Call(third), StatusIs(absl::StatusCode::kResourceExhausted,
-                                    HasSubstr("quota=max_submits_per_hour limit=2")));
+  const absl::Status refused = Call(third).status();
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kResourceExhausted,
+                                HasSubstr("quota=max_submits_per_hour limit=2")));
+  const ErrorDetails details = DetailsOf(refused);
+  EXPECT_EQ(details.reason, reason::kQuotaUsedUp);
+  ASSERT_THAT(details.quotas, SizeIs(1));
+  EXPECT_EQ(details.quotas[0].subject, "project:p");
+  EXPECT_THAT(details.quotas[0].description, HasSubstr("max_submits_per_hour is 2"));
+  EXPECT_EQ(details.retry_delay, absl::Seconds(1801));
   SubmitOf("other", "j4", 1);
   // A repeat is no submission.
   SubmitJob repeated = MakeJob("j1", {TaskBuilder("t0")});

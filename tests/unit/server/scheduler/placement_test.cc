@@ -44,6 +44,15 @@ TEST(PlacementTest, AWarmTrainerMayOvertakeOnlyThePatient) {
   EXPECT_EQ(ChooseCandidate({older, warm}, kPatience), 0u);
 }
 
+TEST(PlacementTest, DriversAreComparedNumberByNumber) {
+  EXPECT_TRUE(IsAtLeast("535.104.05", "535.104"));
+  EXPECT_TRUE(IsAtLeast("535.104", "535.104.0"));
+  EXPECT_TRUE(IsAtLeast("1000.1", "535"));
+  EXPECT_FALSE(IsAtLeast("535.54.03", "535.104"));
+  EXPECT_FALSE(IsAtLeast("", "0"));
+  EXPECT_TRUE(IsAtLeast("535.104-beta", "535"));
+}
+
 TEST(PlacementTest, SaysWhyAWorkerIsUnfit) {
   WorkerInfo worker = MakeWorker("w1");
   worker.slot_memory_bytes = 1 << 30;
@@ -55,6 +64,10 @@ TEST(PlacementTest, SaysWhyAWorkerIsUnfit) {
   EXPECT_THAT(why({"", "cuda", 0, {}}), HasSubstr("device kind cuda"));
   EXPECT_THAT(why({"cuda-sm90", "", 0, {}}), HasSubstr("cuda-sm90"));
   EXPECT_THAT(why({"", "", int64_t{2} << 30, {}}), HasSubstr("2048 MiB"));
+  EXPECT_THAT(why({"", "", 0, {}, "535.104"}), HasSubstr("no driver 535.104 or newer (has none)"));
+  worker.driver_version = "535.54.03";
+  EXPECT_EQ(WhyUnfit({"", "", 0, {}, "535.104"}, worker).failed, Predicate::kDriver);
+  EXPECT_TRUE(Fits({"", "", 0, {}, "535.54"}, worker));
   worker.labels = {{"zone", "a"}};
   EXPECT_THAT(why({"", "", 0, {"zone=b"}}), HasSubstr("has no label zone=b"));
   EXPECT_EQ(WhyUnfit({"", "", 0, {"zone=a"}}, worker).failed, Predicate::kNone);

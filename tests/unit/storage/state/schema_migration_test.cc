@@ -73,6 +73,10 @@ TEST_F(SchemaMigrationTest, TheRestOfSchemaOneIsAllThere) {
   EXPECT_EQ(image.blobs[0].size_bytes, 9);
   ASSERT_THAT(image.results, SizeIs(1));
   EXPECT_EQ(image.results[0].key, DigestOf('2'));
+  EXPECT_EQ(image.results[0].kind, "EVALUATE");
+  EXPECT_EQ(image.results[0].create_time, kUnsetTime);
+  EXPECT_EQ(image.attempts[0].device_time, absl::ZeroDuration());
+  EXPECT_THAT(image.ledger, SizeIs(0));
   ASSERT_THAT(image.requests, SizeIs(2));
   EXPECT_EQ(image.requests[1].body, DigestOf('6'));
   ASSERT_THAT(image.workers, SizeIs(1));

@@ -43,6 +43,16 @@ TEST(NumericEnvironmentTest, RefusesWhatTheMachineDoesNotHave) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("available=cpu-x86-avx2")));
 }
 
+TEST(InventoryTest, ReadsTheVersionOfTheDriver) {
+  EXPECT_EQ(ParseDriverVersion("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat "
+                               "Aug 19 01:15:15 UTC 2023\nGCC version:  gcc 12.2.0\n"),
+            "535.104.05");
+  EXPECT_EQ(ParseDriverVersion("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06 "
+                               " Release Build  (dvs)\n"),
+            "580.65.06");
+  EXPECT_EQ(ParseDriverVersion("no such thing\nGCC version: gcc 12.2.0\n"), "");
+}
+
 TEST(InventoryTest, ReadsMemory) {
   EXPECT_THAT(ParseMemTotal("MemTotal:       16 kB\nMemFree: 1 kB\n"), IsOkAndHolds(16 * 1024));
   EXPECT_THAT(ParseMemTotal("MemFree: 1 kB\n").status(),
