@@ -15,7 +15,7 @@ from product import SOURCE_DIR, TINY_JOB, ProductTest, eventually, write_idx_dat
 
 sys.path.insert(0, os.path.join(SOURCE_DIR, "client", "python", "src"))
 
-from distillery import Client, Patience, errors, is_over, load_job, safetensors, state_name
+from distillery import Client, Patience, Weights, errors, is_over, load_job, safetensors, state_name
 from distillery.architecture import parse_architecture
 from distillery.v1 import artifact_service_pb2, job_pb2
 from distillery.v1.artifact_service_pb2_grpc import ArtifactServiceStub
@@ -96,7 +96,10 @@ class JobTest(PythonClientTest):
         self.assertEqual(self.product.distill("artifact", "export", student.digest, "--to", exported, "--names", "flat")
                          .returncode, 0)
         with open(os.path.join(exported, "architecture.json"), encoding="utf-8") as file:
-            self.assertEqual(parse_architecture(file.read()), student.architecture)
+            described = file.read()
+        self.assertEqual(parse_architecture(described), student.architecture)
+        loaded = Weights.load(os.path.join(exported, "weights.safetensors"), described)
+        self.assertEqual(set(loaded.tensors), set(student.tensors))
         with open(os.path.join(exported, "weights.safetensors"), "rb") as file:
             flat, _ = safetensors.load(file.read())
         self.assertEqual({k: v.tobytes() for k, v in flat.items()},

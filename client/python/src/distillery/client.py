@@ -59,7 +59,7 @@ class Client:
                       `distill dev` of this folder
     token             bearer token, sent over TLS only; or `token_file`, default $DISTILL_TOKEN_FILE, with it in its first
                       line, which only its owner may read
-    tls               how the server proves who it is; default: from $DISTILL_TLS_CA ("system": what this machine trusts),
+    tls               how the server proves who it is (files are read once); default: from $DISTILL_TLS_CA ("system": what this machine trusts),
                       $DISTILL_TLS_CERT, $DISTILL_TLS_KEY and $DISTILL_TLS_SERVER_NAME, else unencrypted
     allow_plaintext   speak unencrypted to a server beyond this machine; for trusted networks
     patience          how long to wait for what
@@ -71,10 +71,12 @@ class Client:
                  token_file: Optional[PathLike] = None, tls: Optional[Tls] = None, allow_plaintext: bool = False,
                  patience: Optional[Patience] = None) -> None:
         addresses = connections.split_addresses(address) if address is not None else connections.default_addresses()
-        tls = tls or connections.default_tls()
-        token_file = token_file or os.environ.get("DISTILL_TOKEN_FILE") or None
-        if token is None and token_file is not None and (tls is not None or address is not None):
+        if tls is None and (address is not None or os.environ.get("DISTILL_SERVER")):
+            tls = connections.default_tls()  # A `distill dev` of this folder speaks unencrypted.
+        if token is None and token_file is not None:
             token = connections.read_token(token_file)
+        if token is None and tls is not None and os.environ.get("DISTILL_TOKEN_FILE"):
+            token = connections.read_token(os.environ["DISTILL_TOKEN_FILE"])
         credentials = connections.make_credentials(addresses, token, tls, allow_plaintext)
         self._connection = connections.Connection(addresses, credentials, tls.server_name if tls else "",
                                                   patience or Patience())

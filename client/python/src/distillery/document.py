@@ -113,12 +113,14 @@ class _Converter:
 
 
 def native(value: Any, depth: int = 0) -> Node:
-    """The tree of a Python value: None, bool, number, str, sequence or mapping with names as keys."""
+    """The tree of a Python value: None, bool, number, str, sequence, array, or mapping with names as keys."""
     if depth > MAX_DEPTH:
         raise Problem(f"nested deeper than {MAX_DEPTH} levels")
+    if hasattr(value, "tolist"):  # Arrays and scalars of numpy, tensors.
+        value = value.tolist()
     if value is None:
         return Node("null")
-    if isinstance(value, bool) or type(value).__name__ == "bool_":
+    if isinstance(value, bool):
         return Node("scalar", text="true" if value else "false")
     if isinstance(value, str):
         return Node("scalar", text=value, quoted=True)
@@ -129,9 +131,8 @@ def native(value: Any, depth: int = 0) -> Node:
     if isinstance(value, Mapping):
         return Node("mapping", keys=[Node("scalar", text=str(key)) for key in value],
                     items=[native(item, depth + 1) for item in value.values()])
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)) or hasattr(value, "tolist"):
-        entries = value.tolist() if hasattr(value, "tolist") else value
-        return Node("list", items=[native(item, depth + 1) for item in entries])
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        return Node("list", items=[native(item, depth + 1) for item in value])
     if hasattr(value, "__fspath__"):
         return Node("scalar", text=str(value), quoted=True)
     raise Problem(f"cannot be written in a job file: a {type(value).__name__}")

@@ -85,17 +85,36 @@ class Weights:
 
     @staticmethod
     def load(path: PathLike, architecture: str = "") -> Weights:
-        """Reads a file that `save`, `distill artifact export` or `import` wrote. `architecture`: the JSON of its
-        architecture file, where the weights do not say themselves. Raises WeightsError."""
+        """Reads a file that `save`, `distill artifact export` (whatever its names) or `import` wrote. `architecture`: the JSON of
+        its architecture file, where the weights do not say themselves. Raises WeightsError."""
         with open(path, "rb") as file:
             tensors, metadata = safetensors.load(bytearray(file.read()))
         described = architecture or metadata.get("architecture", "")
         if not architecture and architectures.FORMAT not in described:
             raise WeightsError("cannot read weights: they do not say what network they are of; give architecture=")
-        return Weights(tensors, architectures.parse_architecture(described), metadata=metadata)
+        weights = Weights(tensors, architectures.parse_architecture(described), metadata=metadata)
+        if weights._is_whole_staged() and any(name.startswith("blocks.") for name in tensors):
+            return dataclasses.replace(weights, tensors=weights._staged())
+        return weights
 
     def _is_whole_staged(self) -> bool:
         return not self.architecture.HasField("nac") and not self.architecture.HasField("module_index")
+
+    def _staged(self) -> safetensors.Tensors:
+        """The tensors by staged names; there they go by flat ones, or by both."""
+        firsts, staged = architectures.first_blocks(self.architecture), {}
+        for name, tensor in self.tensors.items():
+            block = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+            if block is not None:
+                position = int(block.group(1))
+                stage = max(s for s, first in enumerate(firsts) if first <= position)
+                name = f"stages.{stage}.blocks.{position - firsts[stage]}.{block.group(2)}"
+            elif name.startswith("patch_embed."):
+                name = "stages.0." + name
+            elif name.startswith(("norm.", "head.")):
+                name = f"stages.{len(firsts) - 1}.{name}"
+            staged[name] = tensor
+        return staged
 
     def _flat_name(self, name: str) -> str:
         parts = _STAGED.fullmatch(name)

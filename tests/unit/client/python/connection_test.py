@@ -3,9 +3,11 @@
 import doctest
 import os
 import stat
+import subprocess
 import tempfile
 import threading
 import unittest
+from unittest import mock
 
 import grpc
 
@@ -22,9 +24,11 @@ class Jobs:
         self.failures = failures
         self.fail = fail or (lambda context: abort(context, grpc.StatusCode.UNAVAILABLE, "stopping"))
         self.requests = []
+        self.metadata = {}
 
     def _answer(self, request, context):
         self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
         if len(self.requests) <= self.failures:
             self.fail(context)
         return job_pb2.Job(id="j1", state=job_pb2.JOB_STATE_RUNNING)
@@ -221,6 +225,65 @@ class WatchTest(unittest.TestCase):
             self.assertEqual(client.wait("j1", check=False).state, job_pb2.JOB_STATE_FAILED)
 
 
+class TlsTest(unittest.TestCase):
+    """A server that proves to be "control.lab" by an authority of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        for name in ("ours", "theirs"):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                            "-keyout", cls.path(name + ".key"), "-out", cls.path(name + ".pem"), "-days", "1", "-subj",
+                            "/CN=control.lab", "-addext", "subjectAltName=DNS:control.lab"], check=True, capture_output=True)
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder.name, name)
+
+    def read(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def ask(self, jobs, tls, **options):
+        """One call to a server over TLS."""
+        pair = (self.read("ours.key"), self.read("ours.pem"))
+        credentials = grpc.ssl_server_credentials([pair], self.read("ours.pem"), require_client_auth=bool(tls.certificate))
+        with serve(jobs, credentials=credentials) as address, Client(address, tls=tls, patience=HASTY, **options) as client:
+            return client.job("j1").id
+
+    def test_a_token_goes_over_tls(self):
+        jobs = Jobs()
+        self.assertEqual(self.ask(jobs, Tls(self.path("ours.pem"), server_name="control.lab"), token="distill_1_ab"), "j1")
+        self.assertEqual(jobs.metadata["authorization"], "Bearer distill_1_ab")
+
+    def test_a_certificate_of_the_caller(self):
+        tls = Tls(self.path("ours.pem"), self.path("ours.pem"), self.path("ours.key"), "control.lab")
+        self.assertEqual(self.ask(Jobs(), tls), "j1")
+
+    def test_a_server_that_proves_nothing_gets_nothing(self):
+        for wrong in (Tls(self.path("theirs.pem"), server_name="control.lab"), Tls(self.path("ours.pem")), Tls()):
+            jobs = Jobs()
+            self.assertRaises(errors.ServerUnavailable, self.ask, jobs, wrong, token="distill_1_ab")
+            self.assertEqual(jobs.requests, [])
+
+    def test_the_environment(self):
+        jobs = Jobs()
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write("distill_2_cd\n")
+        os.chmod(self.path("token"), 0o600)
+        variables = {"DISTILL_TLS_CA": self.path("ours.pem"), "DISTILL_TLS_SERVER_NAME": "control.lab",
+                     "DISTILL_TOKEN_FILE": self.path("token")}
+        credentials = grpc.ssl_server_credentials([(self.read("ours.key"), self.read("ours.pem"))])
+        with serve(jobs, credentials=credentials) as address:
+            with mock.patch.dict(os.environ, {**variables, "DISTILL_SERVER": address}), Client(patience=HASTY) as client:
+                client.job("j1")
+        self.assertEqual(jobs.metadata["authorization"], "Bearer distill_2_cd")
+
+    def test_what_cannot_be_read(self):
+        self.assertRaises(FileNotFoundError, Client, "localhost:1", tls=Tls(self.path("nosuch.pem")))
+
+
 class SecretsTest(unittest.TestCase):
     def test_a_token_is_not_sent_unencrypted(self):
         with self.assertRaisesRegex(ValueError, "sent over TLS only"):
@@ -249,6 +312,14 @@ class SecretsTest(unittest.TestCase):
                     self.assertRaisesRegex(ValueError, "cannot use token", connection.read_token, path)
             os.chmod(path, 0o644)
             self.assertRaisesRegex(ValueError, "chmod 600", connection.read_token, path)
+
+    def test_no_server_is_known(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with mock.patch.dict(os.environ, {"DISTILL_SERVER": "", "DISTILL_DATA_DIR": folder}):
+                self.assertRaisesRegex(ValueError, "cannot find a server", Client)
+                with open(os.path.join(folder, "addresses"), "w", encoding="ascii") as file:
+                    file.write("grpc=127.0.0.1:7\nhttp=127.0.0.1:8\n")
+                self.assertEqual(Client().server, "127.0.0.1:7")
 
     def test_addresses(self):
         self.assertRaisesRegex(ValueError, "no address", Client, " , ")

@@ -14,8 +14,8 @@ HASTY = Patience(call=5, retry=0.3, reconnect=0.5, first_backoff=0.001, longest_
 
 
 @contextlib.contextmanager
-def serve(jobs=None, tasks=None, artifacts=None):
-    """Yields the address."""
+def serve(jobs=None, tasks=None, artifacts=None, credentials=None):
+    """Yields the address. `credentials` of grpc: over TLS."""
     server = grpc.server(futures.ThreadPoolExecutor(8))
     if jobs is not None:
         job_service_pb2_grpc.add_JobServiceServicer_to_server(_complete(jobs, job_service_pb2_grpc.JobServiceServicer), server)
@@ -25,7 +25,8 @@ def serve(jobs=None, tasks=None, artifacts=None):
     if artifacts is not None:
         artifact_service_pb2_grpc.add_ArtifactServiceServicer_to_server(
             _complete(artifacts, artifact_service_pb2_grpc.ArtifactServiceServicer), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = "127.0.0.1:0"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     try:
         yield f"127.0.0.1:{port}"

@@ -76,6 +76,14 @@ class WeightsTest(unittest.TestCase):
         self.assertEqual(weights.state_dict(), weights.tensors)
         self.assertRaisesRegex(ValueError, "names must be", weights.state_dict, "timm")
 
+    def test_exported_names_are_read(self):
+        weights = self._weights()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "w.safetensors")
+            for names in ("flat", "reference"):
+                Weights(weights.state_dict(names), weights.architecture).save(path)
+                self.assertEqual(Weights.load(path).tensors, weights.tensors)
+
     def test_save_and_load(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "w.safetensors")
