@@ -76,7 +76,9 @@ class JobTest(PythonClientTest):
         self.assertIn("distill-module-1", frame.index.get_level_values("task"))
         self.assertTrue((frame["loss"] > 0).all())
         self.assertEqual(len(self.client.series(job, "evaluate-student").points), 0)
-        self.assertIn("task starts", self.client.log(job, "distill-module-0"))
+        log = self.client.log(job, "distill-module-0")
+        self.assertIn("task starts", log)
+        self.assertEqual(b"".join(self.client.follow_log(job, "distill-module-0")).decode(), log)
 
     def _check_artifacts(self, job):
         artifacts = {(a.lineage[0].task, a.lineage[0].output): a for a in self.client.artifacts(job) if a.lineage}

@@ -10,7 +10,7 @@
 README.md beside the package shows all of it in one notebook.
 """
 
-from distillery.client import Client, is_over
+from distillery.client import Client, describe, is_over
 from distillery.connection import Patience, Tls
 from distillery.errors import DistilleryError
 from distillery.jobfile import load_job, parse_job, state_name
@@ -19,5 +19,5 @@ from distillery.weights import Weights
 
 __version__ = "0.1.0"
 
-__all__ = ["Client", "DistilleryError", "Patience", "Sweep", "Tls", "Weights", "is_over", "load_job", "parse_job",
-           "state_name"]
+__all__ = ["Client", "DistilleryError", "Patience", "Sweep", "Tls", "Weights", "describe", "is_over", "load_job",
+           "parse_job", "state_name"]

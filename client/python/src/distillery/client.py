@@ -2,7 +2,7 @@
 
     with Client("localhost:7700") as client:
         job = client.submit("job.yaml", {"distillation.tau": 2})
-        client.wait(job, progress=print)
+        client.wait(job, progress=lambda event: print(describe(event)))
         print(client.report(job).markdown)
 
 Messages are those of the protocol (`distillery.v1`), whose .proto files say what each field means. A job may be named by
@@ -12,6 +12,7 @@ a change happens once; see Patience for how long. Errors: distillery.errors.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import uuid
@@ -50,6 +51,32 @@ OnEvent = Callable[[job_service_pb2.JobEvent], None]
 def is_over(job: job_pb2.Job) -> bool:
     """Whether nothing will change in the job any more."""
     return job.state in _TERMINAL_JOB
+
+
+def describe(event: job_service_pb2.JobEvent) -> str:
+    """Returns one line about an event: "distill-module-0: training, step 30 of 120, loss 1.234, 12 s left".
+
+    >>> describe(job_service_pb2.JobEvent(revision=1, job=job_pb2.Job(id="j1", state=job_pb2.JOB_STATE_RUNNING)))
+    'job j1: running, 0 of 0 tasks done'
+    """
+    if event.HasField("job"):
+        job = event.job
+        text = f"job {job.id}: {jobfile.state_name(job.state)}, {job.tasks_succeeded} of {job.tasks_total} tasks done"
+        return f"{text}: {job.failure_message}" if job.failure_message else text
+    if event.HasField("task"):
+        task = event.task
+        text = f"{task.id}: {jobfile.state_name(task.state, task_pb2.TaskState.DESCRIPTOR)}"
+        cause = task.failure_message or task.waiting_reason
+        return f"{text}: {cause}" if cause else text
+    now = event.progress.progress
+    parts = [now.phase or "running"]
+    if now.total_steps > 0:
+        parts.append(f"step {now.step} of {now.total_steps}")
+    if now.step > 0 and not math.isnan(now.loss):
+        parts.append(f"loss {now.loss:.4g}")
+    if now.eta_seconds > 0:
+        parts.append(f"{now.eta_seconds:.0f} s left")
+    return f"{event.progress.task}: {', '.join(parts)}"
 
 
 class Client:
@@ -307,7 +334,8 @@ class Client:
                                      job_service_pb2.ExplainTaskRequest(job=_job_id(job), task=_task_id(task)))
 
     def log(self, job: JobLike, task: TaskLike, attempt: int = 0) -> str:
-        """Returns the log of an attempt that is over (0: the newest). Raises NotFound when there is none (any more)."""
+        """Returns the log of an attempt that is over (0: the newest). Raises NotFound when there is none (any more), or none
+        yet: follow_log() waits."""
         data = bytearray()
 
         def read(tries: Tries) -> None:
@@ -319,6 +347,27 @@ class Client:
 
         self._connection.repeat("read log", read)
         return data.decode("utf-8", "replace")
+
+    def follow_log(self, job: JobLike, task: TaskLike, attempt: int = 0) -> Iterator[bytes]:
+        """Yields the log of an attempt (0: the newest; one that is still to come is waited for) as it is written, across lost
+        connections and restarts of the server, and ends when the attempt has ended."""
+        tries = Tries(self._connection, "follow log")
+        request = job_service_pb2.ReadLogRequest(job=_job_id(job), task=_task_id(task), attempt=attempt, follow=True)
+        while True:
+            stream = None
+            try:
+                tries.begin()
+                stream = self._tasks.current.ReadLog(request)
+                for chunk in stream:
+                    request.offset, request.attempt = chunk.offset + len(chunk.data), chunk.attempt
+                    tries.advance()
+                    yield chunk.data
+                return
+            except (grpc.RpcError, ValueError) as error:
+                tries.failed(error)
+            finally:
+                if stream is not None:
+                    stream.cancel()
 
     def series(self, job: JobLike, task: TaskLike) -> report_pb2.Series:
         """Returns the training curve of a task; of a reused one, that of the task that ran. Empty when there is none."""

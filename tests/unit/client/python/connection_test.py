@@ -11,7 +11,8 @@ from unittest import mock
 
 import grpc
 
-from distillery import Client, Tls, connection, errors
+from distillery import Client, Tls, connection, describe, errors
+from distillery import client as client_module
 from distillery.rpc import error_details_pb2
 from distillery.v1 import job_pb2, job_service_pb2
 from fake_server import HASTY, abort, reason, serve
@@ -225,6 +226,36 @@ class WatchTest(unittest.TestCase):
             self.assertEqual(client.wait("j1", check=False).state, job_pb2.JOB_STATE_FAILED)
 
 
+class FollowLogTest(unittest.TestCase):
+    def test_goes_on_where_a_connection_broke(self):
+        class Logs:
+            def ReadLog(self, request, context):  # pylint: disable=invalid-name
+                asked.append((request.offset, request.attempt))
+                yield job_service_pb2.ReadLogResponse(offset=request.offset, data=text[request.offset:][:4], attempt=2)
+                if request.offset + 4 < len(text):
+                    context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
+
+        asked, text = [], b"line 1\nline 2\n"
+        with serve(tasks=Logs()) as address, Client(address, patience=HASTY) as client:
+            self.assertEqual(b"".join(client.follow_log("j1", "t")), text)
+        self.assertEqual(asked, [(0, 0), (4, 2), (8, 2), (12, 2)])
+
+
+class DescribeTest(unittest.TestCase):
+    def test_one_line_for_each_kind_of_event(self):
+        event = job_service_pb2.JobEvent()
+        event.task.id, event.task.state, event.task.waiting_reason = "t", 2, "no free slot"
+        self.assertEqual(describe(event), "t: queued: no free slot")
+        event.progress.task = "t"
+        event.progress.progress.loss = float("nan")
+        self.assertEqual(describe(event), "t: running")
+        now = event.progress.progress
+        now.phase, now.step, now.total_steps, now.loss, now.eta_seconds = "training", 30, 120, 1.23456, 12.4
+        self.assertEqual(describe(event), "t: training, step 30 of 120, loss 1.235, 12 s left")
+        event.job.id, event.job.state, event.job.failure_message = "j", job_pb2.JOB_STATE_FAILED, "no data"
+        self.assertEqual(describe(event), "job j: failed, 0 of 0 tasks done: no data")
+
+
 class TlsTest(unittest.TestCase):
     """A server that proves to be "control.lab" by an authority of its own."""
 
@@ -326,7 +357,8 @@ class SecretsTest(unittest.TestCase):
         self.assertEqual(Client("localhost:1, localhost:2").server, "localhost:1,localhost:2")
 
     def test_examples_in_the_documentation(self):
-        self.assertEqual(doctest.testmod(connection).failed, 0)
+        for module in (connection, client_module):
+            self.assertEqual(doctest.testmod(module).failed, 0)
 
 
 if __name__ == "__main__":
