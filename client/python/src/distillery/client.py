@@ -89,6 +89,8 @@ class Client:
     tls               how the server proves who it is (files are read once); default: from $DISTILL_TLS_CA ("system": what this machine trusts),
                       $DISTILL_TLS_CERT, $DISTILL_TLS_KEY and $DISTILL_TLS_SERVER_NAME, else unencrypted
     allow_plaintext   speak unencrypted to a server beyond this machine; for trusted networks
+    project           whose jobs `jobs` returns; default: $DISTILL_PROJECT, else "default". A job's own project is a key of its
+                      job file
     patience          how long to wait for what
 
     No call is made before the first method, so a wrong address shows there. Raises ValueError for what cannot be used.
@@ -96,7 +98,8 @@ class Client:
 
     def __init__(self, address: Union[str, Sequence[str], None] = None, *, token: Optional[str] = None,
                  token_file: Optional[PathLike] = None, tls: Optional[Tls] = None, allow_plaintext: bool = False,
-                 patience: Optional[Patience] = None) -> None:
+                 project: Optional[str] = None, patience: Optional[Patience] = None) -> None:
+        self.project = project or os.environ.get("DISTILL_PROJECT") or "default"
         addresses = connections.split_addresses(address) if address is not None else connections.default_addresses()
         if tls is None and (address is not None or os.environ.get("DISTILL_SERVER")):
             tls = connections.default_tls()  # A `distill dev` of this folder speaks unencrypted.
@@ -165,10 +168,10 @@ class Client:
         return self._connection.call("get job", lambda: self._jobs.current.GetJob,
                                      job_service_pb2.GetJobRequest(job=_job_id(job)))
 
-    def jobs(self, project: str = "-", limit: int = 100) -> List[job_pb2.Job]:
-        """Returns the newest jobs of a project ("-": of all)."""
+    def jobs(self, project: Optional[str] = None, limit: int = 100) -> List[job_pb2.Job]:
+        """Returns the newest jobs of a project ("-": of all that the caller may see); default: the client's."""
         found: List[job_pb2.Job] = []
-        request = job_service_pb2.ListJobsRequest(project=project)
+        request = job_service_pb2.ListJobsRequest(project=project or self.project)
         while len(found) < limit:
             request.page_size = min(limit - len(found), _PAGE_SIZE)
             page = self._connection.call("list jobs", lambda: self._jobs.current.ListJobs, request)

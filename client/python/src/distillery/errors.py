@@ -19,6 +19,7 @@ import grpc
 
 from distillery import reasons
 from distillery.rpc import error_details_pb2, status_pb2
+from distillery.v1 import job_pb2
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
@@ -137,8 +138,8 @@ class ServerFault(DistilleryError):
 class JobFailed(DistilleryError):
     """A job that was waited for ended, and did not succeed. `job` is how it ended."""
 
-    def __init__(self, job: Any) -> None:
-        cancelled = not job.failure_message
+    def __init__(self, job: job_pb2.Job) -> None:
+        cancelled = job.state == job_pb2.JOB_STATE_CANCELLED
         super().__init__(f"job {job.id} {'was cancelled' if cancelled else 'failed: ' + job.failure_message}",
                          resource=("job", job.id))
         self.job = job
@@ -147,7 +148,7 @@ class JobFailed(DistilleryError):
 class WaitTimeout(DistilleryError, TimeoutError):
     """A job was not over in time; it goes on. `job` is its last known state."""
 
-    def __init__(self, job: Any, seconds: float) -> None:
+    def __init__(self, job: job_pb2.Job, seconds: float) -> None:
         super().__init__(f"job {job.id} is not over after {seconds:g} s; it goes on", resource=("job", job.id))
         self.job = job
 
