@@ -56,6 +56,9 @@ mount --make-rprivate /
 mount --bind "$1" "$1"
 cd "$1"
 mount -t proc proc proc
+# The kernel's settings are those of the machine that runs the test.
+mount --bind proc/sys proc/sys
+mount -o remount,ro,bind proc/sys
 mount -t sysfs -o ro sysfs sys
 mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup || true
 mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -78,7 +81,7 @@ echo $$ > "/mnt/$2/cgroup.procs"
 umount /mnt
 exec unshare --pid --fork --kill-child --uts --ipc --cgroup --net --mount bash -c "$3" boot "$1" "$2"
 """
-_REMOVE_GROUP = 'mount -t cgroup2 cgroup2 /mnt && find "/mnt/$1" -depth -type d -exec rmdir {} +'
+_REMOVE_GROUP = 'mount -t cgroup2 cgroup2 /mnt && [ ! -d "/mnt/$1" ] || find "/mnt/$1" -depth -type d -exec rmdir {} +'
 
 
 class Machine:
@@ -102,9 +105,10 @@ class Machine:
     def _first_process(self):
         with open(f"/proc/{self.init.pid}/task/{self.init.pid}/children", encoding="ascii") as file:
             children = file.read().split()
-        if not children or os.path.basename(os.readlink(f"/proc/{children[0]}/exe")) != "systemd":
+        try:
+            return children[0] if os.readlink(f"/proc/{children[0]}/exe").endswith("/systemd") else None
+        except (IndexError, FileNotFoundError):
             return None
-        return children[0]
 
     def run(self, *command, check=True):
         run = subprocess.run(["nsenter", "--target", self.pid, "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup",
