@@ -259,6 +259,14 @@ REUSE = dashboard("reuse", "reuse", "Work that need not be done twice.", ["insta
               "In the last hour.", kind="stat"),
         Panel("Results that differ", "short", {"cases": f"sum(distill_nondeterminism_detected_total{{{JOB}}})"},
               "Equal tasks that gave different bits, since the server started. Must stay 0.", kind="stat"),
+        Panel("Device time saved", "s",
+              {"{{kind}}": f"sum by (kind) (increase(distill_device_seconds_saved_total{{{JOB}}}[1h]))"},
+              "What the reused results of the last hour had cost when they were made.", stacked=True),
+        Panel("Saved of all", "percentunit",
+              {"last hour": ratio(f"sum(increase(distill_device_seconds_saved_total{{{JOB}}}[1h]))",
+                                  f"(sum(increase(distill_device_seconds_saved_total{{{JOB}}}[1h])) + "
+                                  f"sum(increase(distill_device_seconds_spent_total{{{JOB}}}[1h])))")},
+              "Device time that reuse saved, beside what would have been spent without.", most=1),
     ]),
     ("Inputs", [
         Panel("Inputs found on the worker's disk", "percentunit",
@@ -290,6 +298,14 @@ FAULTS = dashboard("faults", "faults", "What breaks, and what it cost.", ["insta
               "Calls for leases that somebody else holds by now: the fence works."),
         Panel("Stalled", "ops", {"attempts": rate("distill_attempts_stalled_total")},
               "Attempts that the server ended because they made no progress."),
+        Panel("Device time lost by cause", "s",
+              {"{{cause}}": f"sum by (cause) (increase(distill_device_seconds_lost_total{{{JOB}}}[1h]))"},
+              "In the last hour: work that is in no result and in no checkpoint that was kept.", stacked=True),
+        Panel("Lost share of device time", "percentunit",
+              {"last hour": ratio(f"(sum(increase(distill_device_seconds_lost_total{{{JOB}}}[1h])) - "
+                                  f"sum(increase(distill_device_seconds_regained_total{{{JOB}}}[1h])))",
+                                  f"sum(increase(distill_device_seconds_spent_total{{{JOB}}}[1h]))")},
+              "Lost, less what came in late after all, of all device time that was spent.", most=1),
     ]),
     ("Workers", [
         Panel("Trainers that died", "ops", {"{{instance}}": rate("distill_worker_trainer_deaths_total", HOST, "instance")},

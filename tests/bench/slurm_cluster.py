@@ -29,6 +29,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SlurmdParameters=config_overrides
 SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
 MpiDefault=none
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} State=UNKNOWN
 PartitionName=bench Nodes={host} Default=YES MaxTime=INFINITE State=UP

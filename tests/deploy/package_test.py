@@ -68,9 +68,14 @@ mkdir -p dev/pts dev/shm
 mount -t devpts devpts dev/pts
 chmod 1777 dev/shm
 for device in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 "dev/${device%:*}" c 1 "${device#*:}"; done
+mknod -m 666 dev/tty c 5 0
+ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 hostname machine
-exec chroot . /lib/systemd/systemd --system --unit=multi-user.target --show-status=no --log-target=console --log-level=warning
+# Not chroot: whoever is in one may make no user namespaces.
+pivot_root . .
+umount -l .
+exec /lib/systemd/systemd --system --unit=multi-user.target --show-status=no --log-target=console --log-level=warning
 """
 # A group for all of the machine's processes, in which it sees itself as the root.
 _ENCLOSE = r"""

@@ -35,7 +35,7 @@ class SlurmTest(ProductTest):
             self.assertEqual(submitted.returncode, 0, submitted.stderr)
             array = submitted.stdout.strip()
             listed = eventually(lambda: self.workers_once(2), "two workers are there")
-            self.assertEqual({worker["labels"]["slurm_job"] for worker in listed}, {array})
+            self.assertEqual({worker["info"]["labels"]["slurm_job"] for worker in listed}, {array})
             job = self.product.submit(self.product.write(
                 "job.yaml", TINY_JOB % write_idx_dataset(self.product.path("data"))))
             self.assertEqual(self.product.distill("job", "wait", job).returncode, OK)
