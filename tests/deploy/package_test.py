@@ -117,7 +117,7 @@ class Machine:
 
     def run(self, *command, check=True):
         run = subprocess.run(["nsenter", "--target", self.pid, "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup",
-                              "--root", "--wd=/", *command], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
+                              "--root", "--wdns=/", *command], capture_output=True, text=True, check=False, env=_ENVIRONMENT)
         if check and run.returncode != 0:
             raise AssertionError(f"{' '.join(command)} ended with {run.returncode}:\n{run.stdout}{run.stderr}")
         return run
@@ -190,12 +190,17 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(status.strip(), "StatusText=serves at 127.0.0.1:7700")
         self.run_a_job(machine, "first")
 
-        # systemd brings back what dies, and the state is there.
+        # systemd brings back what dies, and what hangs; the state is there.
         machine.run("systemctl", "kill", "--signal=KILL", "distill-server")
-        eventually(lambda: machine.run("systemctl", "show", "--property=NRestarts", "--value", "distill-server")
-                   .stdout.strip() == "1", "it was started again")
-        eventually(lambda: machine.run("systemctl", "is-active", "distill-server", check=False).stdout.strip() == "active",
-                   "it serves again")
+        self.await_restart(machine)
+        settings = "/run/systemd/system/distill-server.service.d"
+        machine.run("bash", "-c", f"mkdir -p {settings} && printf '[Service]\nWatchdogSec=2\n' > {settings}/watchdog.conf")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "restart", "distill-server")
+        machine.run("systemctl", "kill", "--signal=STOP", "distill-server")
+        self.await_restart(machine)
+        with open(f"{self.root}.log", encoding="utf-8", errors="replace") as log:
+            self.assertIn("distill-server.service: Watchdog timeout", log.read())
         self.assertIn("succeeded", machine.run("distill", "--server", "127.0.0.1:7700", "job", "list").stdout.lower())
         self.run_a_job(machine, "second")
 
@@ -210,6 +215,12 @@ class PackageTest(unittest.TestCase):
         with open(os.path.join(self.root, "etc", "passwd"), encoding="utf-8") as file:
             self.assertNotIn("distill", file.read())
         self.assertEqual(machine.run("systemctl", "list-units", "--all", "distill*", "--no-legend").stdout.strip(), "")
+
+    def await_restart(self, machine):
+        eventually(lambda: machine.run("systemctl", "show", "--property=NRestarts", "--value", "distill-server")
+                   .stdout.strip() == "1", "systemd starts it again")
+        eventually(lambda: machine.run("systemctl", "is-active", "distill-server", check=False).stdout.strip() == "active",
+                   "it serves again")
 
     def run_a_job(self, machine, name):
         data = os.path.join(self.root, "srv", name)
