@@ -140,7 +140,8 @@ class Block(nn.Module):
         if self.pre_stitch is not None:
             x = self.pre_stitch(x)
         x = x + self.attn(self.norm1(x))
-        x = x + (self.moe if self.mixes else self.mlp)(self.norm2(x))
+        feed_forward: nn.Module = self.moe if self.mixes else self.mlp
+        x = x + feed_forward(self.norm2(x))
         if self.post_stitch is not None:
             x = self.post_stitch(x)
         return x
