@@ -39,7 +39,7 @@ class DistilleryError(Exception):
     message        for people: what, why, and how to mend it
     code           name of the gRPC code, such as "NOT_FOUND"; "" for what this side found out by itself
     reason         for programs: one of `distillery.reasons`, or "" when nobody said
-    hint           what to do about the reason; "" for a reason that this version does not know
+    hint           what to do about it; "" for a reason that this version does not know
     metadata       what the message names: ids, sizes, limits
     fields         of an InvalidRequest: each wrong field, by its path in the request ("spec.student.vmoe.experts")
     quotas         of a LimitReached: whose bound was met
@@ -47,6 +47,8 @@ class DistilleryError(Exception):
     resource       (type, name) of what is missing or there already; ("", "") otherwise
     retry_delay    seconds after which trying again makes sense; None when the server did not say
     """
+
+    _hint_without_reason = ""
 
     def __init__(self, message: str, *, code: str = "", reason: str = "", metadata: Optional[Dict[str, str]] = None,
                  fields: Tuple[Violation, ...] = (), quotas: Tuple[Violation, ...] = (),
@@ -65,7 +67,7 @@ class DistilleryError(Exception):
 
     @property
     def hint(self) -> str:
-        return reasons.HINTS.get(self.reason, "")
+        return reasons.HINTS.get(self.reason, "") if self.reason else self._hint_without_reason
 
     def __str__(self) -> str:
         text = self.message
@@ -105,6 +107,9 @@ class LimitReached(DistilleryError):
 
 class ServerUnavailable(DistilleryError):
     """No server answered for as long as the client was patient."""
+
+    _hint_without_reason = ("is the server running, and is this its address? A server with TLS needs tls=Tls(ca=...), with the "
+                            "authority that its certificate comes from")
 
 
 class DeadlineExceeded(DistilleryError):

@@ -82,8 +82,9 @@ class RetryTest(unittest.TestCase):
 
     def test_nobody_there(self):
         with Client("127.0.0.1:1", patience=HASTY) as client:
-            with self.assertRaises(errors.ServerUnavailable):
+            with self.assertRaises(errors.ServerUnavailable) as raised:
                 client.submit({"dataset": {"path": "/data"}})
+        self.assertIn("is the server running", raised.exception.hint)
 
     def test_the_next_of_several_servers_is_asked(self):
         standby, leader = Jobs(failures=10**9), Jobs()
