@@ -163,6 +163,12 @@ class Client:
                                                    validate_only=True)
         return self._connection.call("check job", lambda: self._jobs.current.CreateJob, request)
 
+    def plan(self, job: JobSource, overrides: Optional[Overrides] = None) -> job_service_pb2.JobPlan:
+        """Returns what a job would do and stores nothing: its tasks, which of them results of others serve, predicted time
+        and memory. Raises NotSupported when the server is older. `distillery.frames.plan_frame` makes a table of it."""
+        request = job_service_pb2.PlanJobRequest(spec=jobfile.load_job(job, overrides))
+        return self._connection.call("plan job", lambda: self._jobs.current.PlanJob, request)
+
     def job(self, job: JobLike) -> job_pb2.Job:
         """Returns the job as it is now. Raises NotFound."""
         return self._connection.call("get job", lambda: self._jobs.current.GetJob,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Tuple
 
-from distillery.v1 import report_pb2
+from distillery import jobfile
+from distillery.v1 import job_service_pb2, report_pb2
 
 if TYPE_CHECKING:
     import pandas
+
+
+_EXECUTION = job_service_pb2.PlannedExecution.DESCRIPTOR
 
 
 def load_pandas() -> Any:
@@ -72,3 +76,15 @@ def phases_frame(report: report_pb2.Report) -> pandas.DataFrame:
             for phase in report.phases]
     names = [field.name for field in report_pb2.Report.Phase.DESCRIPTOR.fields]
     return load_pandas().DataFrame(rows, columns=names).rename(columns={"label": "phase"}).set_index("phase")
+
+
+def plan_frame(plan: job_service_pb2.JobPlan) -> pandas.DataFrame:
+    """One row for each task of a plan, indexed by task, producers before consumers; NaN where too little is known to
+    predict."""
+    rows = [{"task": task.id, "execution": jobfile.short_name(_EXECUTION, _EXECUTION.values_by_number[task.execution].name),
+             "equal_task": task.equal_task,
+             "predicted_seconds": task.predicted_seconds if task.HasField("predicted_seconds") else float("nan"),
+             "predicted_memory_bytes": task.predicted_memory_bytes, "training_images": task.training_images}
+            for task in plan.tasks]
+    names = ["task", "execution", "equal_task", "predicted_seconds", "predicted_memory_bytes", "training_images"]
+    return load_pandas().DataFrame(rows, columns=names).set_index("task")

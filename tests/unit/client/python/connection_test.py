@@ -80,6 +80,10 @@ class RetryTest(unittest.TestCase):
                 client.job("j1")
         self.assertGreater(len(jobs.requests), 2)
 
+    def test_a_server_that_is_older(self):
+        with serve(Jobs()) as address, Client(address, patience=HASTY) as client:
+            self.assertRaises(errors.NotSupported, client.plan, {"dataset": {"path": "/data"}})
+
     def test_nobody_there(self):
         with Client("127.0.0.1:1", patience=HASTY) as client:
             with self.assertRaises(errors.ServerUnavailable) as raised:

@@ -10,7 +10,7 @@ import numpy
 
 from distillery import Weights, architecture, frames, safetensors
 from distillery.errors import WeightsError
-from distillery.v1 import report_pb2, task_pb2
+from distillery.v1 import job_service_pb2, report_pb2, task_pb2
 
 _VIT = {"format": architecture.FORMAT, "image_size": 8, "channels": 1, "patch_size": 4, "classes": 3,
         "vit": {"embed_dim": 4, "heads": 2, "stage_depths": [1, 2]}}
@@ -166,6 +166,16 @@ class FramesTest(unittest.TestCase):
         self.assertTrue(numpy.isnan(frame.loc["teacher", "accuracy"]))
         self.assertEqual(frames.corruptions_frame(report).loc["student", ("contrast", 3)], 0.25)
         self.assertEqual(frames.phases_frame(report).loc["distill modules", "tasks"], 4)
+
+    def test_plans(self):
+        plan = job_service_pb2.JobPlan()
+        self.assertEqual(len(frames.plan_frame(plan)), 0)
+        plan.tasks.add(id="pretrain-meta", execution=job_service_pb2.PLANNED_EXECUTION_REUSES, equal_task="job-1/pretrain-meta")
+        plan.tasks.add(id="t", execution=job_service_pb2.PLANNED_EXECUTION_RUNS, predicted_seconds=2.5)
+        frame = frames.plan_frame(plan)
+        self.assertEqual(list(frame["execution"]), ["reuses", "runs"])
+        self.assertEqual(frame.loc["t", "predicted_seconds"], 2.5)
+        self.assertTrue(numpy.isnan(frame.loc["pretrain-meta", "predicted_seconds"]))
 
 
 if __name__ == "__main__":
