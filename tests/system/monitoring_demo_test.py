@@ -52,7 +52,8 @@ class MonitoringDemoTest(MonitoredTest):
         self.scrape("distill-worker", workers)
         eventually(lambda: self.values("up") == [1, 1, 1], "all are scraped")
         data = write_idx_dataset(self.product.path("data"), [i % 10 for i in range(20000)])
-        job = self.product.submit(self.product.write("job.yaml", TINY_JOB % data))
+        text = TINY_JOB % data + "execution: {checkpoint_interval_seconds: 0.2}\n"
+        job = self.product.submit(self.product.write("job.yaml", text))
         eventually(lambda: (self.value("sum(distill_worker_train_images_per_second)") or 0) > 0, "training is seen")
         eventually(lambda: (self.value('sum(distill_attempts_total{outcome="succeeded"})') or 0) > 0, "tasks succeed")
         self.assertEqual(self.firing() - {"DistillGpuFault"}, set())
