@@ -83,7 +83,7 @@ class ContainersTest(unittest.TestCase):
         with open(os.path.join(self.folder, "distillery-client.log"), encoding="utf-8") as file:
             self.assertEqual(client.returncode, 0, file.read())
         with urllib.request.urlopen(f"http://{found['http']}/metrics", timeout=5) as page:
-            self.assertIn('distill_jobs{state="succeeded"} 1', page.read().decode())
+            self.assertIn("\ndistill_leases_granted_total 18\n", page.read().decode())
 
 
 if __name__ == "__main__":

@@ -51,10 +51,11 @@ class MonitoringDemoTest(MonitoredTest):
         self.scrape("distill-server", {"server": self.product.server.http})
         self.scrape("distill-worker", workers)
         eventually(lambda: self.values("up") == [1, 1, 1], "all are scraped")
-        data = write_idx_dataset(self.product.path("data"), [i % 10 for i in range(20000)])
+        data = write_idx_dataset(self.product.path("data"), [i % 10 for i in range(40000)])
         text = TINY_JOB % data + "execution: {checkpoint_interval_seconds: 0.2}\n"
         job = self.product.submit(self.product.write("job.yaml", text))
-        eventually(lambda: (self.value("sum(distill_worker_train_images_per_second)") or 0) > 0, "training is seen")
+        eventually(lambda: (self.value("max_over_time(sum(distill_worker_train_images_per_second)[5m:1s])") or 0) > 0,
+                   "training is seen")
         eventually(lambda: (self.value('sum(distill_attempts_total{outcome="succeeded"})') or 0) > 0, "tasks succeed")
         self.assertEqual(self.firing() - {"DistillGpuFault"}, set())
 
