@@ -14,6 +14,7 @@ also has Google's package of the same names must not find them defined twice.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
 _PACKAGE = os.path.join(_HERE, "src", "distillery")
 _COMPILER = "libprotoc 3.21.12"
+_PLUGIN = "grpc_python_plugin"
 # Spoken on pipes between our own processes.
 _PRIVATE = {"trainer.proto"}
 
@@ -51,8 +53,7 @@ def compile_protos(work):
         write(os.path.join(source, names[-1]), text.replace("package google.rpc;", "package distillery.rpc;"))
     services = [n for n in names if "\nservice " in read(source, n)]
     subprocess.run(["protoc", f"-I{source}", f"--python_out=pyi_out:{output}", *names], check=True)
-    plugin = subprocess.run(["which", "grpc_python_plugin"], capture_output=True, text=True, check=True).stdout.strip()
-    subprocess.run(["protoc", f"-I{source}", f"--plugin=protoc-gen-grpc={plugin}", f"--grpc_out={output}", *services],
+    subprocess.run(["protoc", f"-I{source}", f"--plugin=protoc-gen-grpc={shutil.which(_PLUGIN)}", f"--grpc_out={output}", *services],
                    check=True)
     modules = {"v1/__init__.py": '"""Messages and stubs of proto/distill/v1, as protoc makes them."""\n',
                "rpc/__init__.py": '"""Details of errors: the messages of google.rpc under a name of our own."""\n'}
@@ -109,7 +110,10 @@ def present():
 
 
 def wanted():
-    """What the files should be: text by path. Raises RuntimeError without the right compiler."""
+    """What the files should be: text by path. Raises RuntimeError without the right programs."""
+    for program in ("protoc", _PLUGIN):
+        if shutil.which(program) is None:
+            raise RuntimeError(f"cannot generate: {program} is missing; install protobuf-compiler and protobuf-compiler-grpc")
     version = subprocess.run(["protoc", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     if version != _COMPILER:
         raise RuntimeError(f"cannot generate: needs {_COMPILER} (Debian bookworm); got={version}")
