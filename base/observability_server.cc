@@ -1,13 +1,16 @@
 // Routes requests and keeps the limits; cpp-httplib does the HTTP.
 #include "base/observability_server.h"
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <future>
+#include <set>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/mutex.h"
@@ -32,40 +35,51 @@ WebResponse Readiness(const absl::Status& status) {
   return response;
 }
 
-// Serves connections on a few threads. Unlike cpp-httplib's own pool it takes in only as many as it
-// can soon serve; then the accepting loop waits, and further clients queue in the kernel, which
-// bounds them. None waits long: a connection holds a thread for a few seconds at most.
-class BoundedThreads : public httplib::TaskQueue {
+// Serves connections, on as few threads as suffice and on `most` at most. Unlike cpp-httplib's own
+// pool it takes in only as many as it can soon serve; then the accepting loop waits, and further
+// clients queue in the kernel, which bounds them. Streams are limited to less than `most`, and
+// everything else holds a thread for a few seconds at most, so none waits long.
+class ElasticThreads : public httplib::TaskQueue {
  public:
-  explicit BoundedThreads(int threads) {
-    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
-  }
+  // Keeps `kept` threads even when there is nothing to do.
+  ElasticThreads(size_t kept, size_t most) : kept_(kept), most_(most) {}
 
+  // Called by the accepting loop alone.
   void enqueue(std::function<void()> serve) override ABSL_LOCKS_EXCLUDED(mu_) {
+    JoinEnded();
     MutexLock lock(mu_);
     while (waiting_.size() >= kMostWaitingConnections) changed_.Wait(mu_);
     waiting_.push_back(std::move(serve));
+    if (idle_ < waiting_.size() && threads_.size() < most_) {
+      const int id = next_thread_++;
+      threads_.emplace(id, [this, id] { Run(id); });
+    }
     changed_.NotifyAll();
   }
 
   // Serves what was taken in, then ends the threads.
   void shutdown() override ABSL_LOCKS_EXCLUDED(mu_) {
+    std::map<int, std::thread> threads;
     {
       MutexLock lock(mu_);
       stopping_ = true;
+      threads.swap(threads_);
       changed_.NotifyAll();
     }
-    for (std::thread& thread : threads_) thread.join();
+    for (auto& [id, thread] : threads) thread.join();
+    JoinEnded();
   }
 
  private:
-  void Run() ABSL_LOCKS_EXCLUDED(mu_) {
+  void Run(int id) ABSL_LOCKS_EXCLUDED(mu_) {
     while (true) {
       std::function<void()> serve;
       {
         MutexLock lock(mu_);
-        while (waiting_.empty() && !stopping_) changed_.Wait(mu_);
-        if (waiting_.empty()) return;
+        ++idle_;
+        while (waiting_.empty() && !stopping_ && idle_ <= kept_) changed_.Wait(mu_);
+        --idle_;
+        if (waiting_.empty()) return LeaveLocked(id);
         serve = std::move(waiting_.front());
         waiting_.pop_front();
         changed_.NotifyAll();
@@ -74,18 +88,104 @@ class BoundedThreads : public httplib::TaskQueue {
     }
   }
 
+  // The last thing that a thread does. While the server stops, shutdown() has its handle.
+  void LeaveLocked(int id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const auto self = threads_.find(id);
+    if (self == threads_.end()) return;
+    ended_.push_back(std::move(self->second));
+    threads_.erase(self);
+  }
+
+  void JoinEnded() ABSL_LOCKS_EXCLUDED(mu_) {
+    std::vector<std::thread> ended;
+    {
+      MutexLock lock(mu_);
+      ended.swap(ended_);
+    }
+    for (std::thread& thread : ended) thread.join();
+  }
+
+  const size_t kept_;
+  const size_t most_;
   Mutex mu_;
   CondVar changed_;
   std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;
+  size_t idle_ ABSL_GUARDED_BY(mu_) = 0;
+  int next_thread_ ABSL_GUARDED_BY(mu_) = 0;
+  std::map<int, std::thread> threads_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::thread> ended_ ABSL_GUARDED_BY(mu_);
 };
+
+// The streams that are open, so that they can be counted and ended. Thread-safe.
+class OpenStreams {
+ public:
+  explicit OpenStreams(int most) : most_(static_cast<size_t>(std::max(most, 0))) {}
+
+  // False when there are as many as may be, or the server stops.
+  bool Add(WebStream& stream) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    if (stopping_ || streams_.size() >= most_) return false;
+    streams_.insert(&stream);
+    return true;
+  }
+  // Of one that was added; it may be destroyed afterwards.
+  void Remove(WebStream& stream) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    streams_.erase(&stream);
+  }
+  // None is added any more.
+  void CancelAll() ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(mu_);
+    stopping_ = true;
+    for (WebStream* stream : streams_) stream->Cancel();
+  }
+
+ private:
+  const size_t most_;
+  Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::set<WebStream*> streams_ ABSL_GUARDED_BY(mu_);
+};
+
+// A stream that is being sent; gives its place back when httplib is done with it. Httplib copies
+// the function that holds it, so it is shared by the copies.
+class StreamInFlight {
+ public:
+  StreamInFlight(std::unique_ptr<WebStream> stream, OpenStreams& open)
+      : stream_(std::move(stream)), open_(&open) {}
+  ~StreamInFlight() { open_->Remove(*stream_); }
+  StreamInFlight(const StreamInFlight&) = delete;
+  StreamInFlight& operator=(const StreamInFlight&) = delete;
+
+  // False ends the connection.
+  bool SendNext(httplib::DataSink& sink) {
+    const std::optional<std::string> piece = stream_->Next();
+    if (!piece.has_value()) {
+      sink.done();
+      return true;
+    }
+    return sink.is_writable() && sink.write(piece->data(), piece->size());
+  }
+
+ private:
+  const std::unique_ptr<WebStream> stream_;
+  OpenStreams* const open_;
+};
+
+std::string ValueOf(const std::map<std::string, std::string>& values, const std::string& name) {
+  const auto found = values.find(name);
+  return found == values.end() ? std::string() : found->second;
+}
 
 }  // namespace
 
+std::string WebRequest::Header(const std::string& name) const { return ValueOf(headers, name); }
+std::string WebRequest::Query(const std::string& name) const { return ValueOf(query, name); }
+
 class ObservabilityServer::Impl {
  public:
-  Impl() {
+  explicit Impl(int max_streams) : streams_(max_streams) {
     // cpp-httplib's own choice is SO_REUSEPORT, with which two servers share a port in silence.
     server_.set_socket_options([](socket_t socket) {
       const int yes = 1;
@@ -115,8 +215,10 @@ class ObservabilityServer::Impl {
     // The listening loop makes its task queue right after it marks itself running, and a stop()
     // before that mark would be lost: so Start() waits for the queue to be asked for.
     std::promise<void> running;
-    server_.new_task_queue = [&running, threads = config.threads] {
-      auto queue = std::make_unique<BoundedThreads>(threads);
+    const size_t threads = static_cast<size_t>(std::max(config.threads, 1));
+    const size_t most = threads + static_cast<size_t>(std::max(config.max_streams, 0));
+    server_.new_task_queue = [&running, threads, most] {
+      auto queue = std::make_unique<ElasticThreads>(threads, most);
       running.set_value();
       return queue.release();  // The loop takes ownership.
     };
@@ -127,6 +229,7 @@ class ObservabilityServer::Impl {
 
   void Stop() {
     if (!listener_.joinable()) return;
+    streams_.CancelAll();
     server_.stop();
     listener_.join();
   }
@@ -143,7 +246,7 @@ class ObservabilityServer::Impl {
     return nullptr;
   }
 
-  void Serve(const httplib::Request& http_request, httplib::Response& http_response) const {
+  void Serve(const httplib::Request& http_request, httplib::Response& http_response) {
     const Handler* const handler = Find(http_request.path);
     if (handler == nullptr) {
       http_response.status = 404;
@@ -153,19 +256,42 @@ class ObservabilityServer::Impl {
     WebRequest request;
     request.path = http_request.path;
     request.query.insert(http_request.params.begin(), http_request.params.end());
+    for (const auto& [name, value] : http_request.headers) {
+      request.headers.emplace(absl::AsciiStrToLower(name), value);
+    }
     WebResponse response = (*handler)(request);
+    if (response.stream != nullptr && !streams_.Add(*response.stream)) {
+      response = TooManyStreams();
+    }
     http_response.status = response.status;
-    http_response.set_content(response.body, response.content_type);
+    for (const auto& [name, value] : response.headers) http_response.set_header(name, value);
+    if (response.stream == nullptr) {
+      http_response.set_content(response.body, response.content_type);
+      return;
+    }
+    auto stream = std::make_shared<StreamInFlight>(std::move(response.stream), streams_);
+    http_response.set_chunked_content_provider(
+        response.content_type,
+        [stream](size_t, httplib::DataSink& sink) { return stream->SendNext(sink); });
+  }
+
+  static WebResponse TooManyStreams() {
+    WebResponse response;
+    response.status = 503;
+    response.body = "too many streams are open; close one, or try again later\n";
+    response.headers = {{"Retry-After", "5"}};
+    return response;
   }
 
   std::map<std::string, Handler> handlers_;  // Constant once started.
+  OpenStreams streams_;
   httplib::Server server_;
   std::thread listener_;
 };
 
 ObservabilityServer::ObservabilityServer(Config config, const PrometheusMetrics& metrics,
                                          std::function<absl::Status()> readiness)
-    : config_(std::move(config)), impl_(std::make_unique<Impl>()) {
+    : config_(std::move(config)), impl_(std::make_unique<Impl>(config_.max_streams)) {
   AddGet("/metrics", [&metrics](const WebRequest&) {
     return WebResponse{200, "text/plain; version=0.0.4; charset=utf-8",
                        absl::StrCat(metrics.Expose(), ExposeProcessMetrics())};

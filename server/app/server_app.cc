@@ -32,6 +32,7 @@
 #include "server/rpc/live_series.h"
 #include "server/rpc/task_service.h"
 #include "server/rpc/worker_service.h"
+#include "server/web/api_gateway.h"
 #include "server/web/status_page.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/file_lock_leadership.h"
@@ -43,11 +44,12 @@ constexpr int kMostMessageBytes = 4 << 20;
 constexpr int kMostMetadataBytes = 16 << 10;
 constexpr int kMostStreamsPerConnection = 1024;
 constexpr int kBytesAheadOfStream = 512 << 10;
-constexpr int kJobsOnStatusPage = 50;
+// Each page that is looked at has one.
+constexpr int kMostEventStreams = 256;
+constexpr int kHttpThreads = 4;
 constexpr absl::Duration kStopGrace = absl::Seconds(3);
 // For the last bytes of the last answers.
 constexpr std::chrono::milliseconds kGoodbye(100);
-constexpr absl::Duration kPageWait = absl::Seconds(5);
 
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
@@ -133,13 +135,15 @@ class ServerAppImpl : public ServerApp {
     if (dataset_reader_ != nullptr) dataset_reader_->Stop();
     if (blobs_ != nullptr) blobs_->StopWaiting();
     if (scrubber_ != nullptr) scrubber_->Stop();
+    if (gateway_ != nullptr) gateway_->Stop();
     if (grpc_server_ != nullptr) {
       open_calls_.AwaitNone(*dependencies_.clock, kStopGrace);
+      // It calls the other one.
+      if (http_server_ != nullptr) http_server_->Stop();
       // Connections without a call would hold it up for no good.
       grpc_server_->Shutdown(std::chrono::system_clock::now() + kGoodbye);
       grpc_server_->Wait();
     }
-    if (http_server_ != nullptr) http_server_->Stop();
     if (queries_ != nullptr) queries_->Stop();
     if (transfers_ != nullptr) transfers_->Stop();
   }
@@ -290,12 +294,20 @@ class ServerAppImpl : public ServerApp {
     ObservabilityServer::Config config;
     config.host = parsed.host;
     config.port = parsed.port;
-    config.threads = 2;
+    config.threads = kHttpThreads;
+    config.max_streams = kMostEventStreams;
     http_server_ = std::make_unique<ObservabilityServer>(config, metrics_, [this] {
       return ready_ ? driver_->Health() : absl::UnavailableError("starting or stopping");
     });
-    http_server_->AddGet("/", [this](const WebRequest& request) { return StatusPage(request); });
     SetLeading(metrics_, true);
+    gateway_ = std::make_unique<ApiGateway>(
+        grpc_server_->InProcessChannel(grpc::ChannelArguments()), metrics_);
+    page_ = std::make_unique<StatusPage>(*gateway_);
+    const auto show = [this](const WebRequest& request) { return page_->Handle(request); };
+    http_server_->AddGet("/", show);
+    http_server_->AddGet("/static/", show);
+    http_server_->AddGet("/api/",
+                         [this](const WebRequest& request) { return gateway_->Handle(request); });
     const absl::Status started = http_server_->Start();
     if (!started.ok()) {
       return Annotate(started, absl::StrCat("cannot listen for HTTP on ", config_.http,
@@ -313,28 +325,6 @@ class ServerAppImpl : public ServerApp {
         config, Scrubber::Dependencies{driver_.get(), store_.get(), blobs_.get(),
                                        dependencies_.clock, &metrics_});
     scrubber_->Start();
-  }
-
-  WebResponse StatusPage(const WebRequest& request) {
-    if (request.path != "/") return {404, "text/plain; charset=utf-8", "not found\n"};
-    auto slot = std::make_shared<Slot<StatusFacts>>();
-    driver_->PostQuery([slot](const Core* core, MonotonicTime now) {
-      StatusFacts facts;
-      if (core != nullptr) {
-        facts.totals = core->Totals(now);
-        facts.workers = core->Workers(now);
-      }
-      slot->Set(std::move(facts));
-    });
-    std::optional<StatusFacts> facts = slot->Wait(kPageWait);
-    absl::StatusOr<std::vector<storage::JobRecord>> jobs =
-        store_->ListJobs({ProjectId(), 0, kJobsOnStatusPage});
-    if (!facts.has_value() || !jobs.ok()) {
-      return {503, "text/plain; charset=utf-8", "the server is busy; try again\n"};
-    }
-    facts->now = dependencies_.clock->WallNow();
-    facts->jobs = *std::move(jobs);
-    return {200, "text/html; charset=utf-8", RenderStatusPage(*facts)};
   }
 
   absl::Status WriteAddresses() {
@@ -379,6 +369,8 @@ class ServerAppImpl : public ServerApp {
   std::unique_ptr<Scrubber> scrubber_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> grpc_server_;
+  std::unique_ptr<ApiGateway> gateway_;
+  std::unique_ptr<StatusPage> page_;
   std::unique_ptr<ObservabilityServer> http_server_;
 };
 

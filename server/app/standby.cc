@@ -113,6 +113,11 @@ class StandbyImpl : public Standby {
     http.threads = 2;
     http_server_ = std::make_unique<ObservabilityServer>(
         http, metrics_, [this] { return absl::UnavailableError(leader_.Refusal()); });
+    // A page that comes to it through an address of both waits for the leader.
+    const auto refuse = [this](const WebRequest&) {
+      return WebResponse{503, "text/plain; charset=utf-8", absl::StrCat(leader_.Refusal(), "\n")};
+    };
+    for (const char* const path : {"/", "/static/", "/api/"}) http_server_->AddGet(path, refuse);
     const absl::Status started = http_server_->Start();
     if (!started.ok()) {
       return Annotate(started, absl::StrCat("cannot listen for HTTP on ", config.http,

@@ -1,69 +1,92 @@
 #include "server/web/status_page.h"
 
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "base/check.h"
+#include "base/digest.h"
+#include "server/web/static_files.h"
 
 namespace distill::server {
 namespace {
 
-constexpr absl::string_view kHead =
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Distillery</title>"
-    "<style>body{font:15px/1.5 sans-serif;max-width:70em;margin:2em auto;padding:0 1em}"
-    "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.2em .8em;"
-    "border-bottom:1px solid #ddd}</style></head><body><h1>Distillery</h1>";
+constexpr absl::string_view kStaticPrefix = "/static/";
+constexpr absl::string_view kIndex = "index.html";
+constexpr absl::string_view kSummaryMark = "<!-- summary -->";
 
-std::string Escaped(absl::string_view text) {
-  return absl::StrReplaceAll(text,
-                             {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+// Scripts, styles and data come from this server alone, and nothing is written into the page as
+// code; pictures of artifacts are blobs that the page's script has fetched.
+constexpr absl::string_view kContentPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+std::vector<std::pair<std::string, std::string>> SafeHeaders() {
+  return {{"Content-Security-Policy", std::string(kContentPolicy)},
+          {"X-Content-Type-Options", "nosniff"},
+          {"X-Frame-Options", "DENY"},
+          {"Referrer-Policy", "no-referrer"},
+          {"Cross-Origin-Resource-Policy", "same-origin"},
+          // Asked for again each time, and then answered with 304.
+          {"Cache-Control", "no-cache"}};
 }
 
-std::string Row(const std::vector<std::string>& cells, absl::string_view tag = "td") {
-  std::string row = "<tr>";
-  for (const std::string& cell : cells) {
-    absl::StrAppend(&row, "<", tag, ">", Escaped(cell), "</", tag, ">");
+std::string ContentType(absl::string_view name) {
+  if (absl::EndsWith(name, ".html")) return "text/html; charset=utf-8";
+  if (absl::EndsWith(name, ".css")) return "text/css; charset=utf-8";
+  if (absl::EndsWith(name, ".js")) return "text/javascript; charset=utf-8";
+  if (absl::EndsWith(name, ".svg")) return "image/svg+xml";
+  DISTILL_CHECK(false, "every static file has a known type");
+  return std::string();
+}
+
+const StaticFile* Find(absl::string_view name) {
+  for (const StaticFile& file : StaticFiles()) {
+    if (file.name == name) return &file;
   }
-  return absl::StrCat(row, "</tr>");
-}
-
-std::string WorkerState(const WorkerView& worker) {
-  if (!worker.live) return "lost";
-  if (worker.quarantine != storage::Quarantine::kNone) return "quarantined";
-  return worker.draining ? "draining" : "live";
+  return nullptr;
 }
 
 }  // namespace
 
-std::string RenderStatusPage(const StatusFacts& facts) {
-  std::string page(kHead);
-  absl::StrAppend(&page, "<p>",
-                  absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", facts.now, absl::UTCTimeZone()), ". ",
-                  facts.totals.workers_live, " workers, ", facts.totals.slots_in_use, " of ",
-                  facts.totals.slots, " slots in use, ", facts.totals.ready_tasks,
-                  " tasks ready.</p><h2>Jobs</h2><table>",
-                  Row({"job", "name", "project", "state", "created"}, "th"));
-  for (const storage::JobRecord& job : facts.jobs) {
-    absl::StrAppend(
-        &page,
-        Row({job.id.str(), job.display_name, job.project.str(), storage::Name(job.status.state),
-             absl::FormatTime("%Y-%m-%d %H:%M:%S", job.create_time, absl::UTCTimeZone())}));
+StatusPage::StatusPage(ApiGateway& gateway) : gateway_(&gateway) {
+  for (const StaticFile& file : StaticFiles()) {
+    etags_[std::string(file.name)] =
+        absl::StrCat("\"", Digest::OfBytes(file.content).hex().substr(0, 16), "\"");
   }
-  absl::StrAppend(&page, "</table><h2>Workers</h2><table>",
-                  Row({"worker", "host", "state", "slots in use", "classes", "leases"}, "th"));
-  for (const WorkerView& worker : facts.workers) {
-    std::vector<std::string> leases;
-    for (const LeaseRef& lease : worker.leases) {
-      leases.push_back(absl::StrCat(lease.job.str(), "/", lease.task));
-    }
-    absl::StrAppend(
-        &page, Row({worker.info.id.str(), worker.info.hostname, WorkerState(worker),
-                    absl::StrCat(worker.slots_in_use, " of ", worker.info.slots),
-                    absl::StrJoin(worker.info.numeric_classes, " "), absl::StrJoin(leases, " ")}));
+}
+
+WebResponse StatusPage::Handle(const WebRequest& request) const {
+  if (request.path == "/") return Index(request);
+  absl::string_view name = request.path;
+  const StaticFile* file = nullptr;
+  if (absl::ConsumePrefix(&name, kStaticPrefix) && name != kIndex) file = Find(name);
+  if (file == nullptr) return {404, "text/plain; charset=utf-8", "not found\n"};
+  WebResponse response;
+  response.content_type = ContentType(name);
+  response.headers = SafeHeaders();
+  const std::string& etag = etags_.at(std::string(name));
+  response.headers.emplace_back("ETag", etag);
+  if (request.Header("if-none-match") == etag) {
+    response.status = 304;
+  } else {
+    response.body = std::string(file->content);
   }
-  absl::StrAppend(&page,
-                  "</table><p><a href=\"/metrics\">metrics</a> <a href=\"/healthz\">health</a> "
-                  "<a href=\"/readyz\">readiness</a></p></body></html>\n");
-  return page;
+  return response;
+}
+
+WebResponse StatusPage::Index(const WebRequest& request) const {
+  const StaticFile* const file = Find(kIndex);
+  DISTILL_CHECK(file != nullptr, "the page is compiled in");
+  WebResponse response;
+  response.content_type = ContentType(kIndex);
+  response.headers = SafeHeaders();
+  response.body = absl::StrReplaceAll(file->content, {{kSummaryMark, gateway_->Summary(request)}});
+  return response;
 }
 
 }  // namespace distill::server

@@ -1,24 +1,29 @@
-// The page that a browser gets: workers, and how many jobs and tasks are in which state.
+// The page that a browser gets: a program of static files that asks the API gateway for the rest,
+// and a summary for browsers that run no scripts.
 #pragma once
 
+#include <map>
 #include <string>
-#include <vector>
 
-#include "absl/time/time.h"
-#include "server/scheduler/core.h"
-#include "storage/state/records.h"
+#include "base/observability_server.h"
+#include "server/web/api_gateway.h"
 
 namespace distill::server {
 
-// What the page shows, gathered by the caller.
-struct StatusFacts {
-  absl::Time now;
-  CoreTotals totals;
-  std::vector<WorkerView> workers;
-  std::vector<storage::JobRecord> jobs;  // Newest first.
-};
+// Thread-safe.
+class StatusPage {
+ public:
+  // `gateway` must outlive the page.
+  explicit StatusPage(ApiGateway& gateway);
 
-// A complete HTML page without scripts; text of people is escaped.
-std::string RenderStatusPage(const StatusFacts& facts);
+  // Answers "/" and everything below "/static/".
+  WebResponse Handle(const WebRequest& request) const;
+
+ private:
+  WebResponse Index(const WebRequest& request) const;
+
+  ApiGateway* const gateway_;
+  std::map<std::string, std::string> etags_;  // By name of the static file.
+};
 
 }  // namespace distill::server

@@ -22,8 +22,8 @@ LAYERS = {
                         "worker/data"],
     "server/rpc": ["base", "proto", "storage", "server/scheduler", "server/planner", "server/report",
                    "server/engine", "server/datasets", "worker/data"],
-    "server/web": ["base", "proto", "storage", "server/scheduler", "server/planner", "server/report",
-                   "server/engine"],
+    # A client of the API like any other.
+    "server/web": ["base", "proto", "proto/status"],
     "server/app": ["base", "proto", "storage", "server", "worker/data"],
     "worker/data": ["base"],
     "worker/priors/graph": ["base"],

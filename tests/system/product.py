@@ -43,7 +43,7 @@ def eventually(condition, what, seconds=_PATIENCE_SECONDS):
 class Program:
     """A running distill-server or distill-worker. `grpc` is empty for a worker."""
 
-    def __init__(self, name, arguments, folder):
+    def __init__(self, name, arguments, folder, http="127.0.0.1:0"):
         os.makedirs(folder, exist_ok=True)
         self.name = name
         self.data_dir = folder
@@ -55,7 +55,7 @@ class Program:
             os.remove(self._addresses)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program(name), "--data-dir", folder, "--http", "127.0.0.1:0", "--addresses-file", self._addresses,
+                [program(name), "--data-dir", folder, "--http", http, "--addresses-file", self._addresses,
                  *arguments], stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1"))
 
     def await_ready(self):
@@ -116,10 +116,16 @@ class Product:
             file.write(text)
         return self.path(name)
 
-    def start_server(self, *flags, data_dir=None, listen="127.0.0.1:0"):
+    def start_server(self, *flags, data_dir=None, listen="127.0.0.1:0", http="127.0.0.1:0"):
         folder = data_dir or self.path("server")
-        self.server = Program("distill-server", ["--listen", listen, *flags], folder).await_ready()
+        self.server = Program("distill-server", ["--listen", listen, *flags], folder, http).await_ready()
         return self.server
+
+    def restart_killed_server(self):
+        """Kills the server as a machine does, and starts it again where it was: same data, same addresses."""
+        killed = self.server
+        killed.kill()
+        return self.start_server(data_dir=killed.data_dir, listen=killed.grpc, http=killed.http)
 
     def start_worker(self, *flags):
         folder = self.path(f"worker-{len(self.workers) + 1}")

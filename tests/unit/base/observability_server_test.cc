@@ -1,16 +1,15 @@
 #include "base/observability_server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <atomic>
+#include <deque>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/mutex.h"
 #include "base/prometheus_metrics.h"
+#include "tests/support/http_client.h"
 #include "tests/support/status_matchers.h"
 
 namespace distill {
@@ -21,29 +20,64 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// Sends `request` as it is and returns all that comes back until the server closes.
 std::string Exchange(int port, const std::string& request) {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  std::string reply;
-  if (connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
-      send(descriptor, request.data(), request.size(), MSG_NOSIGNAL) >= 0) {
-    char buffer[4096];
-    ssize_t got = 0;
-    while ((got = read(descriptor, buffer, sizeof(buffer))) > 0) {
-      reply.append(buffer, static_cast<size_t>(got));
-    }
-  }
-  close(descriptor);
-  return reply;
+  HttpConnection connection(port, request);
+  return connection.ReadAll();
 }
 
-std::string Get(int port, const std::string& target) {
-  return Exchange(port, absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-}
+std::string Get(int port, const std::string& target) { return HttpGet(port, target); }
+
+// A stream that says "here", then what the test sends, and ends when it is cancelled, or when the
+// test says so. Streams of one script share what is sent: each piece goes to one of them.
+class ScriptedStream : public WebStream {
+ public:
+  struct Script {
+    Mutex mu;
+    CondVar changed;
+    std::deque<std::string> pieces ABSL_GUARDED_BY(mu);
+    bool over ABSL_GUARDED_BY(mu) = false;
+    int destroyed ABSL_GUARDED_BY(mu) = 0;
+  };
+  explicit ScriptedStream(Script& script) : script_(&script) {}
+  ~ScriptedStream() override {
+    MutexLock lock(script_->mu);
+    ++script_->destroyed;
+    script_->changed.NotifyAll();
+  }
+
+  std::optional<std::string> Next() override {
+    if (!greeted_) {
+      greeted_ = true;
+      return "here";
+    }
+    MutexLock lock(script_->mu);
+    while (script_->pieces.empty() && !script_->over) script_->changed.Wait(script_->mu);
+    if (script_->pieces.empty()) return std::nullopt;
+    std::string piece = script_->pieces.front();
+    script_->pieces.pop_front();
+    return piece;
+  }
+  void Cancel() override { End(*script_); }
+
+  static void Send(Script& script, const std::string& piece) {
+    MutexLock lock(script.mu);
+    script.pieces.push_back(piece);
+    script.changed.NotifyAll();
+  }
+  static void End(Script& script) {
+    MutexLock lock(script.mu);
+    script.over = true;
+    script.changed.NotifyAll();
+  }
+  static void AwaitDestroyed(Script& script, int count) {
+    MutexLock lock(script.mu);
+    while (script.destroyed < count) script.changed.Wait(script.mu);
+  }
+
+ private:
+  Script* const script_;
+  bool greeted_ = false;
+};
 
 class ObservabilityServerTest : public ::testing::Test {
  protected:
@@ -128,6 +162,85 @@ TEST_F(ObservabilityServerTest, StopsAtOnceAndTwice) {
   server_.Stop();
   server_.Stop();
   EXPECT_EQ(Get(server_.port(), "/healthz"), "");
+}
+
+class WebStreamTest : public ObservabilityServerTest {
+ protected:
+  static constexpr int kMostStreams = 3;
+  static constexpr char kRequest[] = "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+  WebStreamTest() {
+    streams_.AddGet("/stream", [this](const WebRequest&) {
+      WebResponse response;
+      response.content_type = "text/event-stream";
+      response.headers = {{"X-Extra", "yes"}};
+      response.stream = std::make_unique<ScriptedStream>(script_);
+      return response;
+    });
+  }
+
+  ScriptedStream::Script script_;
+  // One thread for requests: streams must not take it.
+  ObservabilityServer streams_{
+      {"127.0.0.1", 0, 1, kMostStreams}, metrics_, [] { return absl::OkStatus(); }};
+};
+
+TEST_F(WebStreamTest, SendsPiecesAsTheyCome) {
+  ASSERT_THAT(streams_.Start(), IsOk());
+  HttpConnection connection(streams_.port(), kRequest);
+  EXPECT_THAT(
+      connection.ReadUntil("here"),
+      AllOf(StartsWith("HTTP/1.1 200"), HasSubstr("X-Extra: yes"), HasSubstr("text/event-stream")));
+  ScriptedStream::Send(script_, "second");
+  EXPECT_THAT(connection.ReadUntil("second"), HasSubstr("second"));
+  ScriptedStream::End(script_);
+  EXPECT_THAT(connection.ReadAll(), HasSubstr("\r\n0\r\n\r\n"));
+  ScriptedStream::AwaitDestroyed(script_, 1);
+}
+
+// Streams that fill all places leave the page and its requests alone.
+TEST_F(WebStreamTest, RefusesMoreStreamsThanMayBeOpen) {
+  ASSERT_THAT(streams_.Start(), IsOk());
+  std::vector<std::unique_ptr<HttpConnection>> open;
+  for (int i = 0; i < kMostStreams; ++i) {
+    open.push_back(std::make_unique<HttpConnection>(streams_.port(), kRequest));
+    EXPECT_THAT(open.back()->ReadUntil("here"), HasSubstr("here"));
+  }
+  EXPECT_THAT(Get(streams_.port(), "/stream"),
+              AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("Retry-After")));
+  EXPECT_THAT(Get(streams_.port(), "/healthz"), StartsWith("HTTP/1.1 200"));
+  ScriptedStream::End(script_);
+  for (const auto& connection : open) connection->ReadAll();
+  ScriptedStream::AwaitDestroyed(script_, kMostStreams + 1);
+}
+
+TEST_F(WebStreamTest, StopEndsStreams) {
+  ASSERT_THAT(streams_.Start(), IsOk());
+  HttpConnection connection(streams_.port(), kRequest);
+  connection.ReadUntil("here");
+  streams_.Stop();
+  connection.ReadAll();
+  ScriptedStream::AwaitDestroyed(script_, 1);
+}
+
+TEST_F(WebStreamTest, ForgetsStreamsWhoseClientsWentAway) {
+  ASSERT_THAT(streams_.Start(), IsOk());
+  {
+    HttpConnection connection(streams_.port(), kRequest);
+    connection.ReadUntil("here");
+  }
+  // Found while sending.
+  for (int i = 0; i < 3; ++i) ScriptedStream::Send(script_, "still there?");
+  ScriptedStream::AwaitDestroyed(script_, 1);
+}
+
+TEST_F(ObservabilityServerTest, HandlersSeeHeaders) {
+  server_.AddGet("/echo", [](const WebRequest& request) {
+    return WebResponse{200, "text/plain", absl::StrCat("<", request.Header("last-event-id"), ">")};
+  });
+  ASSERT_THAT(server_.Start(), IsOk());
+  EXPECT_THAT(HttpGet(server_.port(), "/echo", "Last-Event-ID: 17\r\n"), HasSubstr("<17>"));
+  EXPECT_THAT(Get(server_.port(), "/echo"), HasSubstr("<>"));
 }
 
 TEST(PrometheusMetricsTest, SameNameAndLabelsAreOneSeries) {
