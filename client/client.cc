@@ -38,7 +38,8 @@ ClientOptions ForSeveralServers(ClientOptions options) {
   return options;
 }
 
-std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, bool one_of_several) {
+std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, const ClientOptions& options,
+                                         bool one_of_several) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Reconnect about as often as calls are tried again, instead of gRPC's up to two minutes.
@@ -54,13 +55,17 @@ std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, bool one_of_
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
                    static_cast<int>(absl::ToInt64Milliseconds(one_of_several ? kFailoverPingTimeout
                                                                              : kPingTimeout)));
-  return grpc::CreateCustomChannel(server, grpc::InsecureChannelCredentials(), arguments);
+  ApplyTo(options.security, arguments);
+  return grpc::CreateCustomChannel(
+      server, options.credentials ? options.credentials : grpc::InsecureChannelCredentials(),
+      arguments);
 }
 
-std::vector<std::shared_ptr<grpc::Channel>> Connect(const ServerRoute& route) {
+std::vector<std::shared_ptr<grpc::Channel>> Connect(const ServerRoute& route,
+                                                    const ClientOptions& options) {
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (size_t i = 0; i < route.size(); ++i) {
-    channels.push_back(ConnectTo(route.address(i), route.size() > 1));
+    channels.push_back(ConnectTo(route.address(i), options, route.size() > 1));
   }
   return channels;
 }
@@ -104,13 +109,14 @@ Client::Client(ClientOptions options, ClientDependencies dependencies)
     : options_(ForSeveralServers(std::move(options))),
       dependencies_(std::move(dependencies)),
       route_(options_.server),
-      channels_(Connect(route_)),
+      channels_(Connect(route_, options_)),
       jobs_(route_, channels_),
       tasks_(route_, channels_),
       artifacts_(route_, channels_),
       fleet_(route_, channels_),
       datasets_(route_, channels_),
-      cache_(route_, channels_) {}
+      cache_(route_, channels_),
+      auth_(route_, channels_) {}
 
 Backoff Client::NewBackoff() {
   uint64_t seed = 0;
@@ -523,7 +529,8 @@ Client::StreamTry Client::UploadOnce(const std::string& path, const v1::UploadRe
   return {FromGrpcStatus(writer->Finish()), /*advanced=*/false};
 }
 
-absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::ArtifactType type) {
+absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::ArtifactType type,
+                                               const std::string& project) {
   DISTILL_ASSIGN_OR_RETURN(const Digest digest, DigestOfFile(path));
   DISTILL_ASSIGN_OR_RETURN(const uint64_t size_bytes, FileSize(path));
   v1::UploadRequest first;
@@ -531,6 +538,7 @@ absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::Arti
   first.set_digest(digest.str());
   first.set_size_bytes(static_cast<int64_t>(size_bytes));
   first.set_type(type);
+  first.set_project(project);
   const absl::Status status =
       Retry(options_.reconnect_for, [&]() -> StreamTry { return UploadOnce(path, first); });
   if (!status.ok()) return Annotated(absl::StrCat("upload ", path), status);
@@ -578,6 +586,34 @@ absl::Status Client::DeleteDataset(const std::string& name) {
   return Call("remove data set", datasets_, &v1::DatasetService::StubInterface::DeleteDataset,
               request)
       .status();
+}
+
+absl::StatusOr<v1::CreateTokenResponse> Client::CreateToken(const v1::CreateTokenRequest& request) {
+  return Call("create token", auth_, &v1::AuthService::StubInterface::CreateToken, request);
+}
+
+absl::StatusOr<std::vector<v1::Token>> Client::ListTokens() {
+  v1::ListTokensRequest request;
+  request.set_page_size(kPageSize);
+  std::vector<v1::Token> tokens;
+  do {
+    DISTILL_ASSIGN_OR_RETURN(
+        v1::ListTokensResponse page,
+        Call("list tokens", auth_, &v1::AuthService::StubInterface::ListTokens, request));
+    for (v1::Token& token : *page.mutable_tokens()) tokens.push_back(std::move(token));
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return tokens;
+}
+
+absl::StatusOr<v1::Token> Client::RevokeToken(const std::string& id) {
+  v1::RevokeTokenRequest request;
+  request.set_token(id);
+  return Call("revoke token", auth_, &v1::AuthService::StubInterface::RevokeToken, request);
+}
+
+absl::StatusOr<v1::WhoAmIResponse> Client::WhoAmI() {
+  return Call("ask who I am", auth_, &v1::AuthService::StubInterface::WhoAmI, v1::WhoAmIRequest());
 }
 
 absl::StatusOr<std::vector<v1::Worker>> Client::ListWorkers() {

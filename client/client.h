@@ -30,12 +30,14 @@
 #include "client/interrupt.h"
 #include "client/server_route.h"
 #include "distill/v1/artifact_service.grpc.pb.h"
+#include "distill/v1/auth_service.grpc.pb.h"
 #include "distill/v1/cache_service.grpc.pb.h"
 #include "distill/v1/dataset_service.grpc.pb.h"
 #include "distill/v1/fleet_service.grpc.pb.h"
 #include "distill/v1/job_service.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/client_context.h"
+#include "transport/secure_channel.h"
 
 namespace distill::client {
 
@@ -43,6 +45,10 @@ struct ClientOptions {
   // "host:port"; several, separated by commas, when servers stand by for each other. Tries are
   // shorter then and patience lasts over a change of the leader.
   std::string server;
+  // How to speak to it (transport/secure_channel.h); null: unencrypted.
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  // What `credentials` were made from.
+  ChannelSecurity security;
   // Longest single try of a call that is not a stream.
   absl::Duration call_timeout = absl::Seconds(20);
   // How long a call is tried again before its error is returned.
@@ -136,8 +142,9 @@ class Client {
                                 const std::function<absl::Status(absl::string_view)>& sink);
   // Downloads into a file that appears, durably, only when it is complete and verified.
   absl::Status DownloadToFile(const std::string& digest, const std::string& path);
-  // Uploads a file, or nothing if the server has it. Returns its digest.
-  absl::StatusOr<std::string> UploadFile(const std::string& path, v1::ArtifactType type);
+  // Uploads a file, or nothing if the server has it, for `project` to read. Returns its digest.
+  absl::StatusOr<std::string> UploadFile(const std::string& path, v1::ArtifactType type,
+                                         const std::string& project = "default");
 
   // Registers a data set; GetDataset tells how far its reading is. The same request_id returns the
   // same data set.
@@ -148,6 +155,13 @@ class Client {
   absl::StatusOr<v1::Dataset> VerifyDataset(const std::string& name, const std::string& request_id);
   // OK too when there is none of this name.
   absl::Status DeleteDataset(const std::string& name);
+
+  // The text of the token is told this once. kAlreadyExists when the reply to an earlier try was
+  // lost.
+  absl::StatusOr<v1::CreateTokenResponse> CreateToken(const v1::CreateTokenRequest& request);
+  absl::StatusOr<std::vector<v1::Token>> ListTokens();
+  absl::StatusOr<v1::Token> RevokeToken(const std::string& id);
+  absl::StatusOr<v1::WhoAmIResponse> WhoAmI();
 
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
   // `deadline`: when what still runs is handed back; infinite: it may finish.
@@ -208,6 +222,7 @@ class Client {
   const ServiceStubs<v1::FleetService> fleet_;
   const ServiceStubs<v1::DatasetService> datasets_;
   const ServiceStubs<v1::CacheService> cache_;
+  const ServiceStubs<v1::AuthService> auth_;
 };
 
 // Whether nothing will change in the job any more.

@@ -85,9 +85,9 @@ absl::StatusOr<ExitCode> Put(Session& session, const std::string& file, const st
                      Suggestion(type, ShortEnumNames(*v1::ArtifactType_descriptor()), "values")));
   }
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-  DISTILL_ASSIGN_OR_RETURN(
-      const std::string digest,
-      client->UploadFile(file, static_cast<v1::ArtifactType>(value->number())));
+  DISTILL_ASSIGN_OR_RETURN(const std::string digest,
+                           client->UploadFile(file, static_cast<v1::ArtifactType>(value->number()),
+                                              session.DefaultProject()));
   if (session.json()) {
     DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(digest));
     session.PrintJson(artifact);

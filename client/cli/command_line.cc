@@ -27,6 +27,19 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   app.add_option("--server", options.server,
                  "host:port, several separated by commas; default DISTILL_SERVER, or the `distill "
                  "dev` of this directory");
+  app.add_option("--tls-ca", options.security.files.ca,
+                 "Authority of the server's certificate (PEM file, or \"system\"); default "
+                 "DISTILL_TLS_CA. Servers beyond this machine need it");
+  app.add_option("--tls-cert", options.security.files.certificate,
+                 "Your certificate; default DISTILL_TLS_CERT");
+  app.add_option("--tls-key", options.security.files.key,
+                 "Its private key; default DISTILL_TLS_KEY");
+  app.add_option("--tls-server-name", options.security.server_name,
+                 "Name in the server's certificate, when it is not the host of --server");
+  app.add_option("--token-file", options.security.token_file,
+                 "File with your token, for its owner alone to read; default DISTILL_TOKEN_FILE");
+  app.add_flag("--insecure-allow-plaintext", options.security.allow_plaintext,
+               "Speak unencrypted to a server beyond this machine");
   app.add_option_function<std::string>(
          "--output,-o",
          [&options](const std::string& format) {
@@ -60,6 +73,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddCacheCommands(app, chosen);
   AddLedgerCommand(app, chosen);
   AddAdminCommands(app, chosen);
+  AddTokenCommands(app, chosen);
   AddVersionCommand(app, chosen);
 }
 

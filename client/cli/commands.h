@@ -32,6 +32,8 @@ void AddQuotaCommands(CLI::App& parent, Command& chosen);
 void AddCacheCommands(CLI::App& parent, Command& chosen);
 void AddLedgerCommand(CLI::App& parent, Command& chosen);
 void AddAdminCommands(CLI::App& parent, Command& chosen);
+// token create, list, revoke; whoami.
+void AddTokenCommands(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 
 }  // namespace distill::client

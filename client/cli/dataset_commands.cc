@@ -166,6 +166,7 @@ struct AddOptions {
   std::string format = "idx";
   std::string corrupt_images = "fail";
   std::string request_id;
+  std::string project;
   int classes = 0;
   bool upload = false;
   bool detach = false;
@@ -185,6 +186,7 @@ absl::StatusOr<ExitCode> Add(Session& session, const AddOptions& options) {
   request.set_name(options.name);
   request.set_request_id(options.request_id.empty() ? session.environment().ids->RandomHex(16)
                                                     : options.request_id);
+  request.set_project(options.project.empty() ? session.DefaultProject() : options.project);
   v1::DatasetSource& source = *request.mutable_source();
   source.set_path(options.path);
   source.set_classes(options.classes);
@@ -300,6 +302,8 @@ void AddAdd(CLI::App& dataset, Command& chosen) {
                 "The server also keeps a copy of its folder, for workers without the path; nothing "
                 "is sent from here");
   add->add_flag("--detach", options->detach, "Do not wait until it has been read");
+  add->add_option("--project", options->project,
+                  "Whose it is; default DISTILL_PROJECT, or \"default\"; *: everybody's");
   add->add_option("--request-id", options->request_id,
                   "The same id adds it once, however often the command runs");
   add->footer(

@@ -142,7 +142,8 @@ absl::StatusOr<std::vector<Submitted>> SubmitRuns(Session& session, Client& clie
                                                   const Experiment& experiment, int retry) {
   std::vector<Submitted> runs;
   for (const ExperimentRun& run : experiment.runs) {
-    absl::StatusOr<v1::Job> job = client.CreateJob(run.spec, RequestIdOf(run, retry));
+    absl::StatusOr<v1::Job> job =
+        client.CreateJob(session.InProject(run.spec), RequestIdOf(run, retry));
     if (!job.ok()) {
       return WithDetails(
           absl::Status(job.status().code(),

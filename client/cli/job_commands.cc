@@ -123,6 +123,7 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) 
         "--request-id ", options.request_id, ": expected 1 to 128 of letters, digits, . _ and -"));
   }
   DISTILL_ASSIGN_OR_RETURN(JobFile file, ReadJobFile(options.file));
+  file.spec = session.InProject(std::move(file.spec));
   for (const std::string& set : options.sets) {
     DISTILL_RETURN_IF_ERROR(ApplyOverride("--set", set, &file.spec));
     // The file's line is no longer where this value comes from.
@@ -156,7 +157,9 @@ void PrintJob(Session& session, const v1::Job& job) {
 
 absl::StatusOr<ExitCode> List(Session& session, const std::string& project, int limit) {
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Job> jobs, client->ListJobs(project, limit));
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<v1::Job> jobs,
+      client->ListJobs(project.empty() ? session.DefaultProject() : project, limit));
   if (session.json()) {
     v1::ListJobsResponse response;
     for (const v1::Job& job : jobs) *response.add_jobs() = job;
@@ -256,9 +259,10 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
   });
 
   CLI::App* const list = job.add_subcommand("list", "List jobs, newest first");
-  const auto project = std::make_shared<std::string>("default");
+  const auto project = std::make_shared<std::string>();
   const auto limit = std::make_shared<int>(100);
-  list->add_option("--project", *project, "Project, or - for all")->capture_default_str();
+  list->add_option("--project", *project,
+                   "Project, or - for all; default DISTILL_PROJECT, or \"default\"");
   list->add_option("--limit", *limit, "Most jobs to list")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

@@ -1,5 +1,6 @@
 #include "client/cli/session.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -25,9 +26,36 @@ std::string Session::DefaultDataDirectory() const {
   return environment_.variable("DISTILL_DATA_DIR").value_or(".distill");
 }
 
+ChannelSecurity Session::Security() const {
+  ChannelSecurity security = options_.security;
+  const auto complete = [this](std::string& value, const char* variable) {
+    if (value.empty()) value = environment_.variable(variable).value_or("");
+  };
+  complete(security.files.ca, "DISTILL_TLS_CA");
+  complete(security.files.certificate, "DISTILL_TLS_CERT");
+  complete(security.files.key, "DISTILL_TLS_KEY");
+  complete(security.server_name, "DISTILL_TLS_SERVER_NAME");
+  complete(security.token_file, "DISTILL_TOKEN_FILE");
+  return security;
+}
+
 Client& Session::ConnectTo(const std::string& server) {
   ClientOptions options;
   options.server = server;
+  return MakeClient(std::move(options));
+}
+
+std::string Session::DefaultProject() const {
+  return environment_.variable("DISTILL_PROJECT").value_or("default");
+}
+
+v1::JobSpec Session::InProject(v1::JobSpec spec) const {
+  const std::optional<std::string> project = environment_.variable("DISTILL_PROJECT");
+  if (project.has_value() && !spec.has_project()) spec.set_project(*project);
+  return spec;
+}
+
+Client& Session::MakeClient(ClientOptions options) {
   // Set by build systems and tracing shells, so that a job shows up below what submitted it.
   const std::string traceparent = environment_.variable("TRACEPARENT").value_or("");
   if (ParseTraceparent(traceparent).has_value()) options.traceparent = traceparent;
@@ -43,7 +71,8 @@ absl::StatusOr<Client*> Session::Connect() {
   if (client_ != nullptr) return client_.get();
   std::string server = options_.server;
   if (server.empty()) server = environment_.variable("DISTILL_SERVER").value_or("");
-  if (server.empty()) {
+  const bool is_dev = server.empty();
+  if (is_dev) {
     const std::string path = JoinPath(DefaultDataDirectory(), kServerAddressesFile);
     const absl::StatusOr<DevAddresses> addresses = ReadAddresses(path);
     if (addresses.ok()) server = addresses->grpc;
@@ -54,7 +83,15 @@ absl::StatusOr<Client*> Session::Connect() {
         "cannot find a server: neither --server nor DISTILL_SERVER is given, and no `distill dev` "
         "runs in this directory");
   }
-  return &ConnectTo(server);
+  // A `distill dev` of this directory is found by its file, not named: it speaks unencrypted.
+  if (is_dev) return &ConnectTo(server);
+  ClientOptions options;
+  options.server = server;
+  options.security = Security();
+  DISTILL_ASSIGN_OR_RETURN(options.credentials,
+                           MakeChannelCredentials(absl::StrSplit(server, ',', absl::SkipEmpty()),
+                                                  options.security, environment_.clock->WallNow()));
+  return &MakeClient(std::move(options));
 }
 
 absl::StatusOr<std::string> Session::ResolveJob(const std::string& text) {
@@ -63,7 +100,9 @@ absl::StatusOr<std::string> Session::ResolveJob(const std::string& text) {
     return parts.back();
   }
   DISTILL_ASSIGN_OR_RETURN(Client* const client, Connect());
-  DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Job> jobs, client->ListJobs("-", 1));
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<v1::Job> jobs,
+      client->ListJobs(environment_.variable("DISTILL_PROJECT").value_or("-"), 1));
   if (jobs.empty()) return absl::NotFoundError("cannot find the latest job: there is no job yet");
   return jobs[0].id();
 }

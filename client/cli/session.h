@@ -18,6 +18,8 @@ namespace distill::client {
 struct GlobalOptions {
   // Empty: DISTILL_SERVER, or the server that `distill dev` runs in this directory.
   std::string server;
+  // Each empty file: DISTILL_TLS_CA, _CERT, _KEY, DISTILL_TOKEN_FILE, DISTILL_TLS_SERVER_NAME.
+  ChannelSecurity security;
   OutputFormat output = OutputFormat::kTable;
   bool quiet = false;
 };
@@ -42,8 +44,13 @@ class Session {
   absl::StatusOr<Client*> Connect();
   // Directory of `distill dev`: DISTILL_DATA_DIR, or ".distill".
   std::string DefaultDataDirectory() const;
-  // Connects to a given server from now on.
+  // Connects, unencrypted, to a server of this machine from now on.
   Client& ConnectTo(const std::string& server);
+
+  // Project of what is listed, uploaded or registered: DISTILL_PROJECT, or "default".
+  std::string DefaultProject() const;
+  // Returns `spec`, in DISTILL_PROJECT if that is set and the spec names none.
+  v1::JobSpec InProject(v1::JobSpec spec) const;
 
   // Turns what people type into a job id: an id, a full name, or "latest".
   absl::StatusOr<std::string> ResolveJob(const std::string& text);
@@ -51,6 +58,10 @@ class Session {
   bool color(const Stream& stream) const;
 
  private:
+  // The options, completed from the environment.
+  ChannelSecurity Security() const;
+  Client& MakeClient(ClientOptions options);
+
   const Environment environment_;
   GlobalOptions options_;
   std::unique_ptr<Client> client_;

@@ -133,9 +133,10 @@ absl::StatusOr<ExitCode> Import(Session& session, const ImportArguments& argumen
   const std::string file = scratch.Join("weights.safetensors");
   DISTILL_RETURN_IF_ERROR(storage::WriteWeights(weights.tensors, architecture, file));
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-  DISTILL_ASSIGN_OR_RETURN(const std::string digest,
-                           client->UploadFile(file, role->is_module ? v1::ARTIFACT_TYPE_MODULE
-                                                                    : v1::ARTIFACT_TYPE_MODEL));
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::string digest,
+      client->UploadFile(file, role->is_module ? v1::ARTIFACT_TYPE_MODULE : v1::ARTIFACT_TYPE_MODEL,
+                         session.DefaultProject()));
   if (!role->given.empty()) {
     session.Note(absl::StrCat("in a job file, put it under ", std::string(role->given)));
   }

@@ -3,12 +3,14 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <iostream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "base/tls_files.h"
 
 namespace distill::server {
 namespace {
@@ -20,8 +22,8 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--listen", config.listen, "Address of the gRPC API; port 0: any free one")
       ->capture_default_str();
   app.add_option("--http", config.http,
-                 "Address of /metrics, /healthz, /readyz and the status page; "
-                 "none: no HTTP")
+                 "Address of /metrics, /healthz, /readyz and the status page, which are never "
+                 "encrypted; none: no HTTP")
       ->capture_default_str();
   app.add_option("--addresses-file", config.addresses_file,
                  "File that gets grpc=HOST:PORT and http=HOST:PORT once the server is ready");
@@ -37,8 +39,36 @@ void AddOptions(CLI::App& app, ServerConfig& config) {
   app.add_option("--advertise", config.advertise,
                  "Address by which clients reach this server, told by those that stand by; "
                  "default: what --listen says");
+  app.add_option("--tls-cert", config.tls_certificate,
+                 "Certificate of this server (PEM, with its chain). With it the gRPC API is "
+                 "encrypted and every caller must prove who it is; without it only this machine "
+                 "is served, and everybody on it is an administrator. Renewed files are noticed")
+      ->type_name("FILE");
+  app.add_option("--tls-key", config.tls_key, "Private key of --tls-cert")->type_name("FILE");
+  app.add_option("--tls-client-ca", config.tls_client_ca,
+                 "Authorities that certificates of workers and people come from (PEM)")
+      ->type_name("FILE");
+  app.add_option("--tls-revoked-dir", config.tls_revoked_dir,
+                 "Folder of revocation lists, named as by `openssl rehash`")
+      ->type_name("DIR");
+  app.add_flag("--tls-require-client-certificate", config.tls_require_client_certificate,
+               "Refuse connections without a client certificate, so that a token alone does not "
+               "do");
   app.add_flag("--insecure-allow-plaintext", config.insecure_allow_plaintext,
-               "Serve unencrypted beyond this machine; for trusted networks only");
+               "Serve beyond this machine what is not encrypted: HTTP, and the gRPC API when no "
+               "--tls-cert is given (then everybody who reaches it is an administrator); for "
+               "trusted networks only");
+  app.add_option("--audit-file-bytes", config.audit_file_bytes,
+                 "Size at which audit.jsonl in the data folder is set aside for a new one; 1024 to "
+                 "1099511627776")
+      ->capture_default_str();
+  app.add_option("--audit-files", config.audit_files,
+                 "How many that were set aside are kept; 1 to 1000")
+      ->capture_default_str();
+  app.add_option("--stream-stall-seconds", config.stream_stall_seconds,
+                 "A stream whose other side neither sends nor takes anything for this long is "
+                 "ended; 0.1 to 3600")
+      ->capture_default_str();
   app.add_option("--lease-seconds", config.lease_seconds,
                  "A lease that is not renewed for this long is lost; 2 to 3600")
       ->capture_default_str();
@@ -101,20 +131,18 @@ absl::Status InRange(absl::string_view flag, double value, double low, double hi
       absl::StrCat("cannot start server: ", flag, ": got ", value, ", want ", low, " to ", high));
 }
 
-bool IsLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
-}
-
-absl::Status CheckAddress(absl::string_view flag, const std::string& address, bool plaintext_ok) {
+// `remedy` says what else allows an address beyond this machine.
+absl::Status CheckAddress(absl::string_view flag, const std::string& address, bool may_be_remote,
+                          absl::string_view remedy) {
   const absl::StatusOr<HostPort> parsed = ParseHostPort(address);
   if (!parsed.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot start server: ", flag, ": ", std::string(parsed.status().message())));
   }
-  if (IsLoopback(parsed->host) || plaintext_ok) return absl::OkStatus();
+  if (IsLoopbackHost(parsed->host) || may_be_remote) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "cannot start server: ", flag, ": got ", address,
-      ", want a loopback address such as 127.0.0.1:7700, since traffic is not encrypted; "
+      ", want a loopback address such as 127.0.0.1:7700, since traffic is not encrypted; ", remedy,
       "--insecure-allow-plaintext allows it on a trusted network"));
 }
 
@@ -137,6 +165,28 @@ absl::Status CheckState(const ServerConfig& config) {
       absl::StrCat("cannot start server: --advertise: ", std::string(parsed.status().message())));
 }
 
+absl::Status CheckTlsFlags(const ServerConfig& config) {
+  const bool any =
+      !config.tls_certificate.empty() || !config.tls_key.empty() || !config.tls_client_ca.empty();
+  const std::pair<absl::string_view, const std::string*> flags[] = {
+      {"--tls-cert", &config.tls_certificate},
+      {"--tls-key", &config.tls_key},
+      {"--tls-client-ca", &config.tls_client_ca}};
+  for (const auto& [flag, file] : flags) {
+    if (any && file->empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot start server: ", flag,
+          ": got nothing, want a file: --tls-cert, --tls-key and --tls-client-ca go together"));
+    }
+  }
+  if (any || (config.tls_revoked_dir.empty() && !config.tls_require_client_certificate)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "cannot start server: --tls-cert: got nothing, want a file, since other --tls flags are "
+      "given");
+}
+
 }  // namespace
 
 CommandLine ParseCommandLine(int argc, const char* const* argv) {
@@ -150,7 +200,11 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   bool print_config = false;
   bool check_config = false;
   app.add_flag("--print-config", print_config, "Print all settings and exit");
-  app.add_flag("--check-config", check_config, "Check all settings and exit");
+  app.add_flag("--check-config", check_config, "Check all settings and certificates, and exit");
+  app.add_option("--issue-admin-token", line.token_file,
+                 "Make a token of an administrator that holds for a day, write it into this new "
+                 "file (mode 0600) and exit; the server must not run meanwhile")
+      ->type_name("FILE");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -160,6 +214,7 @@ CommandLine ParseCommandLine(int argc, const char* const* argv) {
   }
   if (line.config.http == "none") line.config.http.clear();
   if (print_config) line.action = CommandLine::Action::kPrintConfig;
+  if (!line.token_file.empty()) line.action = CommandLine::Action::kIssueAdminToken;
   if (check_config) line.action = CommandLine::Action::kCheckConfig;
   return line;
 }
@@ -169,11 +224,21 @@ absl::Status ValidateConfig(const ServerConfig& config) {
     return absl::InvalidArgumentError(
         "cannot start server: --data-dir: got nothing, want a folder");
   }
-  DISTILL_RETURN_IF_ERROR(CheckAddress("--listen", config.listen, config.insecure_allow_plaintext));
+  DISTILL_RETURN_IF_ERROR(CheckTlsFlags(config));
+  DISTILL_RETURN_IF_ERROR(CheckAddress(
+      "--listen", config.listen, config.insecure_allow_plaintext || !config.tls_certificate.empty(),
+      "give --tls-cert, --tls-key and --tls-client-ca (deploy/ca/ca.sh makes them), or "));
   if (!config.http.empty()) {
-    DISTILL_RETURN_IF_ERROR(CheckAddress("--http", config.http, config.insecure_allow_plaintext));
+    DISTILL_RETURN_IF_ERROR(CheckAddress("--http", config.http, config.insecure_allow_plaintext,
+                                         "put a proxy in front of it, or "));
   }
   DISTILL_RETURN_IF_ERROR(CheckState(config));
+  DISTILL_RETURN_IF_ERROR(InRange("--audit-file-bytes",
+                                  static_cast<double>(config.audit_file_bytes), 1024,
+                                  static_cast<double>(int64_t{1} << 40)));
+  DISTILL_RETURN_IF_ERROR(InRange("--audit-files", config.audit_files, 1, 1000));
+  DISTILL_RETURN_IF_ERROR(
+      InRange("--stream-stall-seconds", config.stream_stall_seconds, 0.1, 3600));
   DISTILL_RETURN_IF_ERROR(InRange("--lease-seconds", config.lease_seconds, 2, 3600));
   DISTILL_RETURN_IF_ERROR(
       InRange("--heartbeat-seconds", config.heartbeat_seconds, 0.1, config.lease_seconds / 3));
@@ -209,7 +274,13 @@ std::string PrintConfig(const ServerConfig& config) {
       "data-dir = ", config.data_dir, "\nlisten = ", config.listen, "\nhttp = ", config.http,
       "\naddresses-file = ", config.addresses_file, "\nstate = ", config.state,
       "\npostgres = ", config.postgres, "\nadvertise = ", config.advertise,
+      "\ntls-cert = ", config.tls_certificate, "\ntls-key = ", config.tls_key,
+      "\ntls-client-ca = ", config.tls_client_ca, "\ntls-revoked-dir = ", config.tls_revoked_dir,
+      "\ntls-require-client-certificate = ",
+      config.tls_require_client_certificate ? "true" : "false",
       "\ninsecure-allow-plaintext = ", config.insecure_allow_plaintext ? "true" : "false",
+      "\naudit-file-bytes = ", config.audit_file_bytes, "\naudit-files = ", config.audit_files,
+      "\nstream-stall-seconds = ", config.stream_stall_seconds,
       "\nlease-seconds = ", config.lease_seconds,
       "\nheartbeat-seconds = ", config.heartbeat_seconds,
       "\nmax-retry-backoff-seconds = ", config.max_retry_backoff_seconds,

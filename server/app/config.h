@@ -19,7 +19,16 @@ struct ServerConfig {
   std::string state = "sqlite";         // Or "postgres".
   std::string postgres;                 // libpq's connection string, without a password.
   std::string advertise;                // Empty: the address that it listens on.
+  // TLS of the gRPC API: all three or none.
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string tls_revoked_dir;  // Of hashed CRL files; empty: nothing is looked up.
+  bool tls_require_client_certificate = false;
   bool insecure_allow_plaintext = false;
+  int64_t audit_file_bytes = int64_t{64} << 20;
+  int audit_files = 16;
+  double stream_stall_seconds = 60;
   double lease_seconds = 30;
   double heartbeat_seconds = 2;
   double max_retry_backoff_seconds = 60;
@@ -43,17 +52,18 @@ struct ServerConfig {
 
 // What main should do.
 struct CommandLine {
-  enum class Action { kServe, kPrintConfig, kCheckConfig, kExit };
+  enum class Action { kServe, kPrintConfig, kCheckConfig, kIssueAdminToken, kExit };
   Action action = Action::kServe;
   ServerConfig config;
-  int exit_code = 0;  // For kExit: --help, --version or a usage error, already printed.
+  std::string token_file;  // For kIssueAdminToken.
+  int exit_code = 0;       // For kExit: --help, --version or a usage error, already printed.
 };
 
 // Parses the program's arguments. Prints help, the version and usage errors itself.
 CommandLine ParseCommandLine(int argc, const char* const* argv);
 
 // kInvalidArgument names the flag: bounds, and plaintext beyond this machine without
-// --insecure-allow-plaintext.
+// --insecure-allow-plaintext. Does not read files.
 absl::Status ValidateConfig(const ServerConfig& config);
 
 // All settings, one "flag = value" line each.

@@ -4,6 +4,7 @@
 // leads now.
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +20,8 @@
 #include "base/random_ids.h"
 #include "base/service_manager.h"
 #include "base/status_macros.h"
+#include "base/tls_files.h"
+#include "server/app/bootstrap.h"
 #include "server/app/config.h"
 #include "server/app/server_app.h"
 #include "server/app/standby.h"
@@ -72,6 +75,20 @@ sigset_t BlockEndingSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
+}
+
+// Each connection takes a file; the usual soft limit of 1024 is fewer than a fleet has.
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) LogWarning("cannot raise the limit of open files");
+}
+
+// What a dump of the memory would hold is nobody's business: keys, lease ids, presigned addresses.
+void ForbidCoreDumps() {
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_CORE, &none);
 }
 
 // Whether trying again is of no use; all else may be the database's bad moment.
@@ -134,6 +151,8 @@ int AwaitSignal(ServerApp& app, const sigset_t& signals, const ServiceManager& m
 
 int Serve(ServerConfig config) {
   const ServiceManager manager = ServiceManager::FromEnvironment();
+  RaiseFileLimit();
+  ForbidCoreDumps();
   const sigset_t signals = BlockEndingSignals();
   SystemClock clock;
   SystemIdSource ids;
@@ -174,7 +193,20 @@ int Main(int argc, char** argv) {
     std::cout << PrintConfig(line.config);
     return 0;
   }
-  if (line.action == CommandLine::Action::kCheckConfig) return 0;
+  if (line.action == CommandLine::Action::kCheckConfig) {
+    const TlsFiles files = {line.config.tls_certificate, line.config.tls_key,
+                            line.config.tls_client_ca};
+    const absl::Status usable = CheckTlsFiles(files, SystemClock().WallNow());
+    return usable.ok() ? 0 : Fail(usable);
+  }
+  if (line.action == CommandLine::Action::kIssueAdminToken) {
+    const SystemClock clock;
+    SystemIdSource ids;
+    const absl::Status issued = IssueAdminToken(line.config, line.token_file, clock, ids);
+    if (!issued.ok()) return Fail(issued);
+    std::cout << line.token_file << std::endl;
+    return 0;
+  }
   ConfigureLog(SeverityOf(line.config.log_level),
                line.config.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
   return Serve(line.config);

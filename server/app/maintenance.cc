@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/tls_files.h"
 
 namespace distill::server {
 namespace {
@@ -181,6 +182,13 @@ void Maintenance::RefreshGauges() {
   metrics_->AddGauge("distill_object_store_bytes", "Of all blobs and unfinished uploads.")
       .Set(static_cast<double>(blobs_->used_bytes()));
   SetUploadGauges(*blobs_, *metrics_);
+  if (!config_.tls_certificate.empty()) {
+    const absl::StatusOr<absl::Time> expiry = CertificateExpiry(config_.tls_certificate);
+    metrics_
+        ->AddGauge("distill_tls_certificate_expiry_timestamp_seconds",
+                   "When the server's certificate expires; 0 when it cannot be read.")
+        .Set(expiry.ok() ? absl::ToDoubleSeconds(*expiry - absl::UnixEpoch()) : 0.0);
+  }
   Metrics* const metrics = metrics_;
   const Clock* const clock = clock_;
   driver_->PostQuery([metrics, clock, projects = projects_](const Core* core, MonotonicTime now) {

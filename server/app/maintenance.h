@@ -20,6 +20,7 @@ namespace distill::server {
 struct MaintenanceConfig {
   std::string data_dir;
   std::string database_path;
+  std::string tls_certificate;  // Empty: there is none whose end is to be known.
   CollectGarbage retention;
   absl::Duration upload_retention = absl::Hours(24);  // Of unfinished uploads without new bytes.
   absl::Duration collect_interval = absl::Minutes(10);

@@ -3,25 +3,31 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/connection_timing.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/observability_server.h"
 #include "base/prometheus_metrics.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "server/app/listening.h"
 #include "server/app/maintenance.h"
 #include "server/app/scrubber.h"
 #include "server/app/standby.h"
+#include "server/auth/audit_log.h"
+#include "server/auth/gate.h"
+#include "server/auth/token_registry.h"
 #include "server/engine/driver.h"
 #include "server/rpc/artifact_service.h"
+#include "server/rpc/auth_service.h"
 #include "server/rpc/cache_service.h"
 #include "server/rpc/call.h"
 #include "server/rpc/convert.h"
@@ -40,10 +46,6 @@
 namespace distill::server {
 namespace {
 
-constexpr int kMostMessageBytes = 4 << 20;
-constexpr int kMostMetadataBytes = 16 << 10;
-constexpr int kMostStreamsPerConnection = 1024;
-constexpr int kBytesAheadOfStream = 512 << 10;
 // Each page that is looked at has one.
 constexpr int kMostEventStreams = 256;
 constexpr int kHttpThreads = 4;
@@ -51,32 +53,17 @@ constexpr absl::Duration kStopGrace = absl::Seconds(3);
 // For the last bytes of the last answers.
 constexpr std::chrono::milliseconds kGoodbye(100);
 
-int Milliseconds(absl::Duration duration) {
-  return static_cast<int>(absl::ToInt64Milliseconds(duration));
-}
-
-void SetServerArguments(grpc::ServerBuilder& builder) {
-  builder.SetMaxReceiveMessageSize(kMostMessageBytes);
-  builder.SetMaxSendMessageSize(kMostMessageBytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMostMetadataBytes);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
-  // What a sender may send ahead of what is taken. Left to itself gRPC raises it to megabytes for
-  // each stream, which many uploads at a time make many hundreds.
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kBytesAheadOfStream);
-  // With it a second server would share the port instead of failing.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  // Dead workers are found by their leases, not by this.
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kServerPingInterval));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kPingTimeout));
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                             Milliseconds(kLeastPingInterval));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(kConnectionAge));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
-                             Milliseconds(kConnectionAgeGrace));
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(kConnectionIdle));
-}
+// Takes the reflection service out of one server; gRPC adds it to all of the process.
+class NoReflectionOption : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    const std::string reflection = grpc::reflection::ProtoServerReflectionPlugin().name();
+    plugins->erase(std::remove_if(plugins->begin(), plugins->end(),
+                                  [&](const auto& plugin) { return plugin->name() == reflection; }),
+                   plugins->end());
+  }
+};
 
 // One answer that another thread gives.
 template <typename Value>
@@ -227,7 +214,13 @@ class ServerAppImpl : public ServerApp {
   }
 
   absl::Status Listen() {
+    DISTILL_RETURN_IF_ERROR(OpenGate());
     RpcDependencies dependencies;
+    dependencies.gate = gate_.get();
+    dependencies.tokens = tokens_.get();
+    stalls_ = std::make_unique<StallGuard>(*dependencies_.clock,
+                                           absl::Seconds(config_.stream_stall_seconds));
+    dependencies.stalls = stalls_.get();
     dependencies.driver = driver_.get();
     dependencies.store = store_.get();
     dependencies.blobs = blobs_.get();
@@ -254,12 +247,17 @@ class ServerAppImpl : public ServerApp {
     services_.push_back(std::make_unique<ArtifactService>(dependencies));
     services_.push_back(std::make_unique<DatasetService>(dependencies));
     services_.push_back(std::make_unique<CacheService>(dependencies));
+    services_.push_back(std::make_unique<AuthService>(dependencies));
+    DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                             ListenCredentials(config_, dependencies_.clock->WallNow()));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    SetServerArguments(builder);
+    // Reflection asks nobody who it is, so it is there only where nobody has to say.
+    if (has_tls()) builder.SetOption(std::make_unique<NoReflectionOption>());
+    SetConnectionLimits(builder);
     int port = 0;
-    builder.AddListeningPort(config_.listen, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(config_.listen, credentials, &port);
     for (const auto& service : services_) builder.RegisterService(service.get());
     grpc_server_ = builder.BuildAndStart();
     if (grpc_server_ == nullptr || port == 0) {
@@ -274,10 +272,38 @@ class ServerAppImpl : public ServerApp {
     return absl::OkStatus();
   }
 
+  bool has_tls() const { return !config_.tls_certificate.empty(); }
+
+  absl::Status OpenGate() {
+    AuditLog::Config audit;
+    audit.path = JoinPath(config_.data_dir, "audit.jsonl");
+    audit.max_file_bytes = config_.audit_file_bytes;
+    audit.max_old_files = config_.audit_files;
+    DISTILL_ASSIGN_OR_RETURN(audit_, AuditLog::Open(audit, *dependencies_.clock));
+    tokens_ = std::make_unique<TokenRegistry>(
+        *dependencies_.clock, [this](const storage::TouchToken& touch) {
+          driver_->Post(StoreRows{{touch}}, [](absl::StatusOr<Done>) {});
+        });
+    DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::TokenRecord> records, store_->ListTokens());
+    for (const storage::TokenRecord& record : records) tokens_->Put(record);
+    Gate::Dependencies dependencies;
+    dependencies.tokens = tokens_.get();
+    dependencies.audit = audit_.get();
+    dependencies.metrics = &metrics_;
+    dependencies.project_of_job = [this](const JobId& id) -> absl::StatusOr<ProjectId> {
+      DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord job, store_->GetJob(id));
+      return job.project;
+    };
+    gate_ = std::make_unique<Gate>(has_tls() ? Gate::Callers::kKnown : Gate::Callers::kAnonymous,
+                                   dependencies);
+    return absl::OkStatus();
+  }
+
   absl::Status ListenHttp() {
     MaintenanceConfig maintenance;
     maintenance.data_dir = config_.data_dir;
     maintenance.database_path = DatabasePath();
+    maintenance.tls_certificate = config_.tls_certificate;
     maintenance.retention = {
         absl::Hours(config_.job_retention_hours), absl::Hours(config_.blobs.blob_grace_hours),
         config_.blobs.max_disk_bytes, absl::Hours(config_.blobs.checkpoint_grace_hours),
@@ -367,6 +393,10 @@ class ServerAppImpl : public ServerApp {
   std::unique_ptr<ReportPublisher> reports_;
   std::unique_ptr<Maintenance> maintenance_;
   std::unique_ptr<Scrubber> scrubber_;
+  std::unique_ptr<AuditLog> audit_;
+  std::unique_ptr<TokenRegistry> tokens_;
+  std::unique_ptr<Gate> gate_;
+  std::unique_ptr<StallGuard> stalls_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> grpc_server_;
   std::unique_ptr<ApiGateway> gateway_;

@@ -9,11 +9,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/mutex.h"
 #include "base/observability_server.h"
 #include "base/prometheus_metrics.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "server/app/listening.h"
 
 namespace distill::server {
 namespace {
@@ -72,11 +74,13 @@ class StandbyImpl : public Standby {
 
   absl::Status Listen(const ServerConfig& config) {
     DISTILL_ASSIGN_OR_RETURN(const HostPort grpc_parsed, ParseHostPort(config.listen));
+    DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
+                             ListenCredentials(config, SystemClock().WallNow()));
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    SetConnectionLimits(builder);
     int port = 0;
-    builder.AddListeningPort(config.listen, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(config.listen, credentials, &port);
     builder.RegisterCallbackGenericService(&service_);
     grpc_server_ = builder.BuildAndStart();
     if (grpc_server_ == nullptr || port == 0) {

@@ -175,6 +175,7 @@ v1::Dataset ToProto(const storage::DatasetRecord& record) {
   const storage::DatasetStatus& status = record.status;
   v1::Dataset dataset;
   dataset.set_name(record.name.str());
+  dataset.set_project(record.project.str());
   DISTILL_CHECK(dataset.mutable_source()->ParseFromString(record.source),
                 "a stored source is a message that this program wrote");
   dataset.set_state(static_cast<v1::DatasetState>(status.state));

@@ -1,5 +1,5 @@
 // Streams one blob to a caller, a chunk at a time: the next chunk is read when the last one was
-// taken, so a slow reader costs one chunk of memory.
+// taken, so a slow reader costs one chunk of memory, and one that takes nothing is cut off.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,8 @@ namespace distill::server {
 inline constexpr size_t kStreamedChunkBytes = size_t{256} << 10;
 
 struct BlobStreamSource {
-  // Tells which blob; runs on an I/O thread and may block.
-  std::function<absl::StatusOr<Digest>()> find;
+  // Tells which blob, if the caller may read it; runs on an I/O thread and may block.
+  std::function<absl::StatusOr<Digest>(const Caller&)> find;
   int64_t offset = 0;
   int64_t limit = 0;  // 0: to the end.
   bool verify = true;
@@ -37,17 +37,18 @@ struct BlobStreamSource {
 template <typename Response>
 class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
  public:
-  BlobStreamReactor(const RpcDependencies& dependencies, const CallMetrics& metrics,
-                    absl::string_view method, BlobStreamSource source, StreamLimit::Place place)
+  BlobStreamReactor(const RpcDependencies& dependencies, CallRecord record, BlobStreamSource source,
+                    StreamLimit::Place place)
       : dependencies_(dependencies),
-        metrics_(&metrics),
-        method_(method),
-        start_(metrics.Now()),
-        open_(metrics.Open()),
+        record_(std::move(record)),
         source_(std::move(source)),
-        place_(std::move(place)) {}
+        place_(std::move(place)),
+        stall_(*dependencies.stalls, [this] { record_.Cancel(); }) {}
 
-  void Start() {
+  template <typename Request>
+  void Start(const Request& request) {
+    const absl::Status admitted = record_.Admit(request);
+    if (!admitted.ok()) return End(admitted);
     if (!place_.admitted()) {
       return End(TooManyStreams("read artifact", ""));
     }
@@ -55,6 +56,7 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
   }
 
   void OnWriteDone(bool ok) override {
+    stall_.Go();
     if (!ok) return End(absl::CancelledError("the reader is gone"));
     Continue();
   }
@@ -81,11 +83,12 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
     response_.set_offset(static_cast<int64_t>(next_));
     next_ += bytes->size();
     response_.set_data(*std::move(bytes));
+    stall_.Wait();
     this->StartWrite(&response_);
   }
 
   absl::Status Open() {
-    absl::StatusOr<Digest> digest = source_.find();
+    absl::StatusOr<Digest> digest = source_.find(record_.caller());
     if (!digest.ok()) return digest.status();
     digest_ = *std::move(digest);
     absl::StatusOr<std::unique_ptr<storage::BlobReader>> reader =
@@ -117,17 +120,15 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
   }
 
   void End(const absl::Status& status) {
-    metrics_->Count(method_, status, start_);
+    record_.End(status);
     this->Finish(ToGrpcStatus(status));
   }
 
   const RpcDependencies dependencies_;
-  const CallMetrics* const metrics_;
-  const absl::string_view method_;
-  const MonotonicTime start_;
-  const OpenCalls::Token open_;
+  CallRecord record_;
   const BlobStreamSource source_;
   const StreamLimit::Place place_;
+  StallGuard::Stream stall_;
 
   // One step or one write at a time, so none of this needs a lock.
   Digest digest_;
@@ -138,16 +139,15 @@ class BlobStreamReactor : public grpc::ServerWriteReactor<Response> {
   Response response_;
 };
 
-// Returns the reactor of a new stream, which deletes itself. `method` is a string literal.
-template <typename Response>
+// Returns the reactor of a new stream, which deletes itself.
+template <typename Response, typename Request>
 grpc::ServerWriteReactor<Response>* StartBlobStream(const RpcDependencies& dependencies,
-                                                    const CallMetrics& metrics,
-                                                    absl::string_view method,
+                                                    CallRecord record, const Request& request,
                                                     BlobStreamSource source,
                                                     StreamLimit::Place place) {
-  auto* reactor = new BlobStreamReactor<Response>(dependencies, metrics, method, std::move(source),
-                                                  std::move(place));
-  reactor->Start();
+  auto* reactor = new BlobStreamReactor<Response>(dependencies, std::move(record),
+                                                  std::move(source), std::move(place));
+  reactor->Start(request);
   return reactor;
 }
 

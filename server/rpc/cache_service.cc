@@ -13,7 +13,8 @@ namespace distill::server {
 
 CacheService::CacheService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
+      metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
+               dependencies.open_calls) {}
 
 template <typename Request>
 absl::StatusOr<CacheService::Named> CacheService::Find(const Request& request) const {

@@ -11,7 +11,8 @@ namespace distill::server {
 
 namespace {
 
-constexpr const char* kServices[] = {"distill.v1.ArtifactService", "distill.v1.DatasetService",
+constexpr const char* kServices[] = {"distill.v1.ArtifactService", "distill.v1.AuthService",
+                                     "distill.v1.CacheService",    "distill.v1.DatasetService",
                                      "distill.v1.FleetService",    "distill.v1.JobService",
                                      "distill.v1.TaskService",     "distill.v1.WorkerService"};
 
@@ -60,14 +61,24 @@ void OpenCalls::AwaitNone(const Clock& clock, absl::Duration timeout) {
   while (open_ > 0 && clock.Now() < until) changed_.WaitFor(mu_, until - clock.Now());
 }
 
-std::string UnaryCall::Metadata(const std::string& key) const {
+absl::Status CallRecord::AdmitCaller() {
+  if (!admission_.has_value()) admission_ = metrics_->gate().Admit(*context_, method_);
+  return admission_->status;
+}
+
+std::string CallRecord::Metadata(const std::string& key) const {
   const auto value = context_->client_metadata().find(key);
   if (value == context_->client_metadata().end()) return "";
   return std::string(value->second.data(), value->second.size());
 }
 
-void UnaryCall::Finish(const absl::Status& status) {
+void CallRecord::End(const absl::Status& status) const {
   metrics_->Count(method_, status, start_);
+  metrics_->gate().Record(*admission_, request_, status);
+}
+
+void UnaryCall::Finish(const absl::Status& status) {
+  record_.End(status);
   reactor_->Finish(ToGrpcStatus(status));
 }
 

@@ -1,9 +1,11 @@
-// What every call has in common: it ends exactly once, and is counted by method and code.
+// What every call has in common: it is let in at the gate, ends exactly once, and is counted by
+// method and code.
 #pragma once
 
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,6 +18,7 @@
 #include "base/mutex.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/status/grpc_status.h"
+#include "server/auth/gate.h"
 #include "server/rpc/io_executor.h"
 #include "server/rpc/validate.h"
 
@@ -61,14 +64,15 @@ class OpenCalls {
 // Makes the series of every method of the API, so that they exist before the first call.
 void AddCallSeries(Metrics& metrics);
 
-// Counts and times finished calls. Thread-safe.
+// Lets calls in, and counts, times and keeps a record of how they end. Thread-safe.
 class CallMetrics {
  public:
   // Everything is borrowed; `open_calls` may be null.
-  CallMetrics(const Clock& clock, Metrics& metrics, OpenCalls* open_calls = nullptr)
-      : clock_(&clock), metrics_(&metrics), open_calls_(open_calls) {}
+  CallMetrics(const Clock& clock, Metrics& metrics, Gate& gate, OpenCalls* open_calls = nullptr)
+      : clock_(&clock), metrics_(&metrics), gate_(&gate), open_calls_(open_calls) {}
 
   MonotonicTime Now() const { return clock_->Now(); }
+  Gate& gate() const { return *gate_; }
   // Of a call that begins.
   OpenCalls::Token Open() const {
     return open_calls_ == nullptr ? OpenCalls::Token() : OpenCalls::Token(*open_calls_);
@@ -78,7 +82,56 @@ class CallMetrics {
  private:
   const Clock* const clock_;
   Metrics* const metrics_;
+  Gate* const gate_;
   OpenCalls* const open_calls_;
+};
+
+// One call from the gate to its end. Thread-compatible: one owner at a time.
+class CallRecord {
+ public:
+  // `method` is a string literal; `context` and `metrics` outlive the call.
+  CallRecord(grpc::CallbackServerContext& context, absl::string_view method,
+             const CallMetrics& metrics)
+      : context_(&context),
+        method_(method),
+        metrics_(&metrics),
+        start_(metrics.Now()),
+        open_(metrics.Open()) {}
+
+  // Finds out who calls, the first time. For a stream whose first message is still to come.
+  absl::Status AdmitCaller();
+  // Lets the call in, or says why not: who calls, whether the request is sound, whether what it
+  // names is the caller's. `request` outlives the call.
+  template <typename Request>
+  absl::Status Admit(const Request& request) {
+    request_ = &request;
+    absl::Status status = AdmitCaller();
+    if (status.ok()) status = ValidateRequest(request);
+    if (!status.ok()) return status;
+    return metrics_->gate().CheckScope(*admission_, request);
+  }
+  // Only after AdmitCaller() or Admit().
+  const Admission& admission() const { return *admission_; }
+  const Caller& caller() const { return admission_->caller; }
+
+  // The caller went away or its deadline passed: nobody reads the answer.
+  bool IsCancelled() const { return context_->IsCancelled(); }
+  // Of the caller's metadata; "" when there is none of that key.
+  std::string Metadata(const std::string& key) const;
+  absl::Duration Age() const { return metrics_->Now() - start_; }
+  // Cuts the call off without an answer. Thread-safe.
+  void Cancel() const { context_->TryCancel(); }
+  // Once, before the call is finished towards gRPC.
+  void End(const absl::Status& status) const;
+
+ private:
+  grpc::CallbackServerContext* const context_;
+  const absl::string_view method_;
+  const CallMetrics* const metrics_;
+  const MonotonicTime start_;
+  OpenCalls::Token open_;
+  std::optional<Admission> admission_;
+  const google::protobuf::Message* request_ = nullptr;
 };
 
 // Of a unary call for a thread, whatever deadline its caller set.
@@ -87,33 +140,25 @@ inline constexpr absl::Duration kLongestWait = absl::Seconds(30);
 // One unary call, kept alive by whoever still works on it. Thread-compatible: one owner at a time.
 class UnaryCall {
  public:
-  // `method` is a string literal; `context` and `metrics` outlive the call.
+  // As for CallRecord.
   UnaryCall(grpc::CallbackServerContext& context, absl::string_view method,
             const CallMetrics& metrics)
-      : context_(&context),
-        reactor_(context.DefaultReactor()),
-        method_(method),
-        metrics_(&metrics),
-        start_(metrics.Now()),
-        open_(metrics.Open()) {}
+      : record_(context, method, metrics), reactor_(context.DefaultReactor()) {}
 
+  CallRecord& record() { return record_; }
+  const Admission& admission() const { return record_.admission(); }
+  const Caller& caller() const { return record_.caller(); }
   grpc::ServerUnaryReactor* reactor() const { return reactor_; }
-  // The caller went away or its deadline passed: nobody reads the answer.
-  bool IsCancelled() const { return context_->IsCancelled(); }
-  // Of the caller's metadata; "" when there is none of that key.
-  std::string Metadata(const std::string& key) const;
+  bool IsCancelled() const { return record_.IsCancelled(); }
+  std::string Metadata(const std::string& key) const { return record_.Metadata(key); }
   // It has waited longer for a thread than any caller should, whatever deadline it has.
-  bool IsOverdue() const { return metrics_->Now() - start_ > kLongestWait; }
+  bool IsOverdue() const { return record_.Age() > kLongestWait; }
   // Once. The request and the response must not be touched afterwards.
   void Finish(const absl::Status& status);
 
  private:
-  grpc::CallbackServerContext* const context_;
+  CallRecord record_;
   grpc::ServerUnaryReactor* const reactor_;
-  const absl::string_view method_;
-  const CallMetrics* const metrics_;
-  const MonotonicTime start_;
-  const OpenCalls::Token open_;
 };
 
 // Shared by the callbacks that carry the call from thread to thread.
@@ -122,14 +167,15 @@ using UnaryCallPtr = std::shared_ptr<UnaryCall>;
 // Finishes the call with what `work` returns, run on `executor`; at once when that is full.
 void RunOn(IoExecutor& executor, const UnaryCallPtr& call, std::function<absl::Status()> work);
 
-// Checks `request` and, if it is sound, lets `handle` take the call on.
+// Lets the call in at the gate and, if `request` is sound and the caller's to make, lets `handle`
+// take it on.
 template <typename Request, typename Handle>
 grpc::ServerUnaryReactor* StartCall(grpc::CallbackServerContext* context, absl::string_view method,
                                     const CallMetrics& metrics, const Request& request,
                                     Handle handle) {
   auto call = std::make_shared<UnaryCall>(*context, method, metrics);
   grpc::ServerUnaryReactor* const reactor = call->reactor();
-  const absl::Status status = ValidateRequest(request);
+  const absl::Status status = call->record().Admit(request);
   if (!status.ok()) {
     call->Finish(status);
   } else {

@@ -27,10 +27,6 @@ Digest CheckedDigest(const std::string& text) {
   return *std::move(digest);
 }
 
-LeaseRef FromProto(const v1::LeaseRef& lease) {
-  return {JobId(lease.job()), lease.task(), lease.attempt_number(), LeaseId(lease.lease_id())};
-}
-
 storage::NamedBlob FromProto(const v1::ArtifactRef& ref) {
   return {ref.name(), CheckedDigest(ref.digest()), ref.size_bytes()};
 }
@@ -102,6 +98,10 @@ void SetTime(absl::Time time, google::protobuf::Timestamp* (*mutable_field)(v1::
 }
 
 }  // namespace
+
+LeaseRef FromProto(const v1::LeaseRef& lease) {
+  return {JobId(lease.job()), lease.task(), lease.attempt_number(), LeaseId(lease.lease_id())};
+}
 
 google::protobuf::Timestamp ToProto(absl::Time time) {
   google::protobuf::Timestamp timestamp;

@@ -30,6 +30,8 @@ CompleteAttempts FromProto(const v1::CompleteAttemptsRequest& request);
 FailAttempts FromProto(const v1::FailAttemptsRequest& request);
 ReleaseLeases FromProto(const v1::ReleaseLeasesRequest& request);
 
+LeaseRef FromProto(const v1::LeaseRef& lease);
+
 v1::Directive ToProto(const Directive& directive);
 v1::LeaseRef ToProto(const LeaseRef& lease);
 v1::Progress ToProto(const Progress& progress);

@@ -28,6 +28,13 @@ absl::Status Refused(const std::string& field, absl::string_view cause) {
       absl::InvalidArgumentError(absl::StrCat("cannot accept job: ", field, ": ", cause)), details);
 }
 
+absl::Status NotRegistered(const std::string& field, const std::string& name) {
+  return Refused(absl::StrCat(field, ".name"),
+                 absl::StrCat("got ", name,
+                              ", which is not registered; `distill dataset list` shows those that "
+                              "are, `distill dataset add` adds one"));
+}
+
 bool IsDescribed(const v1::DatasetSpec& dataset) {
   return dataset.has_digest() && dataset.has_image_size() && dataset.has_channels() &&
          dataset.has_classes() && dataset.has_train_size();
@@ -190,6 +197,34 @@ absl::Status DatasetCatalog::ExpandNames(v1::JobSpec* spec) const {
   });
 }
 
+absl::Status DatasetCatalog::CheckVisible(const v1::JobSpec& spec, const Caller& caller) const {
+  if (caller.Everywhere(Role::kViewer)) return absl::OkStatus();
+  v1::JobSpec copy = spec;
+  return ForEachDataset(&copy, [&](const std::string& field, v1::DatasetSpec* dataset) {
+    if (dataset->has_name()) {
+      const absl::StatusOr<storage::DatasetRecord> stored =
+          store_->GetDataset(DatasetName(dataset->name()));
+      if (absl::IsNotFound(stored.status())) return absl::OkStatus();  // ExpandNames() tells.
+      DISTILL_RETURN_IF_ERROR(stored.status());
+      return MayUse(caller, *stored, Role::kViewer) ? absl::OkStatus()
+                                                    : NotRegistered(field, dataset->name());
+    }
+    if (dataset->path().empty()) return absl::OkStatus();
+    return CheckMayNameFolders(caller, absl::StrCat("cannot accept job: ", field, ".path"));
+  });
+}
+
+absl::Status DatasetCatalog::CheckMayNameFolders(const Caller& caller,
+                                                 absl::string_view what) const {
+  if (!roots_.empty() || caller.Everywhere(Role::kViewer)) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat(
+      what,
+      ": folders of the server take the role viewer in all projects, unless the server says which "
+      "folders everybody may read (--dataset-root); name a registered data set, or ask its "
+      "operator; caller=",
+      caller.name));
+}
+
 std::vector<DatasetName> DatasetCatalog::NamesIn(const v1::JobSpec& spec) {
   std::vector<DatasetName> names;
   v1::JobSpec copy = spec;
@@ -217,10 +252,7 @@ absl::Status DatasetCatalog::ExpandName(const std::string& field, v1::DatasetSpe
   const absl::StatusOr<storage::DatasetRecord> stored =
       store_->GetDataset(DatasetName(dataset->name()));
   if (absl::IsNotFound(stored.status())) {
-    return Refused(name_field,
-                   absl::StrCat("got ", dataset->name(),
-                                ", which is not registered; `distill dataset list` shows those "
-                                "that are, `distill dataset add` adds one"));
+    return NotRegistered(field, dataset->name());
   }
   DISTILL_RETURN_IF_ERROR(stored.status());
   const v1::Dataset record = ToProto(*stored);
@@ -298,6 +330,11 @@ absl::StatusOr<DatasetInfo> DatasetCatalog::InspectFolder(const v1::DatasetSpec&
   if (entries_.size() >= kMostEntries) entries_.clear();
   entries_[key] = {*std::move(files), info};
   return info;
+}
+
+bool MayUse(const Caller& caller, const storage::DatasetRecord& dataset, Role role) {
+  if (!dataset.project.empty()) return caller.RoleIn(dataset.project) >= role;
+  return caller.Everywhere(role) || (role == Role::kViewer && caller.BestRole() >= role);
 }
 
 }  // namespace distill::server

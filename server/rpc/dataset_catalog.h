@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/mutex.h"
 #include "distill/v1/job.pb.h"
+#include "server/auth/caller.h"
 #include "server/datasets/dataset_files.h"
 #include "server/planner/defaults.h"
 #include "storage/state/state_store.h"
@@ -32,12 +33,20 @@ class DatasetCatalog {
   // kInvalidArgument, or kPermissionDenied for what lies outside of the roots, unless `path` is a
   // folder that data sets may be read from. Follows links before it looks.
   absl::Status CheckFolder(const std::string& path) const;
+  // kPermissionDenied for a caller without a role in all projects while there are no roots: then
+  // nobody has said which folders of the server are for everybody. `what` begins the message.
+  absl::Status CheckMayNameFolders(const Caller& caller, absl::string_view what) const;
 
   // Fills in what the registered data sets of the spec are: path, format, digest, classes, sizes,
   // policy and copy. Blocks for I/O. kInvalidArgument "cannot accept job: dataset.name: ..." for a
   // name that is not registered, or whose record contradicts what the spec says;
   // kFailedPrecondition while it is still being read.
   absl::Status ExpandNames(v1::JobSpec* spec) const;
+
+  // Refuses what the caller may not use: a data set of another project, which for the caller is not
+  // registered, or a folder (CheckMayNameFolders). Blocks for I/O. kInvalidArgument,
+  // kPermissionDenied.
+  absl::Status CheckVisible(const v1::JobSpec& spec, const Caller& caller) const;
 
   // The registered data sets that a spec names, each once.
   static std::vector<DatasetName> NamesIn(const v1::JobSpec& spec);
@@ -69,5 +78,9 @@ class DatasetCatalog {
   Mutex mu_;
   std::map<Key, Entry> entries_ ABSL_GUARDED_BY(mu_);
 };
+
+// Whether the caller has at least `role` in the data set's project. Of what is everybody's,
+// everybody may be a viewer.
+bool MayUse(const Caller& caller, const storage::DatasetRecord& dataset, Role role);
 
 }  // namespace distill::server

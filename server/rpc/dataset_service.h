@@ -34,11 +34,15 @@ class DatasetService : public v1::DatasetService::CallbackService {
  private:
   // Finishes the call with the data set as it is stored and what is being done to it.
   void Show(const UnaryCallPtr& call, const std::string& name, v1::Dataset& response);
-  absl::Status Read(const std::string& name, v1::Dataset& response) const;
+  // kNotFound unless the caller may see it; kPermissionDenied without `role`. Blocks.
+  absl::StatusOr<storage::DatasetRecord> Find(const std::string& name, const Caller& caller,
+                                              Role role) const;
+  absl::Status Read(const std::string& name, const Caller& caller, v1::Dataset& response) const;
+  void Delete(const UnaryCallPtr& call, const v1::DeleteDatasetRequest& request);
   v1::Dataset View(const storage::DatasetRecord& record) const;
-  absl::Status ReadPage(const v1::ListDatasetsRequest& request,
+  absl::Status ReadPage(const v1::ListDatasetsRequest& request, const Caller& caller,
                         v1::ListDatasetsResponse& response) const;
-  absl::Status StartVerification(const v1::VerifyDatasetRequest& request,
+  absl::Status StartVerification(const v1::VerifyDatasetRequest& request, const Caller& caller,
                                  v1::Dataset& response) const;
 
   const RpcDependencies dependencies_;

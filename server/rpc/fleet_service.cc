@@ -9,9 +9,24 @@
 #include "server/rpc/page_token.h"
 
 namespace distill::server {
+namespace {
+
+// What a caller may see of a worker: who runs what only with a role in all projects, and the ids
+// that prove a lease not at all.
+v1::Worker Shown(const WorkerView& view, const Caller& caller) {
+  v1::Worker worker = ToProto(view);
+  if (!caller.Everywhere(Role::kViewer)) worker.clear_leases();
+  if (caller.is_anonymous) return worker;
+  for (v1::LeaseRef& lease : *worker.mutable_leases()) lease.clear_lease_id();
+  return worker;
+}
+
+}  // namespace
+
 FleetService::FleetService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
+      metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
+               dependencies.open_calls) {}
 
 grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext* context,
                                                     const v1::ListWorkersRequest* request,
@@ -33,7 +48,7 @@ grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext*
               MakePageToken(scope, response->workers(limit - 1).info().worker_id()));
           break;
         }
-        *response->add_workers() = ToProto(worker);
+        *response->add_workers() = Shown(worker, call->caller());
       }
       call->Finish(absl::OkStatus());
     });
@@ -43,7 +58,7 @@ grpc::ServerUnaryReactor* FleetService::ListWorkers(grpc::CallbackServerContext*
 void FleetService::Show(const UnaryCallPtr& call, const WorkerId& worker, v1::Worker& response) {
   dependencies_.driver->PostQuery([call, worker, &response](const Core* core, MonotonicTime now) {
     if (core == nullptr) return call->Finish(ServerStopping());
-    response = ToProto(core->FindWorker(worker, now));
+    response = Shown(core->FindWorker(worker, now), call->caller());
     call->Finish(absl::OkStatus());
   });
 }
@@ -97,7 +112,10 @@ grpc::ServerUnaryReactor* FleetService::ListQuotas(grpc::CallbackServerContext* 
   return StartCall(context, "ListQuotas", metrics_, *request, [&](const UnaryCallPtr& call) {
     dependencies_.driver->PostQuery([call, response](const Core* core, MonotonicTime now) {
       if (core == nullptr) return call->Finish(ServerStopping());
-      for (const QuotaView& view : core->Quotas(now)) *response->add_quotas() = ToProto(view);
+      for (const QuotaView& view : core->Quotas(now)) {
+        if (call->caller().RoleIn(view.quota.project) == Role::kNone) continue;
+        *response->add_quotas() = ToProto(view);
+      }
       call->Finish(absl::OkStatus());
     });
   });

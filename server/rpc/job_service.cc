@@ -99,7 +99,9 @@ Digest BodyDigest(const v1::CreateJobRequest& request) {
 
 JobService::JobService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls),
+      metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
+               dependencies.open_calls),
+      access_(*dependencies.driver, *dependencies.store),
       watches_(dependencies.limits.max_watches) {}
 
 grpc::ServerUnaryReactor* JobService::CreateJob(grpc::CallbackServerContext* context,
@@ -116,7 +118,9 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
                          v1::Job& response) {
   if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
   v1::JobSpec named = ExpandPreset(request.spec());  // Presets name data sets too.
-  const absl::Status expanded = dependencies_.datasets->ExpandNames(&named);
+  absl::Status expanded = dependencies_.datasets->CheckVisible(named, call->caller());
+  if (expanded.ok()) expanded = CheckGiven(named.given(), call->caller());
+  if (expanded.ok()) expanded = dependencies_.datasets->ExpandNames(&named);
   const v1::JobSpec resolved = ResolveDefaults(named);
   absl::StatusOr<v1::JobSpec> complete =
       expanded.ok() ? Complete(resolved) : absl::StatusOr<v1::JobSpec>(expanded);
@@ -234,6 +238,19 @@ void JobService::Submit(const UnaryCallPtr& call, SubmitJob submission, v1::Job&
       });
 }
 
+absl::Status JobService::CheckGiven(const v1::GivenArtifacts& given, const Caller& caller) const {
+  if (caller.Everywhere(Role::kViewer)) return absl::OkStatus();
+  std::vector<std::string> texts = {given.meta(), given.teacher(), given.student()};
+  texts.insert(texts.end(), given.teacher_stages().begin(), given.teacher_stages().end());
+  texts.insert(texts.end(), given.student_modules().begin(), given.student_modules().end());
+  for (const std::string& text : texts) {
+    const absl::StatusOr<Digest> digest = Digest::Parse(text);
+    if (!digest.ok()) continue;  // Absent, or for the validation to tell.
+    DISTILL_RETURN_IF_ERROR(access_.CheckReadable(caller, *digest));
+  }
+  return absl::OkStatus();
+}
+
 void JobService::Show(const UnaryCallPtr& call, const JobId& job, v1::Job& response) {
   RunOn(*dependencies_.queries, call, [this, job, &response] { return Read(job, response); });
 }
@@ -267,12 +284,23 @@ grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* contex
   });
 }
 
-absl::Status JobService::ReadPage(const v1::ListJobsRequest& request,
+absl::StatusOr<ProjectId> JobService::ProjectToList(const Admission& admission,
+                                                    const std::string& asked) {
+  if (asked != "-") {
+    const ProjectId project(asked.empty() ? kDefaultProject : asked);
+    DISTILL_RETURN_IF_ERROR(Gate::CheckProject(admission, project));
+    return project;
+  }
+  if (admission.caller.Everywhere(Role::kViewer)) return ProjectId();
+  if (admission.caller.roles.size() == 1) return admission.caller.roles[0].project;
+  return absl::PermissionDeniedError(
+      "cannot list jobs: of all projects takes the role viewer in all; name one (--project)");
+}
+
+absl::Status JobService::ReadPage(const v1::ListJobsRequest& request, const ProjectId& project,
                                   v1::ListJobsResponse& response) const {
   storage::JobPageRequest page;
-  if (request.project() != "-") {
-    page.project = ProjectId(request.project().empty() ? "default" : request.project());
-  }
+  page.project = project;
   const PageScope scope{"jobs", page.project.str()};
   DISTILL_ASSIGN_OR_RETURN(page.before_create_revision,
                            ReadNumericPageToken(scope, request.page_token(), /*first=*/0));
@@ -295,8 +323,11 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* cont
                                                const v1::ListJobsRequest* request,
                                                v1::ListJobsResponse* response) {
   return StartCall(context, "ListJobs", metrics_, *request, [&](const UnaryCallPtr& call) {
-    RunOn(*dependencies_.queries, call,
-          [this, request, response] { return ReadPage(*request, *response); });
+    const absl::StatusOr<ProjectId> project = ProjectToList(call->admission(), request->project());
+    if (!project.ok()) return call->Finish(project.status());
+    RunOn(*dependencies_.queries, call, [this, project = *project, request, response] {
+      return ReadPage(*request, project, *response);
+    });
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "distill/v1/job_service.grpc.pb.h"
 #include "server/planner/planner.h"
+#include "server/rpc/blob_access.h"
 #include "server/rpc/call.h"
 #include "server/rpc/rpc_dependencies.h"
 
@@ -81,10 +82,17 @@ class JobService : public v1::JobService::CallbackService {
   // The fields of the job that the mask asks for.
   absl::StatusOr<v1::Job> View(const storage::JobRecord& record,
                                const google::protobuf::FieldMask& mask) const;
-  absl::Status ReadPage(const v1::ListJobsRequest& request, v1::ListJobsResponse& response) const;
+  // Empty: all. Without a role in all of them, all of a caller with one project is that one.
+  static absl::StatusOr<ProjectId> ProjectToList(const Admission& admission,
+                                                 const std::string& asked);
+  absl::Status ReadPage(const v1::ListJobsRequest& request, const ProjectId& project,
+                        v1::ListJobsResponse& response) const;
+  // kNotFound for a given artifact that the caller may not read. Blocks.
+  absl::Status CheckGiven(const v1::GivenArtifacts& given, const Caller& caller) const;
 
   const RpcDependencies dependencies_;
   const CallMetrics metrics_;
+  const BlobAccess access_;
   StreamLimit watches_;
 };
 

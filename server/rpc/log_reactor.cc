@@ -22,21 +22,20 @@ namespace {
 class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
                    public std::enable_shared_from_this<LogReactor> {
  public:
-  LogReactor(const RpcDependencies& dependencies, const CallMetrics& metrics,
+  LogReactor(const RpcDependencies& dependencies, CallRecord record,
              const v1::ReadLogRequest& request, StreamLimit::Place place)
       : dependencies_(dependencies),
-        metrics_(&metrics),
-        start_(metrics.Now()),
-        open_(metrics.Open()),
+        record_(std::move(record)),
         job_(request.job()),
         task_(storage::MakeTaskId(job_, request.task())),
         place_(std::move(place)),
+        stall_(*dependencies.stalls, [this] { record_.Cancel(); }),
         attempt_number_(request.attempt()),
         offset_(request.offset()) {}
 
   void Start(const v1::ReadLogRequest& request) {
     self_ = shared_from_this();
-    absl::Status status = ValidateRequest(request);
+    absl::Status status = record_.Admit(request);
     if (status.ok() && !place_.admitted()) status = TooManyStreams("follow log", "");
     MutexLock lock(mu_);
     if (!status.ok()) return EndLocked(status);
@@ -46,6 +45,7 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
   }
 
   void OnWriteDone(bool ok) override {
+    stall_.Go();
     MutexLock lock(mu_);
     if (!ok || cancelled_) return EndLocked(absl::CancelledError("the reader is gone"));
     SubmitRound();
@@ -101,7 +101,10 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     const absl::StatusOr<Found> found = Look();
     MutexLock lock(mu_);
     if (!found.ok()) return EndLocked(found.status());
-    if (found->write) return StartWrite(&response_);
+    if (found->write) {
+      stall_.Wait();
+      return StartWrite(&response_);
+    }
     if (found->ended) return EndLocked(absl::OkStatus());
     if (cancelled_) return EndLocked(absl::CancelledError("the reader is gone"));
     if (woken_) return SubmitRound();
@@ -186,17 +189,16 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     if (finished_) return;
     finished_ = true;
     busy_ = true;
-    metrics_->Count("ReadLog", status, start_);
+    record_.End(status);
     Finish(ToGrpcStatus(status));
   }
 
   const RpcDependencies dependencies_;
-  const CallMetrics* const metrics_;
-  const MonotonicTime start_;
-  const OpenCalls::Token open_;
+  CallRecord record_;
   const JobId job_;
   const TaskId task_;
   const StreamLimit::Place place_;
+  StallGuard::Stream stall_;
   std::shared_ptr<LogReactor> self_;
   std::unique_ptr<WatchSubscription> events_;
 
@@ -220,10 +222,10 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
 }  // namespace
 
 grpc::ServerWriteReactor<v1::ReadLogResponse>* StartLogFollowing(
-    const RpcDependencies& dependencies, const CallMetrics& metrics,
-    const v1::ReadLogRequest& request, StreamLimit::Place place) {
+    const RpcDependencies& dependencies, CallRecord record, const v1::ReadLogRequest& request,
+    StreamLimit::Place place) {
   const auto reactor =
-      std::make_shared<LogReactor>(dependencies, metrics, request, std::move(place));
+      std::make_shared<LogReactor>(dependencies, std::move(record), request, std::move(place));
   reactor->Start(request);
   return reactor.get();
 }

@@ -12,7 +12,7 @@ namespace distill::server {
 // Returns the reactor of a new stream, which deletes itself. Without a `place` it is refused with
 // kResourceExhausted.
 grpc::ServerWriteReactor<v1::ReadLogResponse>* StartLogFollowing(
-    const RpcDependencies& dependencies, const CallMetrics& metrics,
-    const v1::ReadLogRequest& request, StreamLimit::Place place);
+    const RpcDependencies& dependencies, CallRecord record, const v1::ReadLogRequest& request,
+    StreamLimit::Place place);
 
 }  // namespace distill::server

@@ -107,7 +107,7 @@ void ReportPublisher::Examine(const JobId& job) {
     MutexLock lock(mu_);
     if (!publishing_.insert(job).second) return;
   }
-  const absl::Status published = Publish(job);
+  const absl::Status published = Publish(job, record->project);
   {
     MutexLock lock(mu_);
     publishing_.erase(job);
@@ -115,7 +115,7 @@ void ReportPublisher::Examine(const JobId& job) {
   if (!published.ok()) Failed(job, published);
 }
 
-absl::Status ReportPublisher::Publish(const JobId& job) {
+absl::Status ReportPublisher::Publish(const JobId& job, const ProjectId& project) {
   DISTILL_ASSIGN_OR_RETURN(const v1::Report report, BuildReport(*store_, *blobs_, job));
   DISTILL_ASSIGN_OR_RETURN(const std::string json, ReportJson(report));
   std::vector<storage::NamedBlob> artifacts;
@@ -126,6 +126,7 @@ absl::Status ReportPublisher::Publish(const JobId& job) {
   // Posted in order, so both blobs are known when they are attached.
   for (const storage::NamedBlob& blob : artifacts) {
     driver_->Post(BlobPresent{blob.digest, blob.size_bytes, v1::ARTIFACT_TYPE_REPORT}, {});
+    driver_->Post(StoreRows{{storage::PutBlobOwner{{blob.digest, project}}}}, {});
   }
   driver_->Post(AttachJobArtifacts{job, artifacts}, [this, job](absl::StatusOr<Done> reply) {
     if (!reply.ok()) Failed(job, reply.status());

@@ -40,7 +40,7 @@ class ReportPublisher {
   void Failed(const JobId& job, const absl::Status& cause) ABSL_LOCKS_EXCLUDED(mu_);
   // Looks at the job and, if it is terminal, publishes. Blocks.
   void Examine(const JobId& job) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Publish(const JobId& job);
+  absl::Status Publish(const JobId& job, const ProjectId& project);
   // Ends the watch.
   void Forget(const JobId& job) ABSL_LOCKS_EXCLUDED(mu_);
 

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "base/random_ids.h"
+#include "server/auth/gate.h"
+#include "server/auth/token_registry.h"
 #include "server/datasets/dataset_reader.h"
 #include "server/engine/driver.h"
 #include "server/rpc/call.h"
@@ -16,6 +18,7 @@
 #include "server/rpc/live_logs.h"
 #include "server/rpc/live_series.h"
 #include "server/rpc/report_publisher.h"
+#include "server/rpc/stall_guard.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/state_store.h"
 
@@ -35,6 +38,9 @@ struct RpcLimits {
 
 // Borrowed; everything outlives the gRPC server.
 struct RpcDependencies {
+  Gate* gate;
+  TokenRegistry* tokens;
+  StallGuard* stalls;
   Driver* driver;
   const storage::StateStore* store;
   storage::BlobStore* blobs;

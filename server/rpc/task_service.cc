@@ -29,7 +29,8 @@ const TaskView* FindView(const std::vector<TaskView>& views, const std::string& 
 
 TaskService::TaskService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls),
+      metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
+               dependencies.open_calls),
       log_streams_(dependencies.limits.max_downloads) {}
 
 void TaskService::WithViews(const UnaryCallPtr& call, const JobId& job,
@@ -130,24 +131,24 @@ grpc::ServerUnaryReactor* TaskService::ExplainTask(grpc::CallbackServerContext* 
 }
 
 grpc::ServerWriteReactor<v1::ReadLogResponse>* TaskService::ReadLog(
-    grpc::CallbackServerContext*, const v1::ReadLogRequest* request) {
+    grpc::CallbackServerContext* context, const v1::ReadLogRequest* request) {
   if (request->follow()) {
-    return StartLogFollowing(dependencies_, metrics_, *request, log_streams_.Admit());
+    return StartLogFollowing(dependencies_, CallRecord(*context, "ReadLog", metrics_), *request,
+                             log_streams_.Admit());
   }
-  const absl::Status valid = ValidateRequest(*request);
   const storage::StateStore* const store = dependencies_.store;
   const TaskId task = storage::MakeTaskId(JobId(request->job()), request->task());
   const int32_t attempt = request->attempt();
   BlobStreamSource source;
   source.offset = request->offset();
-  source.find = [valid, store, task, attempt]() -> absl::StatusOr<Digest> {
-    DISTILL_RETURN_IF_ERROR(valid);
+  source.find = [store, task, attempt](const Caller&) -> absl::StatusOr<Digest> {
     DISTILL_ASSIGN_OR_RETURN(const storage::NamedBlob blob,
                              FindObservation(*store, task, attempt, "log"));
     return blob.digest;
   };
-  return StartBlobStream<v1::ReadLogResponse>(dependencies_, metrics_, "ReadLog", std::move(source),
-                                              log_streams_.Admit());
+  return StartBlobStream<v1::ReadLogResponse>(dependencies_,
+                                              CallRecord(*context, "ReadLog", metrics_), *request,
+                                              std::move(source), log_streams_.Admit());
 }
 
 absl::Status TaskService::ReadSeriesBlob(const v1::ReadSeriesRequest& request,

@@ -1,7 +1,9 @@
 #include "server/rpc/validate.h"
 
+#include <algorithm>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/field_mask_util.h"
@@ -19,6 +21,9 @@ constexpr size_t kLongestText = 16384;
 constexpr size_t kLongestPageToken = 256;
 constexpr size_t kLongestPath = 4096;
 constexpr int64_t kMostClasses = 100'000;
+constexpr size_t kLongestDescription = 256;
+constexpr int64_t kShortestTokenSeconds = 60;
+constexpr int64_t kLongestTokenSeconds = int64_t{366} * 24 * 3600;
 constexpr double kMostWaitSeconds = 60.0;
 constexpr double kMostDrainSeconds = 604800.0;
 constexpr size_t kLongestReason = 200;
@@ -116,6 +121,18 @@ void CheckDigests(absl::string_view path, const Digests& digests, int most, Fiel
   for (int i = 0; i < digests.size(); ++i) {
     checks.IsDigest(absl::StrCat(path, "[", i, "]"), digests.Get(i));
   }
+}
+
+// "*" stands for all, empty for the default.
+void CheckProject(const std::string& project, FieldChecks& checks) {
+  if (!project.empty() && project != "*") checks.IsIdText("project", project);
+}
+
+// For whom a blob is sent.
+template <typename Request>
+void CheckPurpose(const Request& request, FieldChecks& checks) {
+  if (!request.project().empty()) checks.IsIdText("project", request.project());
+  if (request.has_lease()) CheckLease("lease", request.lease(), checks);
 }
 
 std::string ItemPath(int index) { return absl::StrCat("items[", index, "]"); }
@@ -483,6 +500,7 @@ absl::Status ValidateRequest(const v1::LocateUploadRequest& request) {
   checks.IsIdText("upload_id", request.upload_id());
   checks.IsDigest("digest", request.digest());
   checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
+  CheckPurpose(request, checks);
   return checks.ToStatus("locate upload");
 }
 
@@ -491,6 +509,7 @@ absl::Status ValidateRequest(const v1::FinalizeUploadRequest& request) {
   checks.IsDigest("digest", request.digest());
   checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
   CheckArtifactType(request.type(), checks);
+  CheckPurpose(request, checks);
   return checks.ToStatus("finalize upload");
 }
 
@@ -517,6 +536,7 @@ absl::Status ValidateRequest(const v1::CreateDatasetRequest& request) {
     checks.Fail("source.corrupt_images", static_cast<int>(source.corrupt_images()), "fail or skip");
   }
   checks.InRange("source.classes", int64_t{source.classes()}, 0, kMostClasses);
+  CheckProject(request.project(), checks);
   return checks.ToStatus("create data set");
 }
 
@@ -551,8 +571,44 @@ absl::Status ValidateRequest(const v1::UploadRequest& request) {
   checks.IsDigest("digest", request.digest());
   checks.InRange("size_bytes", request.size_bytes(), 0, kMostBlobBytes);
   checks.InRange("offset", request.offset(), 0, request.size_bytes());
+  CheckPurpose(request, checks);
   CheckArtifactType(request.type(), checks);
   return checks.ToStatus("upload artifact");
 }
+
+absl::Status ValidateRequest(const v1::CreateTokenRequest& request) {
+  FieldChecks checks;
+  CheckProject(request.project(), checks);
+  checks.IsIdText("request_id", request.request_id());
+  if (!v1::Role_IsValid(request.role()) || request.role() == v1::ROLE_UNSPECIFIED) {
+    checks.Fail("role", static_cast<int>(request.role()), "viewer, editor or admin");
+  }
+  const bool printable =
+      std::none_of(request.description().begin(), request.description().end(),
+                   [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); });
+  if (request.description().size() > kLongestDescription || !printable) {
+    checks.Fail("description", absl::StrCat(request.description().size(), " bytes"),
+                absl::StrCat("at most ", kLongestDescription, " in one line"));
+  }
+  if (request.lifetime_seconds() != 0) {
+    checks.InRange("lifetime_seconds", request.lifetime_seconds(), kShortestTokenSeconds,
+                   kLongestTokenSeconds);
+  }
+  return checks.ToStatus("create token");
+}
+
+absl::Status ValidateRequest(const v1::ListTokensRequest& request) {
+  FieldChecks checks;
+  CheckPage(request.page_size(), request.page_token(), checks);
+  return checks.ToStatus("list tokens");
+}
+
+absl::Status ValidateRequest(const v1::RevokeTokenRequest& request) {
+  FieldChecks checks;
+  checks.IsIdText("token", request.token());
+  return checks.ToStatus("revoke token");
+}
+
+absl::Status ValidateRequest(const v1::WhoAmIRequest&) { return absl::OkStatus(); }
 
 }  // namespace distill::server

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "distill/v1/artifact_service.pb.h"
+#include "distill/v1/auth_service.pb.h"
 #include "distill/v1/cache_service.pb.h"
 #include "distill/v1/dataset_service.pb.h"
 #include "distill/v1/fleet_service.pb.h"
@@ -65,6 +66,10 @@ absl::Status ValidateRequest(const v1::GetDatasetRequest& request);
 absl::Status ValidateRequest(const v1::ListDatasetsRequest& request);
 absl::Status ValidateRequest(const v1::VerifyDatasetRequest& request);
 absl::Status ValidateRequest(const v1::DeleteDatasetRequest& request);
+absl::Status ValidateRequest(const v1::CreateTokenRequest& request);
+absl::Status ValidateRequest(const v1::ListTokensRequest& request);
+absl::Status ValidateRequest(const v1::RevokeTokenRequest& request);
+absl::Status ValidateRequest(const v1::WhoAmIRequest& request);
 // The first message of an upload.
 absl::Status ValidateRequest(const v1::UploadRequest& request);
 

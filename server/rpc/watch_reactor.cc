@@ -21,19 +21,19 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
                      public std::enable_shared_from_this<WatchReactor> {
  public:
   WatchReactor(const RpcDependencies& dependencies, const CallMetrics& metrics,
-               const v1::WatchJobRequest& request, StreamLimit::Place place)
+               grpc::CallbackServerContext& context, const v1::WatchJobRequest& request,
+               StreamLimit::Place place)
       : dependencies_(dependencies),
-        metrics_(&metrics),
-        start_(metrics.Now()),
-        open_(metrics.Open()),
+        record_(context, "WatchJob", metrics),
         job_(request.job()),
         include_progress_(!request.has_include_progress() || request.include_progress()),
         place_(std::move(place)),
+        stall_(*dependencies.stalls, [this] { record_.Cancel(); }),
         last_revision_(request.after_revision()) {}
 
   void Start(const v1::WatchJobRequest& request) {
     self_ = shared_from_this();
-    absl::Status status = ValidateRequest(request);
+    absl::Status status = record_.Admit(request);
     if (status.ok() && !place_.admitted()) {
       status = TooManyStreams("watch job", " or poll GetJob");
     }
@@ -49,6 +49,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
   }
 
   void OnWriteDone(bool ok) override {
+    stall_.Go();
     MutexLock lock(mu_);
     if (!ok || cancelled_) return EndLocked(absl::CancelledError("the watcher is gone"));
     if (WriteNext()) return;
@@ -160,6 +161,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
     if (queue_.empty()) return false;
     writing_ = std::move(queue_.front());
     queue_.pop_front();
+    stall_.Wait();
     StartWrite(&writing_);
     return true;
   }
@@ -173,17 +175,16 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
     if (finished_) return;
     finished_ = true;
     busy_ = true;
-    metrics_->Count("WatchJob", status, start_);
+    record_.End(status);
     Finish(ToGrpcStatus(status));
   }
 
   const RpcDependencies dependencies_;
-  const CallMetrics* const metrics_;
-  const MonotonicTime start_;
-  const OpenCalls::Token open_;
+  CallRecord record_;
   const JobId job_;
   const bool include_progress_;
   const StreamLimit::Place place_;
+  StallGuard::Stream stall_;
   std::shared_ptr<WatchReactor> self_;
   std::unique_ptr<WatchSubscription> subscription_;
 
@@ -206,11 +207,11 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
 
 grpc::ServerWriteReactor<v1::JobEvent>* StartWatch(const RpcDependencies& dependencies,
                                                    const CallMetrics& metrics,
-                                                   grpc::CallbackServerContext&,
+                                                   grpc::CallbackServerContext& context,
                                                    const v1::WatchJobRequest& request,
                                                    StreamLimit::Place place) {
   const auto watch =
-      std::make_shared<WatchReactor>(dependencies, metrics, request, std::move(place));
+      std::make_shared<WatchReactor>(dependencies, metrics, context, request, std::move(place));
   watch->Start(request);
   return watch.get();
 }

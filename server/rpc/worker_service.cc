@@ -15,15 +15,12 @@ namespace {
 // OnDone(), which gRPC does not call before the reactor was returned to it.
 class AcquireReactor : public grpc::ServerUnaryReactor {
  public:
-  AcquireReactor(Driver& driver, const CallMetrics& metrics, v1::AcquireTasksResponse& response)
-      : driver_(&driver),
-        metrics_(&metrics),
-        response_(&response),
-        start_(metrics.Now()),
-        open_(metrics.Open()) {}
+  AcquireReactor(Driver& driver, grpc::CallbackServerContext& context, const CallMetrics& metrics,
+                 v1::AcquireTasksResponse& response)
+      : driver_(&driver), record_(context, "AcquireTasks", metrics), response_(&response) {}
 
   void Start(const v1::AcquireTasksRequest& request) {
-    const absl::Status status = ValidateRequest(request);
+    const absl::Status status = record_.Admit(request);
     if (!status.ok()) return End(status);
     const uint64_t number =
         driver_->Post(FromProto(request),
@@ -64,15 +61,13 @@ class AcquireReactor : public grpc::ServerUnaryReactor {
   }
 
   void End(const absl::Status& status) {
-    metrics_->Count("AcquireTasks", status, start_);
+    record_.End(status);
     Finish(ToGrpcStatus(status));
   }
 
   Driver* const driver_;
-  const CallMetrics* const metrics_;
+  CallRecord record_;
   v1::AcquireTasksResponse* const response_;
-  const MonotonicTime start_;
-  const OpenCalls::Token open_;
   Mutex mu_;
   uint64_t number_ ABSL_GUARDED_BY(mu_) = 0;  // 0 until Post() has returned.
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
@@ -99,13 +94,15 @@ void PostItems(Driver& driver, const UnaryCallPtr& call, EventType event, Respon
 }
 
 // Returns which of the blobs are really missing or corrupt; corrupt ones are counted and set aside.
+// What the worker has no task for is not looked at.
 std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs, Counter& corrupt,
+                                    const BlobAccess& access, const Caller& caller,
                                     const v1::FailAttemptsRequest& request) {
   std::vector<Digest> gone;
   for (const auto& item : request.items()) {
     for (const std::string& text : item.bad_inputs()) {
       const absl::StatusOr<Digest> digest = Digest::Parse(text);
-      if (!digest.ok()) continue;
+      if (!digest.ok() || !access.CheckReadable(caller, *digest).ok()) continue;
       const absl::Status verified = blobs.Verify(*digest);
       if (absl::IsDataLoss(verified)) corrupt.Increment();
       if (absl::IsDataLoss(verified) && !blobs.Quarantine(*digest).ok()) continue;
@@ -119,7 +116,9 @@ std::vector<Digest> TakeOutBadBlobs(storage::BlobStore& blobs, Counter& corrupt,
 
 WorkerService::WorkerService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
-      metrics_(*dependencies.clock, *dependencies.metrics, dependencies.open_calls) {}
+      metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
+               dependencies.open_calls),
+      access_(*dependencies.driver, *dependencies.store) {}
 
 grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerContext* context,
                                                         const v1::RegisterWorkerRequest* request,
@@ -136,10 +135,10 @@ grpc::ServerUnaryReactor* WorkerService::RegisterWorker(grpc::CallbackServerCont
   });
 }
 
-grpc::ServerUnaryReactor* WorkerService::AcquireTasks(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* WorkerService::AcquireTasks(grpc::CallbackServerContext* context,
                                                       const v1::AcquireTasksRequest* request,
                                                       v1::AcquireTasksResponse* response) {
-  auto* reactor = new AcquireReactor(*dependencies_.driver, metrics_, *response);
+  auto* reactor = new AcquireReactor(*dependencies_.driver, *context, metrics_, *response);
   reactor->Start(*request);
   return reactor;
 }
@@ -200,8 +199,8 @@ grpc::ServerUnaryReactor* WorkerService::CompleteAttempts(
 void WorkerService::FailAfterChecking(const UnaryCallPtr& call,
                                       const v1::FailAttemptsRequest& request,
                                       v1::FailAttemptsResponse& response) {
-  BlobsGone gone{
-      TakeOutBadBlobs(*dependencies_.blobs, CorruptBlobs(*dependencies_.metrics), request)};
+  BlobsGone gone{TakeOutBadBlobs(*dependencies_.blobs, CorruptBlobs(*dependencies_.metrics),
+                                 access_, call->caller(), request)};
   if (gone.digests.empty()) {
     return PostItems(*dependencies_.driver, call, FromProto(request), response);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "distill/v1/worker_service.grpc.pb.h"
+#include "server/rpc/blob_access.h"
 #include "server/rpc/call.h"
 #include "server/rpc/rpc_dependencies.h"
 
@@ -44,6 +45,7 @@ class WorkerService : public v1::WorkerService::CallbackService {
 
   const RpcDependencies dependencies_;
   const CallMetrics metrics_;
+  const BlobAccess access_;
 };
 
 }  // namespace distill::server

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "server/scheduler/core_state.h"
@@ -80,6 +81,51 @@ std::vector<WorkerView> Core::Workers(MonotonicTime now) const {
   views.reserve(state_->workers.size());
   for (const auto& [id, worker] : state_->workers) views.push_back(FindWorker(id, now));
   return views;
+}
+
+std::vector<LeasedTask> Core::LeasedTasks(const WorkerId& worker) const {
+  std::vector<LeasedTask> leased;
+  const std::string relatives = absl::StrCat(worker.str(), ".");
+  for (auto it = state_->workers.lower_bound(worker); it != state_->workers.end(); ++it) {
+    if (!absl::StartsWith(it->first.str(), worker.str())) break;
+    if (it->first != worker && !absl::StartsWith(it->first.str(), relatives)) continue;
+    for (const auto& [set, leases] : it->second.sets) {
+      for (const LeaseId& id : leases) {
+        const TaskRank rank = state_->leases.at(id).task;
+        const Job& job = state_->JobAt(rank);
+        const Task& task = state_->TaskAt(rank);
+        LeasedTask item{job.record.id, job.record.project, {}};
+        for (const InputSlot& input : task.inputs) {
+          if (input.producer < 0) {
+            item.blobs.push_back(input.given);
+            continue;
+          }
+          const Task& producer = job.tasks[static_cast<size_t>(input.producer)];
+          const storage::NamedBlob* result = state_->ResultNamed(producer, input.output);
+          if (result != nullptr) item.blobs.push_back(result->digest);
+        }
+        item.blobs.push_back(task.status.checkpoint.digest);
+        item.blobs.push_back(task.status.previous_checkpoint.digest);
+        leased.push_back(std::move(item));
+      }
+    }
+  }
+  return leased;
+}
+
+std::optional<AttemptOwner> Core::OwnerOf(const LeaseRef& lease) const {
+  const Job* job = state_->FindJob(lease.job);
+  if (job == nullptr) return std::nullopt;
+  const auto index = job->index_of.find(lease.task);
+  if (index == job->index_of.end()) return std::nullopt;
+  const Task& task = job->tasks[static_cast<size_t>(index->second)];
+  const int32_t number = lease.attempt_number;
+  if (number < 1 || number > static_cast<int32_t>(task.attempts.size())) return std::nullopt;
+  const storage::AttemptRecord& attempt = task.attempts[static_cast<size_t>(number - 1)];
+  if (attempt.lease_id != lease.lease_id || storage::IsTerminal(task.status.state)) {
+    return std::nullopt;
+  }
+  return AttemptOwner{attempt.worker, job->record.project};
 }
 
 std::vector<TaskView> Core::Tasks(const JobId& id, MonotonicTime now) const {

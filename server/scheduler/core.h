@@ -143,6 +143,19 @@ struct QuotaView {
   double share = 0;
 };
 
+// A task that a worker holds a live lease of, and what it needs to run.
+struct LeasedTask {
+  JobId job;
+  ProjectId project;
+  std::vector<Digest> blobs;  // Inputs and checkpoints.
+};
+
+// Whose an attempt of an unfinished task is.
+struct AttemptOwner {
+  WorkerId worker;
+  ProjectId project;
+};
+
 struct AcceptedRequest {
   JobId job;
   Digest body;
@@ -191,6 +204,11 @@ class Core {
                                             const std::vector<Digest>& keys) const;
   // Of all blobs that are there, those marked for removal included.
   const BlobTotals& blob_totals() const;
+  // Of `worker` and of workers named after it, as in "gpu-01.2".
+  std::vector<LeasedTask> LeasedTasks(const WorkerId& worker) const;
+  // None when the lease was never granted, or its task has ended. A lease that has expired counts:
+  // its result may still be wanted.
+  std::optional<AttemptOwner> OwnerOf(const LeaseRef& lease) const;
   // The job that SubmitJob accepted under this request, with the digest of what was asked.
   std::optional<AcceptedRequest> FindRequest(const ProjectId& project,
                                              const RequestId& request) const;

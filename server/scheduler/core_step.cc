@@ -62,6 +62,11 @@ void CoreStep::Settle() {
   AnswerReadyPolls();
 }
 
+void CoreStep::On(uint64_t call, StoreRows& event) {
+  for (storage::Mutation& row : event.rows) effects_.mutations.push_back(std::move(row));
+  ReplyTo(call, Done{});
+}
+
 void CoreStep::On(uint64_t call, Tick&) { ReplyTo(call, Done{}); }
 
 void CoreStep::ReplyTo(uint64_t call, ReplyBody body) {

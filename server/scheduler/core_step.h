@@ -154,12 +154,12 @@ class CoreStep {
   void On(uint64_t call, CompleteAttempts& event);
   void On(uint64_t call, FailAttempts& event);
   void On(uint64_t call, ReleaseLeases& event);
-  absl::Status Complete(CompleteAttempts::Item& item);
-  absl::Status Fail(FailAttempts::Item& item);
-  absl::Status Release(ReleaseLeases::Item& item);
+  absl::Status Complete(const WorkerId& worker, CompleteAttempts::Item& item);
+  absl::Status Fail(const WorkerId& worker, FailAttempts::Item& item);
+  absl::Status Release(const WorkerId& worker, ReleaseLeases::Item& item);
   absl::Status CheckResults(const Task& task, const std::vector<storage::NamedBlob>& results) const;
   absl::Status RejectRepeat(const Named& named, const std::vector<storage::NamedBlob>& results);
-  absl::StatusOr<Named> Find(const LeaseRef& lease);
+  absl::StatusOr<Named> Find(const LeaseRef& lease, const WorkerId& worker);
   absl::Status LeaseLost(const Named& named, absl::string_view action);
   // Closes a running attempt in the server's own right; its worker learns of it.
   void EndLease(const LeaseId& id, storage::AttemptState state, storage::FailureClass cause,
@@ -268,6 +268,7 @@ class CoreStep {
   // Forgets results of which a blob is gone.
   void DropEmptyResults();
 
+  void On(uint64_t call, StoreRows& event);
   void On(uint64_t call, Tick& event);
 
   Core::State& state_;

@@ -340,6 +340,7 @@ struct CreateDataset {
   RequestId request_id;
   Digest body;         // Digest of what was asked, to tell a repeat from another request.
   std::string source;  // Serialised; opaque.
+  ProjectId project;   // Whose it is; empty: everybody's.
 };
 
 // What became of reading or verifying a data set; `finish_time` is set by the core. kNotFound when
@@ -355,6 +356,12 @@ struct UpdateDataset {
 struct DeleteDataset {
   using Reply = Done;
   DatasetName name;
+};
+
+// Rows that scheduling knows nothing of, such as tokens, written by the one writer in its turn.
+struct StoreRows {
+  using Reply = Done;
+  std::vector<storage::Mutation> rows;
 };
 
 // The caller of an open long poll is gone; no reply is sent.
@@ -373,7 +380,7 @@ using EventBody =
                  AcquireTasks, Heartbeat, CompleteAttempts, FailAttempts, ReleaseLeases,
                  DrainWorker, QuarantineWorker, ReleaseWorker, SetQuota, DeleteQuota, BlobPresent,
                  BlobsGone, FindMissing, EvictResult, CollectGarbage, CreateDataset, UpdateDataset,
-                 DeleteDataset, AbandonCall, Tick>;
+                 DeleteDataset, StoreRows, AbandonCall, Tick>;
 
 struct Event {
   uint64_t call = 0;  // Chosen by the caller, unique among open calls; 0: no reply wanted.

@@ -47,6 +47,7 @@ void CoreStep::On(uint64_t call, CreateDataset& event) {
   storage::DatasetRecord& record = state_.datasets[event.name];
   record = storage::DatasetRecord{};
   record.name = event.name;
+  record.project = event.project;
   record.request = event.request_id;
   record.body = event.body;
   record.source = std::move(event.source);

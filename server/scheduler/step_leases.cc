@@ -41,7 +41,7 @@ bool SameDigests(const std::vector<NamedBlob>& a, const std::vector<NamedBlob>& 
 
 }  // namespace
 
-absl::StatusOr<CoreStep::Named> CoreStep::Find(const LeaseRef& lease) {
+absl::StatusOr<CoreStep::Named> CoreStep::Find(const LeaseRef& lease, const WorkerId& worker) {
   Job* job = state_.FindJob(lease.job);
   if (job == nullptr) {
     return absl::NotFoundError(absl::StrCat("cannot find task: no such job; ", Where(lease)));
@@ -59,8 +59,15 @@ absl::StatusOr<CoreStep::Named> CoreStep::Find(const LeaseRef& lease) {
                           "cannot use lease: lease lost, it was never granted; ", Where(lease))),
                       reason::kLeaseLost);
   }
-  return Named{TaskRank{job->record.create_revision, index->second},
-               &task.attempts[static_cast<size_t>(number - 1)]};
+  storage::AttemptRecord& attempt = task.attempts[static_cast<size_t>(number - 1)];
+  if (attempt.worker != worker) {
+    ++effects_.counts.stale_calls_rejected;
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(
+                          "cannot use lease: lease lost, it was granted to another worker; ",
+                          Where(lease), " worker=", worker.str())),
+                      reason::kLeaseLost);
+  }
+  return Named{TaskRank{job->record.create_revision, index->second}, &attempt};
 }
 
 absl::Status CoreStep::LeaseLost(const Named& named, absl::string_view action) {
@@ -80,21 +87,23 @@ absl::Status CoreStep::LeaseLost(const Named& named, absl::string_view action) {
 void CoreStep::On(uint64_t call, CompleteAttempts& event) {
   Hear(event.worker);
   ItemStatuses reply;
-  for (CompleteAttempts::Item& item : event.items) reply.statuses.push_back(Complete(item));
+  for (CompleteAttempts::Item& item : event.items)
+    reply.statuses.push_back(Complete(event.worker, item));
   ReplyTo(call, std::move(reply));
 }
 
 void CoreStep::On(uint64_t call, FailAttempts& event) {
   Hear(event.worker);
   ItemStatuses reply;
-  for (FailAttempts::Item& item : event.items) reply.statuses.push_back(Fail(item));
+  for (FailAttempts::Item& item : event.items) reply.statuses.push_back(Fail(event.worker, item));
   ReplyTo(call, std::move(reply));
 }
 
 void CoreStep::On(uint64_t call, ReleaseLeases& event) {
   Hear(event.worker);
   ItemStatuses reply;
-  for (ReleaseLeases::Item& item : event.items) reply.statuses.push_back(Release(item));
+  for (ReleaseLeases::Item& item : event.items)
+    reply.statuses.push_back(Release(event.worker, item));
   ReplyTo(call, std::move(reply));
 }
 
@@ -141,8 +150,8 @@ absl::Status CoreStep::RejectRepeat(const Named& named, const std::vector<NamedB
       reason::kResultDiffers);
 }
 
-absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
-  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease));
+absl::Status CoreStep::Complete(const WorkerId& worker, CompleteAttempts::Item& item) {
+  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease, worker));
   const TaskRank rank = named.rank;
   Task& task = state_.TaskAt(rank);
   storage::AttemptRecord& attempt = *named.attempt;
@@ -191,8 +200,8 @@ absl::Status CoreStep::Complete(CompleteAttempts::Item& item) {
   return absl::OkStatus();
 }
 
-absl::Status CoreStep::Fail(FailAttempts::Item& item) {
-  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease));
+absl::Status CoreStep::Fail(const WorkerId& worker, FailAttempts::Item& item) {
+  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease, worker));
   storage::AttemptRecord& attempt = *named.attempt;
   if (attempt.state == AttemptState::kFailed) return absl::OkStatus();
   if (attempt.state != AttemptState::kRunning) return LeaseLost(named, "fail attempt");
@@ -225,8 +234,8 @@ void CoreStep::JudgeFailure(const Named& named, bool trainer_died, Ending& endin
   attempt.failure_class = ending.failure_class = FailureClass::kPoison;
 }
 
-absl::Status CoreStep::Release(ReleaseLeases::Item& item) {
-  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease));
+absl::Status CoreStep::Release(const WorkerId& worker, ReleaseLeases::Item& item) {
+  DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease, worker));
   storage::AttemptRecord& attempt = *named.attempt;
   if (attempt.state == AttemptState::kReleased || attempt.state == AttemptState::kCancelled) {
     return absl::OkStatus();

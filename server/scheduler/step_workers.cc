@@ -115,7 +115,7 @@ bool CoreStep::NoteProgress(Lease& lease, Progress progress) {
 }
 
 bool CoreStep::Renew(const LeaseRef& lease, const WorkerId& worker) {
-  const absl::StatusOr<Named> named = Find(lease);
+  const absl::StatusOr<Named> named = Find(lease, worker);
   if (!named.ok()) return false;
   if (named->attempt->state == AttemptState::kExpired) return Revive(*named, worker);
   if (named->attempt->state != AttemptState::kRunning) {

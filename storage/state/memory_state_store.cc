@@ -82,7 +82,11 @@ struct MemoryStateStore::Applier {
       tables.attempts.erase(task);
       for (auto& [digest, rows] : tables.lineage) {
         for (auto row = rows.begin(); row != rows.end();) {
-          row = std::get<0>(row->first) == task ? rows.erase(row) : std::next(row);
+          const bool of_task = std::get<0>(row->first) == task;
+          if (of_task && tables.blobs.count(digest) != 0) {
+            tables.blob_owners.insert({digest, tables.jobs.at(mutation.id).project});
+          }
+          row = of_task ? rows.erase(row) : std::next(row);
         }
       }
     }
@@ -108,7 +112,22 @@ struct MemoryStateStore::Applier {
     tables.attempts[mutation.attempt.task][mutation.attempt.number] = mutation.attempt;
   }
   void operator()(const PutBlob& mutation) { tables.blobs[mutation.blob.digest] = mutation.blob; }
-  void operator()(const DeleteBlob& mutation) { tables.blobs.erase(mutation.digest); }
+  void operator()(const DeleteBlob& mutation) {
+    tables.blobs.erase(mutation.digest);
+    auto owner = tables.blob_owners.lower_bound({mutation.digest, ProjectId()});
+    while (owner != tables.blob_owners.end() && owner->first == mutation.digest) {
+      owner = tables.blob_owners.erase(owner);
+    }
+  }
+  void operator()(const PutBlobOwner& mutation) {
+    tables.blob_owners.insert({mutation.owner.digest, mutation.owner.project});
+  }
+  void operator()(const PutToken& mutation) { tables.tokens[mutation.token.id] = mutation.token; }
+  void operator()(const TouchToken& mutation) {
+    const auto token = tables.tokens.find(mutation.id);
+    if (token != tables.tokens.end()) token->second.last_used_time = mutation.last_used_time;
+  }
+  void operator()(const DeleteToken& mutation) { tables.tokens.erase(mutation.id); }
   void operator()(const PutLineage& mutation) {
     const LineageRecord& row = mutation.lineage;
     tables.lineage[row.digest][{row.task, row.attempt, row.output}] = row;
@@ -342,6 +361,30 @@ absl::StatusOr<std::vector<LineageRecord>> MemoryStateStore::Lineage(const Diges
   if (found == tables_.lineage.end()) return rows;
   for (const auto& [key, row] : found->second) rows.push_back(row);
   return rows;
+}
+
+absl::StatusOr<std::vector<ProjectId>> MemoryStateStore::ProjectsOfBlob(
+    const Digest& digest) const {
+  MutexLock lock(mu_);
+  std::set<ProjectId> projects;
+  for (auto owner = tables_.blob_owners.lower_bound({digest, ProjectId()});
+       owner != tables_.blob_owners.end() && owner->first == digest; ++owner) {
+    projects.insert(owner->second);
+  }
+  const auto lineage = tables_.lineage.find(digest);
+  if (lineage != tables_.lineage.end()) {
+    for (const auto& [key, row] : lineage->second) {
+      projects.insert(tables_.jobs.at(JobOf(row.task)).project);
+    }
+  }
+  return std::vector<ProjectId>(projects.begin(), projects.end());
+}
+
+absl::StatusOr<std::vector<TokenRecord>> MemoryStateStore::ListTokens() const {
+  MutexLock lock(mu_);
+  std::vector<TokenRecord> tokens;
+  for (const auto& [id, token] : tables_.tokens) tokens.push_back(token);
+  return tokens;
 }
 
 }  // namespace distill::storage

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -41,6 +42,9 @@ class MemoryStateStore : public StateStore {
       ABSL_LOCKS_EXCLUDED(mu_);
   absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const override
       ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<ProjectId>> ProjectsOfBlob(const Digest& digest) const override
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::StatusOr<std::vector<TokenRecord>> ListTokens() const override ABSL_LOCKS_EXCLUDED(mu_);
 
  private:
   struct Tables {
@@ -58,6 +62,8 @@ class MemoryStateStore : public StateStore {
     std::map<ProjectId, QuotaRecord> quotas;
     std::map<DatasetName, DatasetRecord> datasets;
     std::map<JobId, std::map<int64_t, EventRecord>> events;
+    std::set<std::pair<Digest, ProjectId>> blob_owners;
+    std::map<std::string, TokenRecord> tokens;
   };
   struct Checker;
   struct Applier;

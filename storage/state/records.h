@@ -355,12 +355,39 @@ struct DatasetStatus {
 
 struct DatasetRecord {
   DatasetName name;
+  ProjectId project;   // Whose it is; empty: everybody may use it.
   RequestId request;   // That created it; tells it from an earlier one of the same name.
   Digest body;         // What that request asked for.
   std::string source;  // Serialised DatasetSource; opaque.
   absl::Time create_time = kUnsetTime;
   DatasetStatus status;
-  auto Tie() const { return std::tie(name, request, body, source, create_time, status); }
+  auto Tie() const { return std::tie(name, project, request, body, source, create_time, status); }
+};
+
+// A bearer token. The secret itself is nowhere: it has 256 random bits, so its digest gives nothing
+// away.
+struct TokenRecord {
+  std::string id;     // Stands in the token in the clear.
+  Digest secret;      // Digest of the secret part.
+  ProjectId project;  // "*": all.
+  int32_t role = 0;   // Number of the protocol's Role.
+  std::string description;
+  std::string creator;  // Name of the caller who made it.
+  absl::Time create_time = kUnsetTime;
+  absl::Time expire_time = kUnsetTime;
+  absl::Time revoke_time = kUnsetTime;     // Unset: it is not.
+  absl::Time last_used_time = kUnsetTime;  // Within some minutes.
+  auto Tie() const {
+    return std::tie(id, secret, project, role, description, creator, create_time, expire_time,
+                    revoke_time, last_used_time);
+  }
+};
+
+// Says that a project may read a blob: somebody of it sent all its bytes, or it was made for it.
+struct BlobOwnerRecord {
+  Digest digest;
+  ProjectId project;
+  auto Tie() const { return std::tie(digest, project); }
 };
 
 // How many tasks of a job are in which state.
@@ -413,7 +440,8 @@ struct UpdateJob {
   JobId id;
   JobStatus status;
 };
-// Forgets a job with its tasks, attempts, events, request, lineage and lines of the ledger.
+// Forgets a job with its tasks, attempts, events, request, lineage and lines of the ledger; its
+// blobs stay its project's.
 struct DeleteJob {
   JobId id;
 };
@@ -430,8 +458,23 @@ struct PutAttempt {
 struct PutBlob {
   BlobRecord blob;
 };
+// Takes its owners along.
 struct DeleteBlob {
   Digest digest;
+};
+struct PutBlobOwner {
+  BlobOwnerRecord owner;
+};
+struct PutToken {
+  TokenRecord token;
+};
+// Nothing happens when there is no such token.
+struct TouchToken {
+  std::string id;
+  absl::Time last_used_time;
+};
+struct DeleteToken {
+  std::string id;
 };
 struct PutLineage {
   LineageRecord lineage;
@@ -471,6 +514,7 @@ struct AppendEvent {
 using Mutation =
     std::variant<InsertJob, UpdateJob, DeleteJob, InsertTask, UpdateTask, PutAttempt, PutBlob,
                  DeleteBlob, PutLineage, PutResult, DeleteResult, PutLedger, PutRequest, PutWorker,
-                 PutQuota, DeleteQuota, PutDataset, DeleteDataset, AppendEvent>;
+                 PutQuota, DeleteQuota, PutDataset, DeleteDataset, AppendEvent, PutBlobOwner,
+                 PutToken, TouchToken, DeleteToken>;
 
 }  // namespace distill::storage

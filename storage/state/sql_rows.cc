@@ -33,9 +33,12 @@ namespace distill::storage {
   "revision, job, task, job_state, task_state, attempt, worker, reused_from, message, time, " \
   "total, succeeded, running, reused"
 
-#define DISTILL_DATASET_COLUMNS                                                             \
-  "name, request, body, source, create_time, state, failure_message, facts, verification, " \
-  "blobs, finish_time"
+#define DISTILL_DATASET_COLUMNS                                                        \
+  "name, project, request, body, source, create_time, state, failure_message, facts, " \
+  "verification, blobs, finish_time"
+#define DISTILL_TOKEN_COLUMNS                                                                \
+  "id, secret, project, role, description, creator, create_time, expire_time, revoke_time, " \
+  "last_used_time"
 
 const char kJobColumns[] = DISTILL_JOB_COLUMNS;
 const char kTaskColumns[] = DISTILL_TASK_COLUMNS;
@@ -47,6 +50,7 @@ const char kLedgerColumns[] = "project, job, kind, entry, count, device_time";
 const char kWorkerColumns[] = "id, draining, drain_deadline, quarantine, quarantine_reason";
 const char kQuotaColumns[] =
     "project, weight, max_slots, max_running_tasks, max_blob_bytes, max_submits_per_hour";
+const char kTokenColumns[] = DISTILL_TOKEN_COLUMNS;
 
 namespace {
 
@@ -153,6 +157,14 @@ struct Applier {
     // Lines of projects belong to no job, so no foreign key takes these along.
     DISTILL_RETURN_IF_ERROR(
         connection.Prepare("DELETE FROM ledger WHERE job=?").Text(mutation.id.str()).Run());
+    DISTILL_RETURN_IF_ERROR(
+        connection
+            .Prepare(
+                "INSERT INTO blob_owners (digest, project) SELECT DISTINCT l.digest, j.project "
+                "FROM lineage l JOIN tasks t ON t.id=l.task JOIN jobs j ON j.id=t.job "
+                "JOIN blobs b ON b.digest=l.digest WHERE j.id=? ON CONFLICT DO NOTHING")
+            .Text(mutation.id.str())
+            .Run());
     return connection.Prepare("DELETE FROM jobs WHERE id=?").Text(mutation.id.str()).Run();
   }
   absl::Status operator()(const InsertTask& mutation) {
@@ -221,7 +233,42 @@ struct Applier {
         .Run();
   }
   absl::Status operator()(const DeleteBlob& mutation) {
+    DISTILL_RETURN_IF_ERROR(connection.Prepare("DELETE FROM blob_owners WHERE digest=?")
+                                .Text(mutation.digest.str())
+                                .Run());
     return connection.Prepare("DELETE FROM blobs WHERE digest=?").Text(mutation.digest.str()).Run();
+  }
+  absl::Status operator()(const PutBlobOwner& mutation) {
+    return connection
+        .Prepare("INSERT INTO blob_owners (digest, project) VALUES (?,?) ON CONFLICT DO NOTHING")
+        .Text(mutation.owner.digest.str())
+        .Text(mutation.owner.project.str())
+        .Run();
+  }
+  absl::Status operator()(const PutToken& mutation) {
+    const TokenRecord& token = mutation.token;
+    static const std::string sql = PutSql("tokens", kTokenColumns, "id");
+    return connection.Prepare(sql.c_str())
+        .Text(token.id)
+        .Text(token.secret.str())
+        .Text(token.project.str())
+        .Int(token.role)
+        .Text(token.description)
+        .Text(token.creator)
+        .Time(token.create_time)
+        .Time(token.expire_time)
+        .Time(token.revoke_time)
+        .Time(token.last_used_time)
+        .Run();
+  }
+  absl::Status operator()(const TouchToken& mutation) {
+    return connection.Prepare("UPDATE tokens SET last_used_time=? WHERE id=?")
+        .Time(mutation.last_used_time)
+        .Text(mutation.id)
+        .Run();
+  }
+  absl::Status operator()(const DeleteToken& mutation) {
+    return connection.Prepare("DELETE FROM tokens WHERE id=?").Text(mutation.id).Run();
   }
   absl::Status operator()(const PutLineage& mutation) {
     const LineageRecord& lineage = mutation.lineage;
@@ -311,6 +358,7 @@ struct Applier {
     static const std::string sql = PutSql("datasets", kDatasetColumns, "name");
     return connection.Prepare(sql.c_str())
         .Text(dataset.name.str())
+        .Text(dataset.project.str())
         .Text(dataset.request.str())
         .Text(dataset.body.str())
         .Blob(dataset.source)
@@ -529,6 +577,7 @@ absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row) {
 absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row) {
   DatasetRecord dataset;
   dataset.name = DatasetName(row.ReadText());
+  dataset.project = ProjectId(row.ReadText());
   dataset.request = RequestId(row.ReadText());
   DISTILL_ASSIGN_OR_RETURN(dataset.body, DecodeDigest(row.ReadText()));
   dataset.source = row.ReadText();
@@ -540,6 +589,21 @@ absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row) {
   DISTILL_ASSIGN_OR_RETURN(dataset.status.blobs, DecodeBlobs(row.ReadText()));
   dataset.status.finish_time = row.ReadTime();
   return dataset;
+}
+
+absl::StatusOr<TokenRecord> ReadToken(SqlStatement& row) {
+  TokenRecord token;
+  token.id = row.ReadText();
+  DISTILL_ASSIGN_OR_RETURN(token.secret, DecodeDigest(row.ReadText()));
+  token.project = ProjectId(row.ReadText());
+  token.role = row.ReadInt32();
+  token.description = row.ReadText();
+  token.creator = row.ReadText();
+  token.create_time = row.ReadTime();
+  token.expire_time = row.ReadTime();
+  token.revoke_time = row.ReadTime();
+  token.last_used_time = row.ReadTime();
+  return token;
 }
 
 }  // namespace distill::storage

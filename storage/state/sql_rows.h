@@ -21,6 +21,7 @@ extern const char kWorkerColumns[];
 extern const char kQuotaColumns[];
 extern const char kResultColumns[];
 extern const char kLedgerColumns[];
+extern const char kTokenColumns[];
 
 // Read the current row.
 absl::StatusOr<JobRecord> ReadJob(SqlStatement& row);
@@ -36,5 +37,6 @@ LedgerRecord ReadLedger(SqlStatement& row);
 // project, request, body, job
 absl::StatusOr<RequestRecord> ReadRequest(SqlStatement& row);
 absl::StatusOr<DatasetRecord> ReadDataset(SqlStatement& row);
+absl::StatusOr<TokenRecord> ReadToken(SqlStatement& row);
 
 }  // namespace distill::storage

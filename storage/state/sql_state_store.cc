@@ -311,4 +311,25 @@ void SqlStateStore::CloseReaders() {
   readers_.clear();
 }
 
+absl::StatusOr<std::vector<ProjectId>> SqlStateStore::ProjectsOfBlob(const Digest& digest) const {
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<ProjectId>> {
+    SqlStatement rows = db.Prepare(
+        "SELECT project FROM blob_owners WHERE digest=?1 UNION "
+        "SELECT j.project FROM lineage l JOIN tasks t ON t.id=l.task JOIN jobs j ON j.id=t.job "
+        "WHERE l.digest=?1 ORDER BY 1");
+    rows.Text(digest.str());
+    return Rows<ProjectId>(rows, [](SqlStatement& row) -> absl::StatusOr<ProjectId> {
+      return ProjectId(row.ReadText());
+    });
+  });
+}
+
+absl::StatusOr<std::vector<TokenRecord>> SqlStateStore::ListTokens() const {
+  static const std::string sql = absl::StrCat("SELECT ", kTokenColumns, " FROM tokens ORDER BY id");
+  return Read([&](SqlConnection& db) -> absl::StatusOr<std::vector<TokenRecord>> {
+    SqlStatement rows = db.Prepare(sql.c_str());
+    return Rows<TokenRecord>(rows, ReadToken);
+  });
+}
+
 }  // namespace distill::storage

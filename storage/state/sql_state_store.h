@@ -30,6 +30,8 @@ class SqlStateStore : public StateStore {
   absl::StatusOr<std::vector<DatasetRecord>> ListDatasets(const DatasetName& after,
                                                           int limit) const override;
   absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const override;
+  absl::StatusOr<std::vector<ProjectId>> ProjectsOfBlob(const Digest& digest) const override;
+  absl::StatusOr<std::vector<TokenRecord>> ListTokens() const override;
 
   // Reads what StateStore::Load() promises, of a database of the newest schema.
   static absl::StatusOr<StateImage> LoadFrom(SqlConnection& db);

@@ -85,6 +85,10 @@ class StateStore {
   virtual absl::StatusOr<std::vector<DatasetRecord>> ListDatasets(const DatasetName& after,
                                                                   int limit) const = 0;
   virtual absl::StatusOr<std::vector<LineageRecord>> Lineage(const Digest& digest) const = 0;
+  // Projects that own the blob or whose tasks made it, in order, each once.
+  virtual absl::StatusOr<std::vector<ProjectId>> ProjectsOfBlob(const Digest& digest) const = 0;
+  // All, by id.
+  virtual absl::StatusOr<std::vector<TokenRecord>> ListTokens() const = 0;
 };
 
 }  // namespace distill::storage

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/metrics.h"
+#include "grpcpp/security/credentials.h"
 #include "worker/agent/artifact_cache.h"
 #include "worker/agent/blob_client.h"
 #include "worker/agent/server_connection.h"
@@ -157,14 +158,17 @@ double Median(std::vector<double> values) {
 }
 
 void Rounds(const std::string& server, const std::string& directory, int64_t size) {
-  worker::ServerConnection connection({server});
+  worker::ServerConnection connection({{server}, {}}, grpc::InsecureChannelCredentials());
   worker::BlobClient client = ClientOf(connection, "bench");
   const std::string path = JoinPath(directory, "source");
   std::vector<double> up, down, up_ratio, down_ratio, hash, write_speed, read_speed, again;
   const double megabytes = static_cast<double>(size) / 1e6;
   for (int round = 0; round < kRounds; ++round) {
-    const worker::LocalBlob blob = {path, WriteSource(path, static_cast<uint64_t>(round) + 1, size),
-                                    size, v1::ARTIFACT_TYPE_MODEL};
+    const worker::LocalBlob blob = {path,
+                                    WriteSource(path, static_cast<uint64_t>(round) + 1, size),
+                                    size,
+                                    v1::ARTIFACT_TYPE_MODEL,
+                                    {}};
     hash.push_back(megabytes / HashSeconds(size));
     write_speed.push_back(megabytes / DiskWriteSeconds(JoinPath(directory, "probe"), size));
     up.push_back(megabytes / SecondsOf([&] { UploadFully(client, blob); }));
@@ -192,12 +196,15 @@ void Rounds(const std::string& server, const std::string& directory, int64_t siz
 }
 
 void Crowd(const std::string& server, const std::string& directory, int count, int64_t size) {
-  worker::ServerConnection connection({server});
+  worker::ServerConnection connection({{server}, {}}, grpc::InsecureChannelCredentials());
   std::vector<worker::LocalBlob> blobs;
   for (int i = 0; i < count; ++i) {
     const std::string path = JoinPath(directory, absl::StrCat("crowd-", i));
-    blobs.push_back({path, WriteSource(path, static_cast<uint64_t>(i) + 1000, size), size,
-                     v1::ARTIFACT_TYPE_MODEL});
+    blobs.push_back({path,
+                     WriteSource(path, static_cast<uint64_t>(i) + 1000, size),
+                     size,
+                     v1::ARTIFACT_TYPE_MODEL,
+                     {}});
   }
   const auto at_once = [&](const std::function<void(int, worker::BlobClient&)>& move) {
     std::vector<std::thread> threads;

@@ -5,6 +5,7 @@
 LAYERS = {
     "base": [],
     "proto/status": ["base", "proto"],
+    "transport": ["base"],
     "storage/tensor": ["base"],
     "storage/weights": ["base", "proto", "storage/tensor"],
     "storage/archive": ["base"],
@@ -20,7 +21,8 @@ LAYERS = {
     "server/engine": ["base", "proto", "storage", "server/scheduler", "server/planner", "server/report"],
     "server/datasets": ["base", "proto", "storage", "server/scheduler", "server/engine",
                         "worker/data"],
-    "server/rpc": ["base", "proto", "storage", "server/scheduler", "server/planner", "server/report",
+    "server/auth": ["base", "proto", "storage/state"],
+    "server/rpc": ["base", "proto", "storage", "server/auth", "server/scheduler", "server/planner", "server/report",
                    "server/engine", "server/datasets", "worker/data"],
     # A client of the API like any other.
     "server/web": ["base", "proto", "proto/status"],
@@ -37,8 +39,8 @@ LAYERS = {
     "worker/trainer": ["base", "proto", "storage/tensor", "storage/weights", "worker/data", "worker/models",
                        "worker/optimization", "worker/training", "worker/pipe", "worker/priors",
                        "worker/priors/graph"],
-    "worker/agent": ["base", "proto", "storage", "worker/data", "worker/pipe"],
-    "client": ["base", "proto", "storage", "worker/data"],
+    "worker/agent": ["base", "transport", "proto", "storage", "worker/data", "worker/pipe"],
+    "client": ["base", "transport", "proto", "storage", "worker/data"],
 }
 
 TORCH_FOLDERS = ("worker/models", "worker/optimization", "worker/priors", "worker/training", "worker/trainer")

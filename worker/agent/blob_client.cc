@@ -148,6 +148,7 @@ absl::StatusOr<v1::LocateUploadResponse> BlobClient::Locate(const std::string& u
   request.set_upload_id(upload_id);
   request.set_digest(blob.digest.str());
   request.set_size_bytes(blob.size_bytes);
+  if (!blob.lease.lease_id().empty()) *request.mutable_lease() = blob.lease;
   v1::LocateUploadResponse response;
   const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
   const absl::Status status = FromGrpcStatus(stub->LocateUpload(&context, request, &response));
@@ -196,6 +197,7 @@ absl::Status BlobClient::SendTo(const v1::HttpLocation& location, const LocalBlo
   request.set_digest(blob.digest.str());
   request.set_size_bytes(blob.size_bytes);
   request.set_type(blob.type);
+  if (!blob.lease.lease_id().empty()) *request.mutable_lease() = blob.lease;
   v1::UploadResponse response;
   const auto stub = v1::ArtifactService::NewStub(connection_->bulk());
   const absl::Status status = FromGrpcStatus(stub->FinalizeUpload(&context, request, &response));
@@ -218,6 +220,7 @@ absl::Status BlobClient::Stream(const std::string& upload_id, const LocalBlob& b
   request.set_digest(blob.digest.str());
   request.set_size_bytes(blob.size_bytes);
   request.set_type(blob.type);
+  if (!blob.lease.lease_id().empty()) *request.mutable_lease() = blob.lease;
   std::string chunk(config_.chunk_bytes, '\0');
   absl::Status stopped;
   // Also an empty blob, and one of which all bytes are there already, needs a first message.

@@ -36,6 +36,8 @@ struct LocalBlob {
   Digest digest;
   int64_t size_bytes = 0;
   v1::ArtifactType type = v1::ARTIFACT_TYPE_UNSPECIFIED;
+  // The attempt that it is for, which gives the right to upload it.
+  v1::LeaseRef lease;
 };
 
 // Where blobs are written to. Thread-safe.

@@ -78,7 +78,8 @@ bool CheckpointUploader::UploadOne(const Offered& offered) {
   const SystemClock clock;
   const MonotonicTime start = clock.Now();
   if (offered.lease->publication().cancelled()) return true;
-  const absl::StatusOr<LocalBlob> blob = DescribeBlob({"checkpoint", offered.path});
+  absl::StatusOr<LocalBlob> blob = DescribeBlob({"checkpoint", offered.path});
+  if (blob.ok()) blob->lease = offered.lease->ref();
   const absl::Status status = blob.ok() ? blobs_->Upload(*blob, stop_) : blob.status();
   full_store_log_->Note(status);
   if (absl::IsResourceExhausted(status)) return false;

@@ -42,6 +42,8 @@ struct Flags {
   std::string http = "127.0.0.1:0";
   std::string addresses_file;
   std::string labels;
+  std::string worker_id;
+  ChannelSecurity security;
   int slots = 0;
   int64_t cache_bytes = int64_t{20} << 30;
   int64_t dataset_cache_bytes = int64_t{50} << 30;
@@ -73,6 +75,24 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--addresses-file", flags.addresses_file,
                  "File that tells the chosen addresses once the worker is up");
   app.add_option("--labels", flags.labels, "key=value pairs separated by commas");
+  app.add_option("--tls-ca", flags.security.files.ca,
+                 "Authority that the server's certificate comes from (PEM), or \"system\"")
+      ->envname("DISTILL_WORKER_TLS_CA")
+      ->type_name("FILE");
+  app.add_option("--tls-cert", flags.security.files.certificate,
+                 "Certificate of this worker (PEM); it names the worker. Renewed files are noticed")
+      ->envname("DISTILL_WORKER_TLS_CERT")
+      ->type_name("FILE");
+  app.add_option("--tls-key", flags.security.files.key, "Private key of --tls-cert")
+      ->envname("DISTILL_WORKER_TLS_KEY")
+      ->type_name("FILE");
+  app.add_option("--tls-server-name", flags.security.server_name,
+                 "Name in the server's certificate, when it is not the host of --server");
+  app.add_flag("--insecure-allow-plaintext", flags.security.allow_plaintext,
+               "Speak unencrypted to servers beyond this machine; for trusted networks only");
+  app.add_option("--worker-id", flags.worker_id,
+                 "Name of this worker; default: the one in its certificate, or one made up once. "
+                 "With a certificate for NAME it is NAME or NAME.anything");
   app.add_option("--cache-bytes", flags.cache_bytes, "Most bytes of cached inputs")
       ->capture_default_str();
   app.add_option("--dataset-cache-bytes", flags.dataset_cache_bytes,
@@ -113,6 +133,8 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
   config.trainer_binary =
       std::filesystem::absolute(flags.trainer.empty() ? DefaultTrainer() : flags.trainer).string();
   config.slots = flags.slots;
+  config.worker_id = flags.worker_id;
+  config.security = flags.security;
   config.cache_bytes = flags.cache_bytes;
   config.dataset_cache_bytes = flags.dataset_cache_bytes;
   config.json_log = flags.json_log;

@@ -240,6 +240,7 @@ absl::Status Publisher::UploadOutboxEntry(Job& job) {
     blob.path = dependencies_.outbox.FilePath(job.lease->id(), blob.digest);
     blob.size_bytes = ref.size_bytes();
     blob.type = ArtifactTypeOf(ref.name());
+    blob.lease = job.lease->ref();
     const absl::Status status = Upload(blob, job.cancel());
     // A file that is gone from the outbox is no reason to ask the server again.
     return absl::IsNotFound(status) ? absl::DataLossError(status.message()) : status;
@@ -293,7 +294,8 @@ void Publisher::DeliverRelease(Job& job) {
     item.set_checkpoint_step(report.checkpoint_step());
   }
   if (job.end.checkpoint.has_value()) {
-    const absl::StatusOr<LocalBlob> blob = DescribeBlob(*job.end.checkpoint);
+    absl::StatusOr<LocalBlob> blob = DescribeBlob(*job.end.checkpoint);
+    if (blob.ok()) blob->lease = job.lease->ref();
     const absl::Status uploaded = blob.ok() ? Upload(*blob, job.cancel()) : blob.status();
     if (uploaded.ok()) {
       *item.mutable_checkpoint() = RefOf("checkpoint", *blob);
@@ -334,7 +336,8 @@ std::optional<v1::ArtifactRef> Publisher::UploadSpans(Job& job) {
 std::vector<v1::ArtifactRef> Publisher::UploadObservations(Job& job) {
   std::vector<v1::ArtifactRef> refs;
   for (const ProducedArtifact& observation : job.end.observations) {
-    const absl::StatusOr<LocalBlob> blob = DescribeBlob(observation);
+    absl::StatusOr<LocalBlob> blob = DescribeBlob(observation);
+    if (blob.ok()) blob->lease = job.lease->ref();
     const absl::Status status = blob.ok() ? Upload(*blob, job.cancel()) : blob.status();
     if (status.ok()) {
       refs.push_back(RefOf(observation.name, *blob));

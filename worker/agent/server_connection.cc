@@ -6,7 +6,6 @@
 #include "base/connection_timing.h"
 #include "base/log.h"
 #include "grpcpp/create_channel.h"
-#include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace distill::worker {
@@ -16,7 +15,7 @@ constexpr int kFirstReconnectMilliseconds = 100;
 constexpr int kLongestReconnectMilliseconds = 2000;
 constexpr int kMaxMessageBytes = 8 << 20;
 
-std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
+grpc::ChannelArguments ArgumentsOf(const ChannelSecurity& security) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMilliseconds);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMilliseconds);
@@ -31,14 +30,16 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address) {
                    static_cast<int>(absl::ToInt64Milliseconds(kPingTimeout)));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  ApplyTo(security, arguments);
+  return arguments;
 }
 
 }  // namespace
 
-ServerConnection::ServerConnection(std::vector<std::string> addresses)
-    : addresses_(std::move(addresses)) {
-  DISTILL_CHECK(!addresses_.empty(), "a worker needs a server");
+ServerConnection::ServerConnection(Config config,
+                                   std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : config_(std::move(config)), credentials_(std::move(credentials)) {
+  DISTILL_CHECK(!config_.addresses.empty(), "a worker needs a server");
   MutexLock lock(mu_);
   Open();
 }
@@ -55,26 +56,28 @@ std::shared_ptr<grpc::Channel> ServerConnection::bulk() const {
 
 std::string ServerConnection::address() const {
   MutexLock lock(mu_);
-  return addresses_[current_];
+  return config_.addresses[current_];
 }
 
 void ServerConnection::TryNextAddress() {
   MutexLock lock(mu_);
-  if (addresses_.size() == 1) return;
-  current_ = (current_ + 1) % addresses_.size();
+  if (config_.addresses.size() == 1) return;
+  current_ = (current_ + 1) % config_.addresses.size();
   Open();
 }
 
 void ServerConnection::Reconnect() {
   MutexLock lock(mu_);
-  current_ = (current_ + 1) % addresses_.size();
+  current_ = (current_ + 1) % config_.addresses.size();
   Open();
 }
 
 void ServerConnection::Open() {
-  control_ = OpenChannel(addresses_[current_]);
-  bulk_ = OpenChannel(addresses_[current_]);
-  LogDebug("channel opened", {{"server", addresses_[current_]}});
+  const std::string& address = config_.addresses[current_];
+  const grpc::ChannelArguments arguments = ArgumentsOf(config_.security);
+  control_ = grpc::CreateCustomChannel(address, credentials_, arguments);
+  bulk_ = grpc::CreateCustomChannel(address, credentials_, arguments);
+  LogDebug("channel opened", {{"server", address}});
 }
 
 }  // namespace distill::worker

@@ -10,21 +10,30 @@
 #include "absl/base/thread_annotations.h"
 #include "base/mutex.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/security/credentials.h"
+#include "transport/secure_channel.h"
 
 namespace distill::worker {
 
 // Thread-safe.
 class ServerConnection {
  public:
-  // Requires at least one "host:port".
-  explicit ServerConnection(std::vector<std::string> addresses);
+  struct Config {
+    // "host:port", at least one.
+    std::vector<std::string> addresses;
+    ChannelSecurity security;
+  };
+
+  // Opens channels in the background. `credentials` are made from `config.security`
+  // (MakeChannelCredentials).
+  ServerConnection(Config config, std::shared_ptr<grpc::ChannelCredentials> credentials);
 
   std::shared_ptr<grpc::Channel> control() const ABSL_LOCKS_EXCLUDED(mu_);
   std::shared_ptr<grpc::Channel> bulk() const ABSL_LOCKS_EXCLUDED(mu_);
   std::string address() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Whether servers stand by for one another.
-  bool has_several_addresses() const { return addresses_.size() > 1; }
+  bool has_several_addresses() const { return config_.addresses.size() > 1; }
 
   // Moves on to the next address, if there is one.
   void TryNextAddress() ABSL_LOCKS_EXCLUDED(mu_);
@@ -34,7 +43,9 @@ class ServerConnection {
  private:
   void Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::vector<std::string> addresses_;
+  const Config config_;
+  // Shared with every channel.
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   mutable Mutex mu_;
   size_t current_ ABSL_GUARDED_BY(mu_) = 0;
   // Shared with the calls that run on them.

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "base/tls_files.h"
 #include "worker/agent/transient_error.h"
 
 namespace distill::worker {
@@ -100,6 +101,7 @@ void SyncLoop::RunHeartbeats() {
       wait = interval_;
     }
     registered_gauge_.Set(status.ok() ? 1 : 0);
+    NoteCertificate();
     if (status.ok()) {
       if (failures_in_a_row > 0) {
         LogInfo("server answers again", {{"server", dependencies_.connection.address()}});
@@ -118,6 +120,15 @@ void SyncLoop::RunHeartbeats() {
       changed_.WaitFor(mu_, until - dependencies_.clock.Now());
     }
   }
+}
+
+void SyncLoop::NoteCertificate() {
+  if (config_.tls_certificate.empty()) return;
+  const absl::StatusOr<absl::Time> expiry = CertificateExpiry(config_.tls_certificate);
+  dependencies_.metrics
+      .AddGauge("distill_worker_tls_certificate_expiry_timestamp_seconds",
+                "When this worker's certificate expires; 0 when it cannot be read.")
+      .Set(expiry.ok() ? absl::ToDoubleSeconds(*expiry - absl::UnixEpoch()) : 0.0);
 }
 
 absl::Status SyncLoop::Register() {

@@ -41,6 +41,7 @@ class SyncLoop {
  public:
   struct Config {
     v1::WorkerInfo worker;
+    std::string tls_certificate;  // Empty: none.
     // Of one long poll. At most 60 s.
     absl::Duration poll_wait = absl::Seconds(20);
     absl::Duration first_retry = absl::Milliseconds(200);
@@ -75,6 +76,8 @@ class SyncLoop {
 
  private:
   void RunHeartbeats() ABSL_LOCKS_EXCLUDED(mu_);
+  // Shows when the certificate expires; it may have been renewed.
+  void NoteCertificate();
   absl::Status Register() ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Heartbeat() ABSL_LOCKS_EXCLUDED(mu_);
   void RunAcquire() ABSL_LOCKS_EXCLUDED(mu_);

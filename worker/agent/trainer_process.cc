@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -25,6 +24,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "worker/agent/trainer_sandbox.h"
 #include "worker/pipe/trainer_contract.h"
 
 namespace distill::worker {
@@ -75,6 +75,7 @@ std::vector<std::string> FullEnvironment(const std::vector<std::string>& own) {
 
 // What the child needs, made ready before the fork: afterwards only system calls are safe.
 struct Launch {
+  const TrainerSandbox* sandbox;
   const char* binary;
   const char* directory;
   char* const* arguments;
@@ -91,14 +92,11 @@ bool MoveTo(int descriptor, int target) { return dup2(descriptor, target) == tar
 
 [[noreturn]] void RunChild(const Launch& launch) {
   setsid();
+  launch.sandbox->Enter();
+  // After the sandbox: a change of credentials forgets it.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   // The daemon may have died before the line above.
   if (getppid() != launch.parent) _exit(kExecFailed);
-  prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  // A trainer needs no network. Without the privilege it runs with one all the same.
-  [[maybe_unused]] const int isolated = unshare(CLONE_NEWNET);
-  const rlimit no_core = {0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -152,7 +150,9 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Conf
   std::vector<std::string> environment = FullEnvironment(config.environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment_pointers = Pointers(environment);
-  const Launch launch = {config.binary.c_str(),
+  const TrainerSandbox sandbox;
+  const Launch launch = {&sandbox,
+                         config.binary.c_str(),
                          config.working_directory.c_str(),
                          argument_pointers.data(),
                          environment_pointers.data(),

@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "worker/agent/trainer_sandbox.h"
 #include "worker/agent/worker_identity.h"
 
 namespace distill::worker {
@@ -20,6 +21,11 @@ constexpr size_t kCachedDigestsTold = 200;
 absl::Status Validate(const Worker::Config& config) {
   if (config.servers.empty()) {
     return absl::InvalidArgumentError("cannot start worker: no server; give --server host:port");
+  }
+  if (!config.worker_id.empty() && !IsValidIdText(config.worker_id)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot start worker: --worker-id must be 1 to 128 of [A-Za-z0-9._-]; got=",
+                     config.worker_id));
   }
   if (config.slots < 0 || config.slots > kMaxSlots) {
     return absl::InvalidArgumentError(absl::StrCat("cannot start worker: --slots must be 0 to ",
@@ -70,26 +76,39 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Config config, Dependenci
   DISTILL_ASSIGN_OR_RETURN(FileLock lock,
                            FileLock::Acquire(JoinPath(config.data_directory, "lock")));
   DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, TakeInventory());
+  if (!CanLeaveNetwork()) {
+    LogWarning(
+        "trainers keep the network: neither this user nor the kernel's setting for user "
+        "namespaces lets them leave it; see docs/security.md");
+  }
+  std::string worker_id = config.worker_id;
+  if (worker_id.empty()) {
+    DISTILL_ASSIGN_OR_RETURN(worker_id, WorkerIdOfCertificate(config.security.files.certificate));
+  }
+  if (worker_id.empty()) {
+    DISTILL_ASSIGN_OR_RETURN(worker_id, LoadOrCreateWorkerId(config.data_directory,
+                                                             inventory.hostname, dependencies.ids));
+  }
   DISTILL_ASSIGN_OR_RETURN(
-      std::string worker_id,
-      LoadOrCreateWorkerId(config.data_directory, inventory.hostname, dependencies.ids));
-  std::unique_ptr<Worker> worker(new Worker(std::move(config), std::move(dependencies),
-                                            std::move(lock), std::move(inventory),
-                                            std::move(worker_id)));
+      std::shared_ptr<grpc::ChannelCredentials> credentials,
+      MakeChannelCredentials(config.servers, config.security, dependencies.clock.WallNow()));
+  std::unique_ptr<Worker> worker(
+      new Worker(std::move(config), std::move(dependencies),
+                 Findings{std::move(lock), std::move(inventory), std::move(worker_id),
+                          std::move(credentials)}));
   DISTILL_RETURN_IF_ERROR(worker->Assemble(worker->dependencies_.ids));
   return worker;
 }
 
-Worker::Worker(Config config, Dependencies dependencies, FileLock lock, DeviceInventory inventory,
-               std::string worker_id)
+Worker::Worker(Config config, Dependencies dependencies, Findings findings)
     : config_(std::move(config)),
       dependencies_(std::move(dependencies)),
-      lock_(std::move(lock)),
-      inventory_(std::move(inventory)),
-      info_(InfoOf(config_, inventory_, worker_id)),
-      connection_(config_.servers),
+      lock_(std::move(findings.lock)),
+      inventory_(std::move(findings.inventory)),
+      info_(InfoOf(config_, inventory_, findings.worker_id)),
+      connection_({config_.servers, config_.security}, std::move(findings.credentials)),
       client_(WorkerClient::Config(), connection_),
-      blobs_(BlobConfig(worker_id, config_.object_store_ca_file), connection_),
+      blobs_(BlobConfig(info_.worker_id(), config_.object_store_ca_file), connection_),
       full_store_log_(dependencies_.clock),
       worker_metrics_(dependencies_.metrics, info_.slots()),
       differing_datasets_(dependencies_.clock) {}
@@ -127,6 +146,7 @@ absl::Status Worker::Assemble(IdSource& ids) {
   logs_ = std::make_unique<LogForwarder>(logs, client_, leases_);
   SyncLoop::Config sync;
   sync.worker = info_;
+  sync.tls_certificate = config_.security.files.certificate;
   sync.poll_wait = config_.poll_wait;
   sync.longest_retry = config_.longest_retry;
   sync_ = std::make_unique<SyncLoop>(

@@ -42,6 +42,9 @@ class Worker : private WorkReceiver {
   struct Config {
     // "host:port", at least one.
     std::vector<std::string> servers;
+    ChannelSecurity security;
+    // Empty: the one in the certificate; without a certificate one made once and kept.
+    std::string worker_id;
     // Absolute; belongs to this worker alone.
     std::string data_directory;
     std::string trainer_binary;
@@ -89,8 +92,15 @@ class Worker : private WorkReceiver {
   const v1::WorkerInfo& info() const { return info_; }
 
  private:
-  Worker(Config config, Dependencies dependencies, FileLock lock, DeviceInventory inventory,
-         std::string worker_id);
+  // What Create() found out before there is a worker.
+  struct Findings {
+    FileLock lock;
+    DeviceInventory inventory;
+    std::string worker_id;
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+  };
+
+  Worker(Config config, Dependencies dependencies, Findings findings);
   absl::Status Assemble(IdSource& ids);
   absl::Status RedeliverOutbox();
   std::unique_ptr<Slot> NewSlot(int index);

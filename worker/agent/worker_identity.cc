@@ -1,10 +1,14 @@
 #include "worker/agent/worker_identity.h"
 
+#include <vector>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/file.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
+#include "base/tls_files.h"
 
 namespace distill::worker {
 namespace {
@@ -40,6 +44,19 @@ absl::StatusOr<std::string> LoadOrCreateWorkerId(const std::string& data_directo
   const std::string id = absl::StrCat(IdTextOf(hostname), "-", ids.RandomHex(4));
   DISTILL_RETURN_IF_ERROR(WriteFileAtomically(path, absl::StrCat(id, "\n")));
   return id;
+}
+
+absl::StatusOr<std::string> WorkerIdOfCertificate(const std::string& path) {
+  if (path.empty()) return std::string();
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<std::string> uris, CertificateUris(path));
+  for (absl::string_view uri : uris) {
+    if (!absl::ConsumePrefix(&uri, "distill://worker/")) continue;
+    if (IsValidIdText(uri)) return std::string(uri);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot use certificate: it names no worker; make one with `deploy/ca/ca.sh "
+                   "worker NAME`; path=",
+                   path));
 }
 
 }  // namespace distill::worker

@@ -15,4 +15,8 @@ namespace distill::worker {
 absl::StatusOr<std::string> LoadOrCreateWorkerId(const std::string& data_directory,
                                                  absl::string_view hostname, IdSource& ids);
 
+// The id in the certificate of a worker, from its name distill://worker/ID; empty without a file.
+// kInvalidArgument when the file names no worker.
+absl::StatusOr<std::string> WorkerIdOfCertificate(const std::string& path);
+
 }  // namespace distill::worker

@@ -117,6 +117,7 @@ AttemptRecord FullAttempt(const TaskId& task, int32_t number) {
 DatasetRecord FullDataset(const std::string& name) {
   DatasetRecord dataset;
   dataset.name = DatasetName(name);
+  dataset.project = ProjectId("vision");
   dataset.request = RequestId("r-" + name);
   dataset.body = DigestFor("body");
   dataset.source = std::string("\0source", 7);
@@ -415,6 +416,66 @@ INSTANTIATE_TEST_SUITE_P(Server, StateStoreTest,
                                                    [](const TempDir&) { return OpenPostgres(); }}),
                          [](const auto& test) { return test.param.name; });
 #endif
+TokenRecord FullToken(const std::string& id) {
+  TokenRecord token;
+  token.id = id;
+  token.secret = DigestFor("secret-" + id);
+  token.project = ProjectId("vision");
+  token.role = 2;
+  token.description = "nightly, \t 'jobs'";
+  token.creator = "user/alice";
+  token.create_time = At(1);
+  token.expire_time = At(2);
+  token.revoke_time = At(3);
+  token.last_used_time = At(4);
+  return token;
+}
+
+TEST_P(StateStoreTest, KeepsTokensUntilTheyAreDeleted) {
+  const TokenRecord a = FullToken("a");
+  TokenRecord b = FullToken("b");
+  b.revoke_time = kUnsetTime;
+  b.last_used_time = kUnsetTime;
+  Apply({PutToken{b}, PutToken{a}});
+  EXPECT_THAT(store_->ListTokens(), IsOkAndHolds(ElementsAre(a, b)));
+  b.revoke_time = At(9);
+  b.last_used_time = At(10);
+  Apply({PutToken{b}, TouchToken{"b", At(10)}, TouchToken{"ghost", At(10)}, DeleteToken{"a"},
+         DeleteToken{"ghost"}});
+  EXPECT_THAT(store_->ListTokens(), IsOkAndHolds(ElementsAre(b)));
+}
+
+TEST_P(StateStoreTest, ABlobBelongsToWhoSentItAndToWhoMadeIt) {
+  const Digest blob = DigestFor("b");
+  JobRecord job = FullJob("j", 1);
+  job.project = ProjectId("maker");
+  const TaskRecord task = FullTask("j", "t", 0);
+  Apply({InsertJob{job}, InsertTask{task}, PutBlob{{blob, 1, 1, BlobState::kPresent, At(1)}}});
+  EXPECT_THAT(store_->ProjectsOfBlob(blob), IsOkAndHolds(IsEmpty()));
+  Apply({PutLineage{{blob, task.id, 1, "out", {}}}, PutBlobOwner{{blob, ProjectId("sender")}},
+         PutBlobOwner{{blob, ProjectId("sender")}}, PutBlobOwner{{blob, ProjectId("maker")}},
+         PutBlobOwner{{DigestFor("other"), ProjectId("stranger")}}});
+  EXPECT_THAT(store_->ProjectsOfBlob(blob),
+              IsOkAndHolds(ElementsAre(ProjectId("maker"), ProjectId("sender"))));
+  Apply({DeleteBlob{blob}});
+  EXPECT_THAT(store_->ProjectsOfBlob(blob), IsOkAndHolds(ElementsAre(ProjectId("maker"))));
+}
+
+// Later jobs may have reused what it made.
+TEST_P(StateStoreTest, ADeletedJobLeavesItsBlobsToItsProject) {
+  JobRecord job = FullJob("j", 1);
+  job.project = ProjectId("maker");
+  const TaskRecord task = FullTask("j", "t", 0);
+  const Digest kept = DigestFor("kept");
+  const Digest gone = DigestFor("gone");
+  Apply({InsertJob{job}, InsertTask{task}, PutBlob{{kept, 1, 1, BlobState::kPresent, At(1)}},
+         PutLineage{{kept, task.id, 1, "a", {}}}, PutLineage{{gone, task.id, 1, "b", {}}}});
+  Apply({DeleteJob{JobId("j")}});
+  EXPECT_THAT(store_->ProjectsOfBlob(kept), IsOkAndHolds(ElementsAre(ProjectId("maker"))));
+  EXPECT_THAT(store_->ProjectsOfBlob(gone), IsOkAndHolds(IsEmpty()));
+  Apply({DeleteBlob{kept}});
+  EXPECT_THAT(store_->ProjectsOfBlob(kept), IsOkAndHolds(IsEmpty()));
+}
 
 INSTANTIATE_TEST_SUITE_P(
     Backends, StateStoreTest,

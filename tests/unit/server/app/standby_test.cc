@@ -4,16 +4,22 @@
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <memory>
+#include <string>
 
+#include "base/clock.h"
 #include "distill/v1/job_service.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/certificates.h"
 #include "tests/support/status_matchers.h"
+#include "transport/secure_channel.h"
 
 namespace distill::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class StandbyTest : public ::testing::Test {
  protected:
@@ -49,6 +55,40 @@ TEST_F(StandbyTest, RefusesCallsAndNamesTheLeader) {
   const auto leader = metadata.find(kLeaderMetadata);
   ASSERT_NE(leader, metadata.end());
   EXPECT_EQ(std::string(leader->second.data(), leader->second.size()), "server-b:7700");
+}
+
+// Clients walk a list of servers with one set of credentials, whichever of them leads.
+TEST(SecureStandbyTest, SpeaksTlsLikeTheLeader) {
+  const TestAuthority authority;
+  authority.Run({"server", "127.0.0.1"});
+  ServerConfig config;
+  config.listen = "127.0.0.1:0";
+  config.http.clear();
+  const TlsFiles files = authority.Files("server");
+  config.tls_certificate = files.certificate;
+  config.tls_key = files.key;
+  config.tls_client_ca = files.ca;
+  const absl::StatusOr<std::unique_ptr<Standby>> standby = Standby::Start(config);
+  ASSERT_THAT(standby, IsOk());
+  (*standby)->SetLeader("server-b:7700");
+  const std::string address = (*standby)->grpc_address();
+  const auto ask = [&](std::shared_ptr<grpc::ChannelCredentials> credentials) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    const auto stub = v1::JobService::NewStub(grpc::CreateChannel(address, credentials));
+    v1::Job job;
+    return stub->GetJob(&context, v1::GetJobRequest(), &job);
+  };
+  ChannelSecurity security;
+  security.files.ca = authority.ca();
+  const auto credentials = MakeChannelCredentials({address}, security, SystemClock().WallNow());
+  ASSERT_THAT(credentials, IsOk());
+  const grpc::Status told = ask(*credentials);
+  EXPECT_EQ(told.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(told.error_message(), HasSubstr("leader=server-b:7700"));
+  const grpc::Status plain = ask(grpc::InsecureChannelCredentials());
+  EXPECT_EQ(plain.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(plain.error_message(), Not(HasSubstr("server-b")));
 }
 
 TEST_F(StandbyTest, ItsAddressesAreFreeOnceItStopped) {

@@ -101,6 +101,7 @@ TEST_F(CoreBlobTest, LogsMayGoBeforeTheirJob) {
   const Grant grant = AcquireOne("w1");
   EXPECT_THAT(Upload(result), IsOk());
   CompleteAttempts complete;
+  complete.worker = WorkerId("w1");
   complete.items.push_back({grant.lease, {{"out", result, 0}}, {{"log", log, 0}}, ""});
   EXPECT_THAT(Call(complete), IsOk());
   CollectGarbage collect{absl::Hours(24 * 30), kGrace, 0};

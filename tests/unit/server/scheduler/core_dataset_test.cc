@@ -12,8 +12,8 @@ class CoreDatasetTest : public CoreFixture {
  protected:
   absl::StatusOr<CreateDatasetReply> Create(const std::string& name, const std::string& request,
                                             const std::string& body = "body") {
-    return Call(
-        CreateDataset{DatasetName(name), RequestId(request), DigestFor(body), /*source=*/body});
+    return Call(CreateDataset{DatasetName(name), RequestId(request), DigestFor(body),
+                              /*source=*/body, ProjectId()});
   }
   absl::StatusOr<Done> Update(const std::string& name, const std::string& request,
                               DatasetState state, std::vector<storage::NamedBlob> blobs = {}) {

@@ -119,8 +119,18 @@ class CoreFixture : public ::testing::Test {
     return grants.empty() ? Grant() : grants.front();
   }
   absl::Status Upload(const Digest& digest) { return Call(BlobPresent{digest, 100, 2}).status(); }
+  // Whom the lease was granted to; nobody if it never was.
+  WorkerId HolderOf(const LeaseRef& lease) const {
+    const auto attempts = store_.ListAttempts(storage::MakeTaskId(lease.job, lease.task));
+    if (!attempts.ok()) return WorkerId();
+    for (const storage::AttemptRecord& attempt : *attempts) {
+      if (attempt.lease_id == lease.lease_id) return attempt.worker;
+    }
+    return WorkerId();
+  }
   absl::Status Complete(const LeaseRef& lease, const Digest& digest) {
     CompleteAttempts event;
+    event.worker = HolderOf(lease);
     event.items.push_back({lease, {{"out", digest, 0}}, {}, "stats"});
     const absl::StatusOr<ItemStatuses> reply = Call(std::move(event));
     return reply.ok() ? reply->statuses.at(0) : reply.status();
@@ -134,12 +144,14 @@ class CoreFixture : public ::testing::Test {
   absl::Status Fail(const LeaseRef& lease, storage::FailureClass failure_class,
                     const std::string& message = "it broke") {
     FailAttempts event;
+    event.worker = HolderOf(lease);
     event.items.push_back({lease, failure_class, message, {}, ""});
     const absl::StatusOr<ItemStatuses> reply = Call(std::move(event));
     return reply.ok() ? reply->statuses.at(0) : reply.status();
   }
   absl::Status Release(const LeaseRef& lease, storage::Checkpoint checkpoint = {}) {
     ReleaseLeases event;
+    event.worker = HolderOf(lease);
     event.items.push_back({lease, "asked to", checkpoint, {}, ""});
     const absl::StatusOr<ItemStatuses> reply = Call(std::move(event));
     return reply.ok() ? reply->statuses.at(0) : reply.status();

@@ -37,6 +37,7 @@ class CoreHealthTest : public CoreFixture {
   }
   absl::Status Die(const LeaseRef& lease) {
     FailAttempts event;
+    event.worker = HolderOf(lease);
     event.items.push_back({lease, FailureClass::kInfrastructure, "signal 11", {}, "", true});
     return Call(std::move(event))->statuses.at(0);
   }

@@ -110,6 +110,7 @@ TEST_F(CoreLeaseTest, CompletionNeedsExactlyTheOutputs) {
   Register(MakeWorker("w1"));
   const Grant grant = AcquireOne("w1");
   CompleteAttempts event;
+  event.worker = WorkerId("w1");
   event.items.push_back({grant.lease, {{"model", DigestFor("x"), 0}}, {}, ""});
   EXPECT_THAT(Call(std::move(event))->statuses,
               ElementsAre(StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("want=out"))));

@@ -27,8 +27,11 @@ class BlobClientTest : public ::testing::Test {
 
   LocalBlob File(const std::string& bytes) {
     EXPECT_THAT(WriteFileAtomically(directory_.Join("file"), bytes), IsOk());
-    return {directory_.Join("file"), Digest::OfBytes(bytes), static_cast<int64_t>(bytes.size()),
-            v1::ARTIFACT_TYPE_MODEL};
+    return {directory_.Join("file"),
+            Digest::OfBytes(bytes),
+            static_cast<int64_t>(bytes.size()),
+            v1::ARTIFACT_TYPE_MODEL,
+            {}};
   }
   absl::Status Upload(const std::string& bytes) { return client_.Upload(File(bytes), cancel_); }
   absl::StatusOr<std::string> Read(const Digest& digest, int64_t offset) {
@@ -49,7 +52,7 @@ class BlobClientTest : public ::testing::Test {
   TempDir directory_;
   ScriptedServer server_;
   MisbehavingServer object_store_;
-  ServerConnection connection_{{server_.address()}};
+  ServerConnection connection_{{{server_.address()}, {}}, grpc::InsecureChannelCredentials()};
   BlobClient client_{BlobClient::Config(), connection_};
   CancelToken cancel_;
 };

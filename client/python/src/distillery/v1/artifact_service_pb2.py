@@ -11,58 +11,59 @@ from google.protobuf import symbol_database as _symbol_database
 _sym_db = _symbol_database.Default()
 
 
+from distillery.v1 import worker_service_pb2 as distill_dot_v1_dot_worker__service__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!distill/v1/artifact_service.proto\x12\ndistill.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x07Lineage\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06output\x18\x04 \x01(\t\x12\x15\n\rinput_digests\x18\x05 \x03(\t\"\xad\x01\n\x08\x41rtifact\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.distill.v1.ArtifactType\x12$\n\x07lineage\x18\x04 \x03(\x0b\x32\x13.distill.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x12GetArtifactRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"J\n\x14ListArtifactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListArtifactsResponse\x12\'\n\tartifacts\x18\x01 \x03(\x0b\x32\x14.distill.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\".\n\x13\x46indMissingResponse\x12\x17\n\x0fmissing_digests\x18\x01 \x03(\t\"\x8c\x01\n\rUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.distill.v1.ArtifactType\x12\x0e\n\x06offset\x18\x05 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\"M\n\x0eUploadResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x17\n\x0f\x61lready_present\x18\x03 \x01(\x08\"7\n\x12QueryUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"@\n\x13QueryUploadResponse\x12\x17\n\x0f\x63ommitted_bytes\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"Y\n\x0f\x44ownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61ller_verifies\x18\x04 \x01(\x08\"0\n\x10\x44ownloadResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xb5\x01\n\x0cHttpLocation\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x30\n\x07headers\x18\x03 \x03(\x0b\x32\x1f.distill.v1.HttpLocation.Header\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"L\n\x13LocateUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x11\n\tupload_id\x18\x03 \x01(\t\"t\n\x14LocateUploadResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\x12*\n\x08location\x18\x02 \x01(\x0b\x32\x18.distill.v1.HttpLocation\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x03\"c\n\x15\x46inalizeUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.distill.v1.ArtifactType\"\'\n\x15LocateDownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"D\n\x16LocateDownloadResponse\x12*\n\x08location\x18\x01 \x01(\x0b\x32\x18.distill.v1.HttpLocation*\x98\x02\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x01\x12\x18\n\x14\x41RTIFACT_TYPE_MODULE\x10\x02\x12\x19\n\x15\x41RTIFACT_TYPE_METRICS\x10\x03\x12\x1c\n\x18\x41RTIFACT_TYPE_CHECKPOINT\x10\x04\x12\x15\n\x11\x41RTIFACT_TYPE_LOG\x10\x05\x12\x18\n\x14\x41RTIFACT_TYPE_SERIES\x10\x06\x12\x18\n\x14\x41RTIFACT_TYPE_REPORT\x10\x07\x12\x19\n\x15\x41RTIFACT_TYPE_DATASET\x10\x08\x12\x17\n\x13\x41RTIFACT_TYPE_SPANS\x10\t2\xd5\x05\n\x0f\x41rtifactService\x12\x43\n\x0bGetArtifact\x12\x1e.distill.v1.GetArtifactRequest\x1a\x14.distill.v1.Artifact\x12T\n\rListArtifacts\x12 .distill.v1.ListArtifactsRequest\x1a!.distill.v1.ListArtifactsResponse\x12N\n\x0b\x46indMissing\x12\x1e.distill.v1.FindMissingRequest\x1a\x1f.distill.v1.FindMissingResponse\x12\x41\n\x06Upload\x12\x19.distill.v1.UploadRequest\x1a\x1a.distill.v1.UploadResponse(\x01\x12N\n\x0bQueryUpload\x12\x1e.distill.v1.QueryUploadRequest\x1a\x1f.distill.v1.QueryUploadResponse\x12G\n\x08\x44ownload\x12\x1b.distill.v1.DownloadRequest\x1a\x1c.distill.v1.DownloadResponse0\x01\x12Q\n\x0cLocateUpload\x12\x1f.distill.v1.LocateUploadRequest\x1a .distill.v1.LocateUploadResponse\x12O\n\x0e\x46inalizeUpload\x12!.distill.v1.FinalizeUploadRequest\x1a\x1a.distill.v1.UploadResponse\x12W\n\x0eLocateDownload\x12!.distill.v1.LocateDownloadRequest\x1a\".distill.v1.LocateDownloadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!distill/v1/artifact_service.proto\x12\ndistill.v1\x1a\x1f\x64istill/v1/worker_service.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\\\n\x07Lineage\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x0e\n\x06output\x18\x04 \x01(\t\x12\x15\n\rinput_digests\x18\x05 \x03(\t\"\xad\x01\n\x08\x41rtifact\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.distill.v1.ArtifactType\x12$\n\x07lineage\x18\x04 \x03(\x0b\x32\x13.distill.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x12GetArtifactRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"J\n\x14ListArtifactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x15ListArtifactsResponse\x12\'\n\tartifacts\x18\x01 \x03(\x0b\x32\x14.distill.v1.Artifact\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x12\x46indMissingRequest\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t\".\n\x13\x46indMissingResponse\x12\x17\n\x0fmissing_digests\x18\x01 \x03(\t\"\xc2\x01\n\rUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12&\n\x04type\x18\x04 \x01(\x0e\x32\x18.distill.v1.ArtifactType\x12\x0f\n\x07project\x18\x07 \x01(\t\x12#\n\x05lease\x18\x08 \x01(\x0b\x32\x14.distill.v1.LeaseRef\x12\x0e\n\x06offset\x18\x05 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\"M\n\x0eUploadResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x17\n\x0f\x61lready_present\x18\x03 \x01(\x08\"7\n\x12QueryUploadRequest\x12\x11\n\tupload_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"@\n\x13QueryUploadResponse\x12\x17\n\x0f\x63ommitted_bytes\x18\x01 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"Y\n\x0f\x44ownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x17\n\x0f\x63\x61ller_verifies\x18\x04 \x01(\x08\"0\n\x10\x44ownloadResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xb5\x01\n\x0cHttpLocation\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0b\n\x03url\x18\x02 \x01(\t\x12\x30\n\x07headers\x18\x03 \x03(\x0b\x32\x1f.distill.v1.HttpLocation.Header\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\x82\x01\n\x13LocateUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x11\n\tupload_id\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\x12#\n\x05lease\x18\x05 \x01(\x0b\x32\x14.distill.v1.LeaseRef\"t\n\x14LocateUploadResponse\x12\x17\n\x0f\x61lready_present\x18\x01 \x01(\x08\x12*\n\x08location\x18\x02 \x01(\x0b\x32\x18.distill.v1.HttpLocation\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x03\"\x99\x01\n\x15\x46inalizeUploadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12&\n\x04type\x18\x03 \x01(\x0e\x32\x18.distill.v1.ArtifactType\x12\x0f\n\x07project\x18\x04 \x01(\t\x12#\n\x05lease\x18\x05 \x01(\x0b\x32\x14.distill.v1.LeaseRef\"\'\n\x15LocateDownloadRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\"D\n\x16LocateDownloadResponse\x12*\n\x08location\x18\x01 \x01(\x0b\x32\x18.distill.v1.HttpLocation*\x98\x02\n\x0c\x41rtifactType\x12\x1d\n\x19\x41RTIFACT_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41RTIFACT_TYPE_MODEL\x10\x01\x12\x18\n\x14\x41RTIFACT_TYPE_MODULE\x10\x02\x12\x19\n\x15\x41RTIFACT_TYPE_METRICS\x10\x03\x12\x1c\n\x18\x41RTIFACT_TYPE_CHECKPOINT\x10\x04\x12\x15\n\x11\x41RTIFACT_TYPE_LOG\x10\x05\x12\x18\n\x14\x41RTIFACT_TYPE_SERIES\x10\x06\x12\x18\n\x14\x41RTIFACT_TYPE_REPORT\x10\x07\x12\x19\n\x15\x41RTIFACT_TYPE_DATASET\x10\x08\x12\x17\n\x13\x41RTIFACT_TYPE_SPANS\x10\t2\xd5\x05\n\x0f\x41rtifactService\x12\x43\n\x0bGetArtifact\x12\x1e.distill.v1.GetArtifactRequest\x1a\x14.distill.v1.Artifact\x12T\n\rListArtifacts\x12 .distill.v1.ListArtifactsRequest\x1a!.distill.v1.ListArtifactsResponse\x12N\n\x0b\x46indMissing\x12\x1e.distill.v1.FindMissingRequest\x1a\x1f.distill.v1.FindMissingResponse\x12\x41\n\x06Upload\x12\x19.distill.v1.UploadRequest\x1a\x1a.distill.v1.UploadResponse(\x01\x12N\n\x0bQueryUpload\x12\x1e.distill.v1.QueryUploadRequest\x1a\x1f.distill.v1.QueryUploadResponse\x12G\n\x08\x44ownload\x12\x1b.distill.v1.DownloadRequest\x1a\x1c.distill.v1.DownloadResponse0\x01\x12Q\n\x0cLocateUpload\x12\x1f.distill.v1.LocateUploadRequest\x1a .distill.v1.LocateUploadResponse\x12O\n\x0e\x46inalizeUpload\x12!.distill.v1.FinalizeUploadRequest\x1a\x1a.distill.v1.UploadResponse\x12W\n\x0eLocateDownload\x12!.distill.v1.LocateDownloadRequest\x1a\".distill.v1.LocateDownloadResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'distill.v1.artifact_service_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _ARTIFACTTYPE._serialized_start=1723
-  _ARTIFACTTYPE._serialized_end=2003
-  _LINEAGE._serialized_start=82
-  _LINEAGE._serialized_end=174
-  _ARTIFACT._serialized_start=177
-  _ARTIFACT._serialized_end=350
-  _GETARTIFACTREQUEST._serialized_start=352
-  _GETARTIFACTREQUEST._serialized_end=388
-  _LISTARTIFACTSREQUEST._serialized_start=390
-  _LISTARTIFACTSREQUEST._serialized_end=464
-  _LISTARTIFACTSRESPONSE._serialized_start=466
-  _LISTARTIFACTSRESPONSE._serialized_end=555
-  _FINDMISSINGREQUEST._serialized_start=557
-  _FINDMISSINGREQUEST._serialized_end=594
-  _FINDMISSINGRESPONSE._serialized_start=596
-  _FINDMISSINGRESPONSE._serialized_end=642
-  _UPLOADREQUEST._serialized_start=645
-  _UPLOADREQUEST._serialized_end=785
-  _UPLOADRESPONSE._serialized_start=787
-  _UPLOADRESPONSE._serialized_end=864
-  _QUERYUPLOADREQUEST._serialized_start=866
-  _QUERYUPLOADREQUEST._serialized_end=921
-  _QUERYUPLOADRESPONSE._serialized_start=923
-  _QUERYUPLOADRESPONSE._serialized_end=987
-  _DOWNLOADREQUEST._serialized_start=989
-  _DOWNLOADREQUEST._serialized_end=1078
-  _DOWNLOADRESPONSE._serialized_start=1080
-  _DOWNLOADRESPONSE._serialized_end=1128
-  _HTTPLOCATION._serialized_start=1131
-  _HTTPLOCATION._serialized_end=1312
-  _HTTPLOCATION_HEADER._serialized_start=1275
-  _HTTPLOCATION_HEADER._serialized_end=1312
-  _LOCATEUPLOADREQUEST._serialized_start=1314
-  _LOCATEUPLOADREQUEST._serialized_end=1390
-  _LOCATEUPLOADRESPONSE._serialized_start=1392
-  _LOCATEUPLOADRESPONSE._serialized_end=1508
-  _FINALIZEUPLOADREQUEST._serialized_start=1510
-  _FINALIZEUPLOADREQUEST._serialized_end=1609
-  _LOCATEDOWNLOADREQUEST._serialized_start=1611
-  _LOCATEDOWNLOADREQUEST._serialized_end=1650
-  _LOCATEDOWNLOADRESPONSE._serialized_start=1652
-  _LOCATEDOWNLOADRESPONSE._serialized_end=1720
-  _ARTIFACTSERVICE._serialized_start=2006
-  _ARTIFACTSERVICE._serialized_end=2731
+  _ARTIFACTTYPE._serialized_start=1920
+  _ARTIFACTTYPE._serialized_end=2200
+  _LINEAGE._serialized_start=115
+  _LINEAGE._serialized_end=207
+  _ARTIFACT._serialized_start=210
+  _ARTIFACT._serialized_end=383
+  _GETARTIFACTREQUEST._serialized_start=385
+  _GETARTIFACTREQUEST._serialized_end=421
+  _LISTARTIFACTSREQUEST._serialized_start=423
+  _LISTARTIFACTSREQUEST._serialized_end=497
+  _LISTARTIFACTSRESPONSE._serialized_start=499
+  _LISTARTIFACTSRESPONSE._serialized_end=588
+  _FINDMISSINGREQUEST._serialized_start=590
+  _FINDMISSINGREQUEST._serialized_end=627
+  _FINDMISSINGRESPONSE._serialized_start=629
+  _FINDMISSINGRESPONSE._serialized_end=675
+  _UPLOADREQUEST._serialized_start=678
+  _UPLOADREQUEST._serialized_end=872
+  _UPLOADRESPONSE._serialized_start=874
+  _UPLOADRESPONSE._serialized_end=951
+  _QUERYUPLOADREQUEST._serialized_start=953
+  _QUERYUPLOADREQUEST._serialized_end=1008
+  _QUERYUPLOADRESPONSE._serialized_start=1010
+  _QUERYUPLOADRESPONSE._serialized_end=1074
+  _DOWNLOADREQUEST._serialized_start=1076
+  _DOWNLOADREQUEST._serialized_end=1165
+  _DOWNLOADRESPONSE._serialized_start=1167
+  _DOWNLOADRESPONSE._serialized_end=1215
+  _HTTPLOCATION._serialized_start=1218
+  _HTTPLOCATION._serialized_end=1399
+  _HTTPLOCATION_HEADER._serialized_start=1362
+  _HTTPLOCATION_HEADER._serialized_end=1399
+  _LOCATEUPLOADREQUEST._serialized_start=1402
+  _LOCATEUPLOADREQUEST._serialized_end=1532
+  _LOCATEUPLOADRESPONSE._serialized_start=1534
+  _LOCATEUPLOADRESPONSE._serialized_end=1650
+  _FINALIZEUPLOADREQUEST._serialized_start=1653
+  _FINALIZEUPLOADREQUEST._serialized_end=1806
+  _LOCATEDOWNLOADREQUEST._serialized_start=1808
+  _LOCATEDOWNLOADREQUEST._serialized_end=1847
+  _LOCATEDOWNLOADRESPONSE._serialized_start=1849
+  _LOCATEDOWNLOADRESPONSE._serialized_end=1917
+  _ARTIFACTSERVICE._serialized_start=2203
+  _ARTIFACTSERVICE._serialized_end=2928
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from distillery.v1 import worker_service_pb2 as _worker_service_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -52,14 +53,18 @@ class DownloadResponse(_message.Message):
     def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class FinalizeUploadRequest(_message.Message):
-    __slots__ = ["digest", "size_bytes", "type"]
+    __slots__ = ["digest", "lease", "project", "size_bytes", "type"]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     digest: str
+    lease: _worker_service_pb2.LeaseRef
+    project: str
     size_bytes: int
     type: ArtifactType
-    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[_Union[ArtifactType, str]] = ...) -> None: ...
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[_Union[ArtifactType, str]] = ..., project: _Optional[str] = ..., lease: _Optional[_Union[_worker_service_pb2.LeaseRef, _Mapping]] = ...) -> None: ...
 
 class FindMissingRequest(_message.Message):
     __slots__ = ["digests"]
@@ -143,14 +148,18 @@ class LocateDownloadResponse(_message.Message):
     def __init__(self, location: _Optional[_Union[HttpLocation, _Mapping]] = ...) -> None: ...
 
 class LocateUploadRequest(_message.Message):
-    __slots__ = ["digest", "size_bytes", "upload_id"]
+    __slots__ = ["digest", "lease", "project", "size_bytes", "upload_id"]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     digest: str
+    lease: _worker_service_pb2.LeaseRef
+    project: str
     size_bytes: int
     upload_id: str
-    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., upload_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., upload_id: _Optional[str] = ..., project: _Optional[str] = ..., lease: _Optional[_Union[_worker_service_pb2.LeaseRef, _Mapping]] = ...) -> None: ...
 
 class LocateUploadResponse(_message.Message):
     __slots__ = ["already_present", "committed_bytes", "location"]
@@ -179,20 +188,24 @@ class QueryUploadResponse(_message.Message):
     def __init__(self, committed_bytes: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
 class UploadRequest(_message.Message):
-    __slots__ = ["data", "digest", "offset", "size_bytes", "type", "upload_id"]
+    __slots__ = ["data", "digest", "lease", "offset", "project", "size_bytes", "type", "upload_id"]
     DATA_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_ID_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     digest: str
+    lease: _worker_service_pb2.LeaseRef
     offset: int
+    project: str
     size_bytes: int
     type: ArtifactType
     upload_id: str
-    def __init__(self, upload_id: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[_Union[ArtifactType, str]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, upload_id: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[_Union[ArtifactType, str]] = ..., project: _Optional[str] = ..., lease: _Optional[_Union[_worker_service_pb2.LeaseRef, _Mapping]] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class UploadResponse(_message.Message):
     __slots__ = ["already_present", "digest", "size_bytes"]

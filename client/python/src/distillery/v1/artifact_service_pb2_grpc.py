@@ -113,7 +113,8 @@ class ArtifactServiceServicer(object):
 
     def FinalizeUpload(self, request, context):
         """Makes a blob count that was sent straight to the object store, once its size and, as configured, its bytes have been
-        checked. May be repeated. NOT_FOUND when nothing has arrived, INVALID_ARGUMENT when it is not the announced blob.
+        checked. May be repeated. NOT_FOUND when nothing has arrived, INVALID_ARGUMENT when it is not the announced blob,
+        PERMISSION_DENIED for whom LocateUpload never names a location.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -15,15 +15,15 @@ from distillery.v1 import job_pb2 as distill_dot_v1_dot_job__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n distill/v1/dataset_service.proto\x12\ndistill.v1\x1a\x14\x64istill/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\rDatasetSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.distill.v1.DatasetFormat\x12\x0f\n\x07\x63lasses\x18\x03 \x01(\x05\x12\x36\n\x0e\x63orrupt_images\x18\x04 \x01(\x0e\x32\x1e.distill.v1.CorruptImagePolicy\x12\x0e\n\x06upload\x18\x05 \x01(\x08\"\x92\x01\n\x0c\x44\x61tasetSplit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x18\n\x10images_per_class\x18\x03 \x03(\x03\x12\x16\n\x0e\x63orrupt_images\x18\x04 \x03(\t\x12\x1c\n\x14\x63orrupt_images_total\x18\x05 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x06 \x01(\x03\"\x81\x02\n\x0c\x44\x61tasetFacts\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12(\n\x06splits\x18\x04 \x03(\x0b\x32\x18.distill.v1.DatasetSplit\x12\x10\n\x08\x63hannels\x18\x05 \x01(\x05\x12\x17\n\x0fsmallest_height\x18\x06 \x01(\x05\x12\x16\n\x0elargest_height\x18\x07 \x01(\x05\x12\x16\n\x0esmallest_width\x18\x08 \x01(\x05\x12\x15\n\rlargest_width\x18\t \x01(\x05\x12\x0c\n\x04mean\x18\n \x03(\x01\x12\x11\n\tdeviation\x18\x0b \x03(\x01\"9\n\x0b\x44\x61tasetScan\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\"\x8d\x02\n\x13\x44\x61tasetVerification\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.distill.v1.DatasetVerification.State\x12\x13\n\x0b\x64ifferences\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x0b\x66inish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x0e\n\nSTATE_SAME\x10\x02\x12\x11\n\rSTATE_DIFFERS\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\"\x9c\x03\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06source\x18\x02 \x01(\x0b\x32\x19.distill.v1.DatasetSource\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.distill.v1.DatasetState\x12\x17\n\x0f\x66\x61ilure_message\x18\x04 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x18.distill.v1.DatasetFacts\x12%\n\x04scan\x18\x06 \x01(\x0b\x32\x17.distill.v1.DatasetScan\x12\x35\n\x0cverification\x18\x07 \x01(\x0b\x32\x1f.distill.v1.DatasetVerification\x12\x17\n\x0fmanifest_digest\x18\x08 \x01(\t\x12\x14\n\x0cstored_bytes\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbe\x01\n\x0f\x44\x61tasetManifest\x12\x16\n\x0e\x64\x61taset_digest\x18\x01 \x01(\t\x12\x31\n\x06shards\x18\x02 \x03(\x0b\x32!.distill.v1.DatasetManifest.Shard\x12\r\n\x05\x66iles\x18\x03 \x01(\x03\x12\x15\n\rcontent_bytes\x18\x04 \x01(\x03\x1a:\n\x05Shard\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\r\n\x05\x66iles\x18\x03 \x01(\x03\"c\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06source\x18\x02 \x01(\x0b\x32\x19.distill.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.distill.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x14VerifyDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\";\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteDatasetResponse*{\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TASET_STATE_READING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03\x32\x8b\x03\n\x0e\x44\x61tasetService\x12\x46\n\rCreateDataset\x12 .distill.v1.CreateDatasetRequest\x1a\x13.distill.v1.Dataset\x12@\n\nGetDataset\x12\x1d.distill.v1.GetDatasetRequest\x1a\x13.distill.v1.Dataset\x12Q\n\x0cListDatasets\x12\x1f.distill.v1.ListDatasetsRequest\x1a .distill.v1.ListDatasetsResponse\x12\x46\n\rVerifyDataset\x12 .distill.v1.VerifyDatasetRequest\x1a\x13.distill.v1.Dataset\x12T\n\rDeleteDataset\x12 .distill.v1.DeleteDatasetRequest\x1a!.distill.v1.DeleteDatasetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n distill/v1/dataset_service.proto\x12\ndistill.v1\x1a\x14\x64istill/v1/job.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa1\x01\n\rDatasetSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.distill.v1.DatasetFormat\x12\x0f\n\x07\x63lasses\x18\x03 \x01(\x05\x12\x36\n\x0e\x63orrupt_images\x18\x04 \x01(\x0e\x32\x1e.distill.v1.CorruptImagePolicy\x12\x0e\n\x06upload\x18\x05 \x01(\x08\"\x92\x01\n\x0c\x44\x61tasetSplit\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06images\x18\x02 \x01(\x03\x12\x18\n\x10images_per_class\x18\x03 \x03(\x03\x12\x16\n\x0e\x63orrupt_images\x18\x04 \x03(\t\x12\x1c\n\x14\x63orrupt_images_total\x18\x05 \x01(\x03\x12\x14\n\x0cstored_bytes\x18\x06 \x01(\x03\"\x81\x02\n\x0c\x44\x61tasetFacts\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\x05\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12(\n\x06splits\x18\x04 \x03(\x0b\x32\x18.distill.v1.DatasetSplit\x12\x10\n\x08\x63hannels\x18\x05 \x01(\x05\x12\x17\n\x0fsmallest_height\x18\x06 \x01(\x05\x12\x16\n\x0elargest_height\x18\x07 \x01(\x05\x12\x16\n\x0esmallest_width\x18\x08 \x01(\x05\x12\x15\n\rlargest_width\x18\t \x01(\x05\x12\x0c\n\x04mean\x18\n \x03(\x01\x12\x11\n\tdeviation\x18\x0b \x03(\x01\"9\n\x0b\x44\x61tasetScan\x12\r\n\x05phase\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x03\x12\r\n\x05total\x18\x03 \x01(\x03\"\x8d\x02\n\x13\x44\x61tasetVerification\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.distill.v1.DatasetVerification.State\x12\x13\n\x0b\x64ifferences\x18\x02 \x03(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12/\n\x0b\x66inish_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_RUNNING\x10\x01\x12\x0e\n\nSTATE_SAME\x10\x02\x12\x11\n\rSTATE_DIFFERS\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\"\xad\x03\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06source\x18\x02 \x01(\x0b\x32\x19.distill.v1.DatasetSource\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.distill.v1.DatasetState\x12\x17\n\x0f\x66\x61ilure_message\x18\x04 \x01(\t\x12\'\n\x05\x66\x61\x63ts\x18\x05 \x01(\x0b\x32\x18.distill.v1.DatasetFacts\x12%\n\x04scan\x18\x06 \x01(\x0b\x32\x17.distill.v1.DatasetScan\x12\x35\n\x0cverification\x18\x07 \x01(\x0b\x32\x1f.distill.v1.DatasetVerification\x12\x17\n\x0fmanifest_digest\x18\x08 \x01(\t\x12\x14\n\x0cstored_bytes\x18\t \x01(\x03\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07project\x18\x0c \x01(\t\"\xbe\x01\n\x0f\x44\x61tasetManifest\x12\x16\n\x0e\x64\x61taset_digest\x18\x01 \x01(\t\x12\x31\n\x06shards\x18\x02 \x03(\x0b\x32!.distill.v1.DatasetManifest.Shard\x12\r\n\x05\x66iles\x18\x03 \x01(\x03\x12\x15\n\rcontent_bytes\x18\x04 \x01(\x03\x1a:\n\x05Shard\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\r\n\x05\x66iles\x18\x03 \x01(\x03\"t\n\x14\x43reateDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x06source\x18\x02 \x01(\x0b\x32\x19.distill.v1.DatasetSource\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0f\n\x07project\x18\x04 \x01(\t\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.distill.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"8\n\x14VerifyDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\";\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"\x17\n\x15\x44\x65leteDatasetResponse*{\n\x0c\x44\x61tasetState\x12\x1d\n\x19\x44\x41TASET_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44\x41TASET_STATE_READING\x10\x01\x12\x17\n\x13\x44\x41TASET_STATE_READY\x10\x02\x12\x18\n\x14\x44\x41TASET_STATE_FAILED\x10\x03\x32\x8b\x03\n\x0e\x44\x61tasetService\x12\x46\n\rCreateDataset\x12 .distill.v1.CreateDatasetRequest\x1a\x13.distill.v1.Dataset\x12@\n\nGetDataset\x12\x1d.distill.v1.GetDatasetRequest\x1a\x13.distill.v1.Dataset\x12Q\n\x0cListDatasets\x12\x1f.distill.v1.ListDatasetsRequest\x1a .distill.v1.ListDatasetsResponse\x12\x46\n\rVerifyDataset\x12 .distill.v1.VerifyDatasetRequest\x1a\x13.distill.v1.Dataset\x12T\n\rDeleteDataset\x12 .distill.v1.DeleteDatasetRequest\x1a!.distill.v1.DeleteDatasetResponseb\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'distill.v1.dataset_service_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _DATASETSTATE._serialized_start=2045
-  _DATASETSTATE._serialized_end=2168
+  _DATASETSTATE._serialized_start=2079
+  _DATASETSTATE._serialized_end=2202
   _DATASETSOURCE._serialized_start=104
   _DATASETSOURCE._serialized_end=265
   _DATASETSPLIT._serialized_start=268
@@ -37,25 +37,25 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _DATASETVERIFICATION_STATE._serialized_start=903
   _DATASETVERIFICATION_STATE._serialized_end=1005
   _DATASET._serialized_start=1008
-  _DATASET._serialized_end=1420
-  _DATASETMANIFEST._serialized_start=1423
-  _DATASETMANIFEST._serialized_end=1613
-  _DATASETMANIFEST_SHARD._serialized_start=1555
-  _DATASETMANIFEST_SHARD._serialized_end=1613
-  _CREATEDATASETREQUEST._serialized_start=1615
-  _CREATEDATASETREQUEST._serialized_end=1714
-  _GETDATASETREQUEST._serialized_start=1716
-  _GETDATASETREQUEST._serialized_end=1749
-  _LISTDATASETSREQUEST._serialized_start=1751
-  _LISTDATASETSREQUEST._serialized_end=1811
-  _LISTDATASETSRESPONSE._serialized_start=1813
-  _LISTDATASETSRESPONSE._serialized_end=1899
-  _VERIFYDATASETREQUEST._serialized_start=1901
-  _VERIFYDATASETREQUEST._serialized_end=1957
-  _DELETEDATASETREQUEST._serialized_start=1959
-  _DELETEDATASETREQUEST._serialized_end=2018
-  _DELETEDATASETRESPONSE._serialized_start=2020
-  _DELETEDATASETRESPONSE._serialized_end=2043
-  _DATASETSERVICE._serialized_start=2171
-  _DATASETSERVICE._serialized_end=2566
+  _DATASET._serialized_end=1437
+  _DATASETMANIFEST._serialized_start=1440
+  _DATASETMANIFEST._serialized_end=1630
+  _DATASETMANIFEST_SHARD._serialized_start=1572
+  _DATASETMANIFEST_SHARD._serialized_end=1630
+  _CREATEDATASETREQUEST._serialized_start=1632
+  _CREATEDATASETREQUEST._serialized_end=1748
+  _GETDATASETREQUEST._serialized_start=1750
+  _GETDATASETREQUEST._serialized_end=1783
+  _LISTDATASETSREQUEST._serialized_start=1785
+  _LISTDATASETSREQUEST._serialized_end=1845
+  _LISTDATASETSRESPONSE._serialized_start=1847
+  _LISTDATASETSRESPONSE._serialized_end=1933
+  _VERIFYDATASETREQUEST._serialized_start=1935
+  _VERIFYDATASETREQUEST._serialized_end=1991
+  _DELETEDATASETREQUEST._serialized_start=1993
+  _DELETEDATASETREQUEST._serialized_end=2052
+  _DELETEDATASETRESPONSE._serialized_start=2054
+  _DELETEDATASETRESPONSE._serialized_end=2077
+  _DATASETSERVICE._serialized_start=2205
+  _DATASETSERVICE._serialized_end=2600
 # @@protoc_insertion_point(module_scope)

@@ -13,23 +13,26 @@ DATASET_STATE_UNSPECIFIED: DatasetState
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateDatasetRequest(_message.Message):
-    __slots__ = ["name", "request_id", "source"]
+    __slots__ = ["name", "project", "request_id", "source"]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     name: str
+    project: str
     request_id: str
     source: DatasetSource
-    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., request_id: _Optional[str] = ..., project: _Optional[str] = ...) -> None: ...
 
 class Dataset(_message.Message):
-    __slots__ = ["create_time", "facts", "failure_message", "finish_time", "manifest_digest", "name", "scan", "source", "state", "stored_bytes", "verification"]
+    __slots__ = ["create_time", "facts", "failure_message", "finish_time", "manifest_digest", "name", "project", "scan", "source", "state", "stored_bytes", "verification"]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
     FAILURE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FINISH_TIME_FIELD_NUMBER: _ClassVar[int]
     MANIFEST_DIGEST_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
     SCAN_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -41,12 +44,13 @@ class Dataset(_message.Message):
     finish_time: _timestamp_pb2.Timestamp
     manifest_digest: str
     name: str
+    project: str
     scan: DatasetScan
     source: DatasetSource
     state: DatasetState
     stored_bytes: int
     verification: DatasetVerification
-    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., state: _Optional[_Union[DatasetState, str]] = ..., failure_message: _Optional[str] = ..., facts: _Optional[_Union[DatasetFacts, _Mapping]] = ..., scan: _Optional[_Union[DatasetScan, _Mapping]] = ..., verification: _Optional[_Union[DatasetVerification, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., stored_bytes: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., source: _Optional[_Union[DatasetSource, _Mapping]] = ..., state: _Optional[_Union[DatasetState, str]] = ..., failure_message: _Optional[str] = ..., facts: _Optional[_Union[DatasetFacts, _Mapping]] = ..., scan: _Optional[_Union[DatasetScan, _Mapping]] = ..., verification: _Optional[_Union[DatasetVerification, _Mapping]] = ..., manifest_digest: _Optional[str] = ..., stored_bytes: _Optional[int] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., finish_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., project: _Optional[str] = ...) -> None: ...
 
 class DatasetFacts(_message.Message):
     __slots__ = ["channels", "class_names", "classes", "deviation", "digest", "largest_height", "largest_width", "mean", "smallest_height", "smallest_width", "splits"]
