@@ -29,9 +29,10 @@ from distillery.connection import PathLike, Patience, Stubs, Tls, Tries
 from distillery.jobfile import JobSource, Overrides
 from distillery.sweep import Sweep
 from distillery.transfer import Transfer
-from distillery.v1 import (artifact_service_pb2, dataset_service_pb2, fleet_service_pb2, job_pb2, job_service_pb2,
-                           report_pb2, task_pb2)
+from distillery.v1 import (artifact_service_pb2, auth_service_pb2, dataset_service_pb2, fleet_service_pb2, job_pb2,
+                           job_service_pb2, report_pb2, task_pb2)
 from distillery.v1.artifact_service_pb2_grpc import ArtifactServiceStub
+from distillery.v1.auth_service_pb2_grpc import AuthServiceStub
 from distillery.v1.dataset_service_pb2_grpc import DatasetServiceStub
 from distillery.v1.fleet_service_pb2_grpc import FleetServiceStub
 from distillery.v1.job_service_pb2_grpc import JobServiceStub, TaskServiceStub
@@ -89,7 +90,7 @@ class Client:
     tls               how the server proves who it is (files are read once); default: from $DISTILL_TLS_CA ("system": what this machine trusts),
                       $DISTILL_TLS_CERT, $DISTILL_TLS_KEY and $DISTILL_TLS_SERVER_NAME, else unencrypted
     allow_plaintext   speak unencrypted to a server beyond this machine; for trusted networks
-    project           whose jobs `jobs` returns; default: $DISTILL_PROJECT, else "default". A job's own project is a key of its
+    project           whose jobs `jobs` returns and who may read what `upload` sends; default: $DISTILL_PROJECT, else "default". A job's own project is a key of its
                       job file
     patience          how long to wait for what
 
@@ -115,6 +116,7 @@ class Client:
         self._artifacts = Stubs(self._connection, ArtifactServiceStub)
         self._fleet = Stubs(self._connection, FleetServiceStub)
         self._datasets = Stubs(self._connection, DatasetServiceStub)
+        self._auth = Stubs(self._connection, AuthServiceStub)
         self._transfer = Transfer(self._connection)
 
     def __enter__(self) -> Client:
@@ -431,8 +433,9 @@ class Client:
         self._transfer.download(digest, path, progress or (lambda count: None))
 
     def upload(self, path: PathLike, kind: int = artifact_service_pb2.ARTIFACT_TYPE_MODEL) -> str:
-        """Uploads a file, or nothing if the server has it. Returns its digest, for `given` in a job."""
-        return self._transfer.upload(path, kind)
+        """Uploads a file, or nothing if the server has it, for the client's project to read. Returns its digest, for `given` in
+        a job."""
+        return self._transfer.upload(path, kind, self.project)
 
     def weights(self, digest: str) -> Weights:
         """Returns the weights of an artifact, and what network they are of. Raises WeightsError when it holds none."""
@@ -476,7 +479,7 @@ class Client:
                     found[task.spec.module_index] = result.digest  # A selection comes after what it selects from.
         return [self.weights(found[index]) for index in sorted(found)]
 
-    # Data sets and workers.
+    # Data sets, workers, and who is who.
 
     def datasets(self) -> List[dataset_service_pb2.Dataset]:
         """Returns the registered data sets in order of name."""
@@ -488,6 +491,10 @@ class Client:
             request.page_token = page.next_page_token
             if not request.page_token:
                 return found
+
+    def whoami(self) -> auth_service_pb2.WhoAmIResponse:
+        """Returns who the server takes the caller for, and its roles."""
+        return self._connection.call("ask who I am", lambda: self._auth.current.WhoAmI, auth_service_pb2.WhoAmIRequest())
 
     def workers(self) -> List[fleet_service_pb2.Worker]:
         """Returns the workers that the server knows."""

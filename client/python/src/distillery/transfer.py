@@ -147,11 +147,11 @@ class Transfer:
         return DataCorrupt(f"cannot download artifact: its content does not match; want={digest} got=sha256:{got_hex}",
                            code="DATA_LOSS", resource=("artifact", digest))
 
-    def upload(self, path: PathLike, kind: int) -> str:
-        """Uploads a file unless the server has it; durable when it returns. Returns the digest."""
+    def upload(self, path: PathLike, kind: int, project: str) -> str:
+        """Uploads a file for a project, unless the server has it from it; durable when it returns. Returns the digest."""
         digest = digest_of_file(path)
         first = pb.UploadRequest(upload_id=uuid.uuid4().hex, digest=digest, size_bytes=os.path.getsize(path),
-                                 type=kind)  # type: ignore[arg-type]
+                                 project=project, type=kind)  # type: ignore[arg-type]
         self._connection.repeat("upload " + os.fspath(path), lambda tries: self._upload_once(path, first, tries))
         return digest
 
