@@ -397,6 +397,8 @@ API = dashboard("api", "API", "Calls: how many, how fast, how they end.", [], [
               {"{{grpc_method}} {{grpc_code}}":
                rate(_HANDLED, JOB + ', grpc_code!="OK"', "grpc_method, grpc_code") + " or vector(0)"},
               "NOT_FOUND, INVALID_ARGUMENT and the like are the caller's."),
+        Panel("Failed requests of pages", "ops", {"requests": rate("distill_web_errors_total")},
+              "Requests of the status page, over HTTP, that were answered with an error."),
         Panel("The server's own faults", "percentunit",
               {"ratio": ratio("(" + rate(_HANDLED, JOB + ', grpc_code=~"INTERNAL|UNKNOWN|DATA_LOSS"') + " or vector(0))",
                               rate(_HANDLED))},
