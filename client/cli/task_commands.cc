@@ -75,6 +75,7 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
                {"step", StepOf(task) == "-" ? "" : StepOf(task)},
                {"started", task.has_start_time() ? FormatTime(task.start_time()) : ""},
                {"finished", task.has_finish_time() ? FormatTime(task.finish_time()) : ""},
+               {"cost", task.device_seconds() > 0 ? FormatSeconds(task.device_seconds()) : ""},
                {"depends on", absl::StrJoin(task.depends_on(), ", ")},
                {"key", task.key()}},
               session.out());
