@@ -61,17 +61,18 @@ function summary(tasks) {
 function lines(graph) {
   const picture = graph.querySelector('svg.lines');
   const box = graph.getBoundingClientRect();
-  const places = new Map([...graph.querySelectorAll('.card')].map(node => [node.dataset.task, node.getBoundingClientRect()]));
+  const byName = new Map([...graph.querySelectorAll('.card')].map(node => [node.dataset.task, node]));
+  const places = new Map([...byName].map(([name, node]) => [name, node.getBoundingClientRect()]));
   const marked = graph.querySelector('.card:hover, .card:focus-visible')?.dataset.task || graph.querySelector('.card[aria-current]')?.dataset.task;
   const paths = [];
-  for (const node of graph.querySelectorAll('.card')) {
+  for (const node of byName.values()) {
     const to = places.get(node.dataset.task);
     for (const name of node.dataset.needs.split(' ')) {
       const from = places.get(name);
       if (!from) continue;
       const isNear = marked === name || marked === node.dataset.task;
-      // Evaluations need so much that their lines would hide the others.
-      if (node.classList.contains('evaluate') && !isNear) continue;
+      // Evaluations need so much, and boxes are so many, that their lines would hide the others.
+      if (!isNear && (node.matches('.evaluate, .small') || byName.get(name).matches('.small'))) continue;
       const [x1, y1] = [from.right - box.left, (from.top + from.bottom) / 2 - box.top];
       const [x2, y2] = [to.left - box.left, (to.top + to.bottom) / 2 - box.top];
       const isBelow = Math.abs(from.left - to.left) < 4;
