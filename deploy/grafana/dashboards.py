@@ -399,6 +399,8 @@ API = dashboard("api", "API", "Calls: how many, how fast, how they end.", [], [
               "NOT_FOUND, INVALID_ARGUMENT and the like are the caller's."),
         Panel("Failed requests of pages", "ops", {"requests": rate("distill_web_errors_total")},
               "Requests of the status page, over HTTP, that were answered with an error."),
+        Panel("Refused callers", "ops", {"{{code}}": rate("distill_auth_refusals_total", by="code")},
+              "Calls of nobody that is known, or without the right to what they ask for."),
         Panel("The server's own faults", "percentunit",
               {"ratio": ratio("(" + rate(_HANDLED, JOB + ', grpc_code=~"INTERNAL|UNKNOWN|DATA_LOSS"') + " or vector(0))",
                               rate(_HANDLED))},

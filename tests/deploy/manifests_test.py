@@ -11,13 +11,13 @@ import yaml
 SOURCE_DIR = os.environ.get("DISTILL_SOURCE_DIR",
                             os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 sys.path.insert(0, os.path.join(SOURCE_DIR, "tests", "system"))
-from product import OK, ProductTest, program  # noqa: E402
-from units_test import run  # noqa: E402
+from product import OK, ProductTest, eventually, program  # noqa: E402
+from units_test import certificates, run  # noqa: E402
 
 _KUBERNETES = os.path.join(SOURCE_DIR, "deploy", "kubernetes")
 _CONTAINERS = os.path.join(SOURCE_DIR, "deploy", "containers")
 # Made by the operator, as docs/deployment.md says.
-_SECRETS = {"distillery-postgres"}
+_SECRETS = {"distillery-postgres", "distillery-server-tls", "distillery-worker-tls"}
 
 
 def objects():
@@ -79,6 +79,8 @@ class KubernetesTest(ProductTest):
             if pod["metadata"]["labels"]["app.kubernetes.io/name"] == "distillery-postgres":
                 volumes["data"] = {}
             for volume in volumes.values():
+                if "secret" in volume:
+                    self.assertIn(volume["secret"]["secretName"], _SECRETS)
                 for key, kind in (("configMap", "ConfigMap"), ("persistentVolumeClaim", "PersistentVolumeClaim")):
                     if key in volume:
                         name = volume[key].get("name") or volume[key]["claimName"]
@@ -112,11 +114,12 @@ class KubernetesTest(ProductTest):
                 text = text.replace(old, new)
             self.assertEqual(yaml.safe_load(text), self.items[kind, "distillery-server-b"])
 
-    def settings(self, name, key):
-        return self.product.write(key, self.items["ConfigMap", name]["data"][key])
+    def settings(self, name, key, folder):
+        text = self.items["ConfigMap", name]["data"][key]
+        return self.product.write(key, text.replace("/etc/distillery/tls", folder))
 
     def test_the_server_takes_its_settings(self):
-        config = self.settings("distillery-server", "server.conf")
+        config = self.settings("distillery-server", "server.conf", certificates(self.product.path("tls")))
         for letter in "ab":
             container = self.items["Deployment", f"distillery-server-{letter}"]["spec"]["template"]["spec"]["containers"][0]
             arguments = [config if a == "/etc/distillery/server.conf" else a for a in container["args"]]
@@ -124,14 +127,18 @@ class KubernetesTest(ProductTest):
             self.assertEqual(check.returncode, OK, check.stderr)
 
     def test_workers_take_their_settings(self):
-        self.product.start_server()
-        config = self.settings("distillery-worker", "worker.conf")
+        folder = certificates(self.product.path("tls"))
+        self.product.start_server("--tls-cert", f"{folder}/server.pem", "--tls-key", f"{folder}/server.key",
+                                  "--tls-client-ca", f"{folder}/ca.pem")
+        config = self.settings("distillery-worker", "worker.conf", folder)
         for kind, name in (("DaemonSet", "distillery-worker-gpu"), ("Deployment", "distillery-worker-cpu")):
             pod = self.items[kind, name]["spec"]["template"]["spec"]
             arguments = [config if a == "/etc/distillery/worker.conf" else a for a in pod["containers"][0]["args"]]
             slots = arguments.index("--slots")
             del arguments[slots:slots + 2]
-            worker = self.product.start_worker(*arguments)
+            worker = self.product.start_worker(*[argument.replace("$(NODE)", "one").replace("$(POD)", "two")
+                                                 for argument in arguments])
+            eventually(lambda worker=worker: "distill_worker_registered 1" in worker.get("/metrics"), "the server knows it")
             self.assertEqual(worker.stop(), 0)
             drain = float(re.search(r"drain-seconds = (\S+)", self.items["ConfigMap", "distillery-worker"]["data"]["worker.conf"])
                           .group(1))

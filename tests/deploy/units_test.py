@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,17 @@ _EXPOSURE = {"distill-server": 15, "distill-worker": 25}
 
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def certificates(folder):
+    """Makes those of a pair of servers and of workers in `folder`, under the names that settings use. Returns the folder."""
+    for command in (["init"], ["server", "distillery-server-a", "distillery-server-b", "127.0.0.1"], ["worker", "k8s"]):
+        made = run(os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", folder, *command)
+        if made.returncode != 0:
+            raise AssertionError(made.stderr)
+    for ending in ("pem", "key"):
+        os.rename(os.path.join(folder, f"worker-k8s.{ending}"), os.path.join(folder, f"worker.{ending}"))
+    return folder
 
 
 class UnitsTest(unittest.TestCase):
@@ -66,18 +78,21 @@ class SettingsTest(ProductTest):
         self.assertEqual(check.returncode, OK, check.stderr)
         self.assertIn("data-dir = /var/lib/distill-server\n", check.stdout)
 
-    def test_what_is_commented_out_is_valid_too(self):
-        with open(os.path.join(_UNITS, "server.conf"), encoding="utf-8") as file:
+    def with_all(self, name):
+        """The settings with what is commented out, and certificates that are there."""
+        with open(os.path.join(_UNITS, name), encoding="utf-8") as file:
             lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in file]
-        path = self.product.write("server.conf", "".join(lines))
-        check = run(program("distill-server"), "--config", path, "--check-config")
+        folder = certificates(self.product.path("tls"))
+        text = re.sub(r"/etc/distillery/(?=\w+\.(?:pem|key)$)", f"{folder}/", "".join(lines), flags=re.MULTILINE)
+        return self.product.write(name, text)
+
+    def test_what_is_commented_out_is_valid_too(self):
+        check = run(program("distill-server"), "--config", self.with_all("server.conf"), "--check-config")
         self.assertEqual(check.returncode, OK, check.stderr)
 
     def test_a_worker_starts_with_its_settings(self):
         self.product.start_server()
-        with open(os.path.join(_UNITS, "worker.conf"), encoding="utf-8") as file:
-            lines = [line[2:] if line.startswith("# ") and " = " in line else line for line in file]
-        worker = self.product.start_worker("--config", self.product.write("worker.conf", "".join(lines)))
+        worker = self.product.start_worker("--config", self.with_all("worker.conf"))
         self.assertIn("distill_worker_registered", worker.get("/metrics"))
         self.assertEqual(worker.stop(), 0)
 
