@@ -22,8 +22,8 @@ _MIRROR = os.environ.get("DISTILL_MIRROR", "http://deb.debian.org/debian")
 _NAMES = ("distillery-client", "distillery-server", "distillery-worker")
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C", "HOME": "/root"}
 _OF_THE_MACHINE = ("systemd", "dbus", "iproute2")
-# What a removed package may leave: the logs and caches of the system itself.
-_OF_THE_SYSTEM = ("/proc", "/sys", "/dev", "/run", "/tmp", "/var/cache", "/var/log", "/var/lib/apt", "/var/lib/dpkg",
+# What a removed package may leave: the logs and caches of the system itself; /srv has the jobs of this test.
+_OF_THE_SYSTEM = ("/srv/", "/proc", "/sys", "/dev", "/run", "/tmp", "/var/cache", "/var/log", "/var/lib/apt", "/var/lib/dpkg",
                   "/var/lib/systemd", "/etc/ld.so.cache", "/etc/.pwd.lock", "/etc/alternatives")
 
 
