@@ -12,12 +12,13 @@ absl::string_view Hint(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
       return "is the server running? `distill dev` starts one here; --server or DISTILL_SERVER "
-             "names another";
+             "names another. If it runs, do its certificate and --tls-ca fit? docs/security.md "
+             "tells";
     case absl::StatusCode::kDeadlineExceeded:
       return "the server did not answer in time; see its log and its /readyz page";
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kPermissionDenied:
-      return "ask whoever runs the server for access";
+      return "ask whoever runs the server for access; `distill whoami` shows what you have";
     default:
       return "";
   }

@@ -231,7 +231,7 @@ absl::Status Gate::CheckScope(const Admission& admission, const Message& request
   return absl::InternalError("unreachable: every scope is handled above");
 }
 
-void Gate::Record(const Admission& admission, const Message* request,
+void Gate::Record(const Admission& admission, const Message* request, absl::string_view made,
                   const absl::Status& result) const {
   const bool refused = absl::IsPermissionDenied(result) || absl::IsUnauthenticated(result);
   if (refused) Refusals(*dependencies_.metrics, result.code()).Increment();
@@ -244,6 +244,7 @@ void Gate::Record(const Admission& admission, const Message* request,
   entry.peer = admission.caller.peer;
   entry.method = admission.method;
   entry.resource = ResourceOf(request);
+  if (!made.empty()) absl::StrAppend(&entry.resource, entry.resource.empty() ? "" : " ", made);
   if (request != nullptr) entry.request_id = TextOf(*request, "request_id");
   entry.result = result;
   dependencies_.audit->Append(entry);

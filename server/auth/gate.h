@@ -66,9 +66,9 @@ class Gate {
   static absl::Status CheckProject(const Admission& admission, const ProjectId& project);
 
   // Keeps the end of the call in the audit log, if the table or a refusal asks for it. `request`
-  // may be null.
+  // may be null. `made` names what the call made, as "job=job-7f3a9c01"; mostly empty.
   void Record(const Admission& admission, const google::protobuf::Message* request,
-              const absl::Status& result) const;
+              absl::string_view made, const absl::Status& result) const;
 
  private:
   absl::StatusOr<Caller> Identify(const grpc::CallbackServerContext& context) const;

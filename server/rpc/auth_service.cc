@@ -100,6 +100,7 @@ grpc::ServerUnaryReactor* AuthService::CreateToken(grpc::CallbackServerContext* 
           if (!reply.ok()) return call->Finish(reply.status());
           for (const std::string& old : forgotten) tokens->Remove(old);
           tokens->Put(token.record);
+          call->record().NoteMade(absl::StrCat("token=", token.record.id));
           *response->mutable_token() = TokenProto(token.record);
           response->set_text(token.text);
           call->Finish(absl::OkStatus());

@@ -74,7 +74,7 @@ std::string CallRecord::Metadata(const std::string& key) const {
 
 void CallRecord::End(const absl::Status& status) const {
   metrics_->Count(method_, status, start_);
-  metrics_->gate().Record(*admission_, request_, status);
+  metrics_->gate().Record(*admission_, request_, made_, status);
 }
 
 void UnaryCall::Finish(const absl::Status& status) {

@@ -121,6 +121,8 @@ class CallRecord {
   absl::Duration Age() const { return metrics_->Now() - start_; }
   // Cuts the call off without an answer. Thread-safe.
   void Cancel() const { context_->TryCancel(); }
+  // Names what the call made, for the audit log: "job=job-7f3a9c01".
+  void NoteMade(std::string made) { made_ = std::move(made); }
   // Once, before the call is finished towards gRPC.
   void End(const absl::Status& status) const;
 
@@ -132,6 +134,7 @@ class CallRecord {
   OpenCalls::Token open_;
   std::optional<Admission> admission_;
   const google::protobuf::Message* request_ = nullptr;
+  std::string made_;
 };
 
 // Of a unary call for a thread, whatever deadline its caller set.

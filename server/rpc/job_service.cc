@@ -228,6 +228,7 @@ void JobService::Submit(const UnaryCallPtr& call, SubmitJob submission, v1::Job&
           return call->Finish(RequestIdReused(reply.status()));
         }
         if (!reply.ok()) return call->Finish(reply.status());
+        call->record().NoteMade(absl::StrCat("job=", reply->job.str()));
         if (!reply->existed) {
           const std::optional<TraceContext> context = ParseTraceparent(trace);
           LogInfo("job accepted", {{"job", reply->job.str()},

@@ -144,6 +144,12 @@ class SecurityTest(ProductTest):
         run = subprocess.run([program("distill-worker"), "--server", "control.invalid:7700", "--data-dir", self.product.path("w"),
                               *self.files("user-bob")], capture_output=True, text=True, timeout=60, check=False)
         self.assertIn("it names no worker", run.stderr)
+        self.ca("worker", "gpu-01")
+        run = subprocess.run([program("distill-worker"), "--server", "control.invalid:7700", "--data-dir", self.product.path("w"),
+                              "--worker-id", "gpu-02", *self.files("worker-gpu-01")], capture_output=True, text=True, timeout=60,
+                             check=False)
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("want gpu-01 or gpu-01.anything", run.stderr)
 
     def test_strangers_get_nothing(self):
         self.product.start_server(*self.server_flags())

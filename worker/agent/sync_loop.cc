@@ -109,7 +109,11 @@ void SyncLoop::RunHeartbeats() {
       failures_in_a_row = 0;
       backoff.Reset();
     } else {
-      if (failures_in_a_row++ == 0) LogWarning("server does not answer", {{"error", status}});
+      if (failures_in_a_row++ == 0) {
+        const bool refused = absl::IsPermissionDenied(status) || absl::IsUnauthenticated(status);
+        LogWarning(refused ? "server refuses this worker" : "server does not answer",
+                   {{"error", status}});
+      }
       OnUnreachable(status, failures_in_a_row);
       wait = RetryDelay(status, backoff.Next());
     }

@@ -82,9 +82,10 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Config config, Dependenci
         "namespaces lets them leave it; see docs/security.md");
   }
   std::string worker_id = config.worker_id;
-  if (worker_id.empty()) {
-    DISTILL_ASSIGN_OR_RETURN(worker_id, WorkerIdOfCertificate(config.security.files.certificate));
-  }
+  DISTILL_ASSIGN_OR_RETURN(const std::string certified,
+                           WorkerIdOfCertificate(config.security.files.certificate));
+  if (worker_id.empty()) worker_id = certified;
+  if (!certified.empty()) DISTILL_RETURN_IF_ERROR(CheckWorkerId(worker_id, certified));
   if (worker_id.empty()) {
     DISTILL_ASSIGN_OR_RETURN(worker_id, LoadOrCreateWorkerId(config.data_directory,
                                                              inventory.hostname, dependencies.ids));

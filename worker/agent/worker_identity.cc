@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
@@ -57,6 +58,15 @@ absl::StatusOr<std::string> WorkerIdOfCertificate(const std::string& path) {
       absl::StrCat("cannot use certificate: it names no worker; make one with `deploy/ca/ca.sh "
                    "worker NAME`; path=",
                    path));
+}
+
+absl::Status CheckWorkerId(const std::string& worker_id, const std::string& certified) {
+  if (worker_id == certified || absl::StartsWith(worker_id, absl::StrCat(certified, "."))) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot use --worker-id: the certificate is another worker's; want ", certified,
+                   " or ", certified, ".anything; worker_id=", worker_id));
 }
 
 }  // namespace distill::worker

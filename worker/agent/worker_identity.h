@@ -19,4 +19,8 @@ absl::StatusOr<std::string> LoadOrCreateWorkerId(const std::string& data_directo
 // kInvalidArgument when the file names no worker.
 absl::StatusOr<std::string> WorkerIdOfCertificate(const std::string& path);
 
+// kInvalidArgument unless a worker whose certificate names `certified` may call itself `worker_id`:
+// the same, or the same and a dot and more.
+absl::Status CheckWorkerId(const std::string& worker_id, const std::string& certified);
+
 }  // namespace distill::worker

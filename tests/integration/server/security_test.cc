@@ -308,7 +308,8 @@ TEST_F(SecurityTest, ProjectsDoNotSeeEachOthersJobs) {
   // A replay by its owner is the same job; by another it is another's, and refused.
   EXPECT_EQ(Create(bob, "vision", "r-1")->id(), job->id());
   EXPECT_THAT(Create(carol, "vision", "r-1"), StatusIs(absl::StatusCode::kPermissionDenied));
-  EXPECT_TRUE(AuditComesToSay("\"method\":\"CreateJob\""));
+  EXPECT_TRUE(AuditComesToSay(
+      absl::StrCat("\"method\":\"CreateJob\",\"resource\":\"spec.project=vision job=", job->id())));
 }
 
 TEST_F(SecurityTest, ProjectsDoNotSeeEachOthersArtifacts) {
