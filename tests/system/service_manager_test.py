@@ -73,20 +73,27 @@ class ServiceManagerTest(ProductTest):
         self.product.start_worker()
         data = write_idx_dataset(self.product.path("data"), [i % 10 for i in range(1000)])
         job = self.product.submit(self.product.write("job.yaml", TINY_JOB % data))
-        children = eventually(lambda: self.children_of(self.product.workers[0].process.pid), "a trainer runs")
-        for child in children:
-            with open(f"/proc/{child}/environ", "rb") as file:
-                self.assertNotIn(b"NOTIFY_SOCKET", file.read())
+        trainers = eventually(lambda: self.trainers_of(self.product.workers[0].process.pid), "a trainer runs")
+        for environment in trainers.values():
+            self.assertNotIn(b"NOTIFY_SOCKET", environment)
         self.product.distill("job", "cancel", job)
 
     @staticmethod
-    def children_of(pid):
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            found = file.read().split()
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
-                found += file.read().split()
-        return sorted(set(found))
+    def trainers_of(worker):
+        """The environments of a worker's trainers, by process."""
+        found = {}
+        for thread in os.listdir(f"/proc/{worker}/task"):
+            try:
+                with open(f"/proc/{worker}/task/{thread}/children", encoding="ascii") as file:
+                    children = file.read().split()
+                for child in children:
+                    # Before it has become the trainer, a child shows what the worker was started with.
+                    if os.readlink(f"/proc/{child}/exe").endswith("/distill-trainer"):
+                        with open(f"/proc/{child}/environ", "rb") as file:
+                            found[child] = file.read()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # It has just ended.
+        return found
 
 
 if __name__ == "__main__":
