@@ -328,7 +328,8 @@ class ServerAppImpl : public ServerApp {
     SetLeading(metrics_, true);
     gateway_ = std::make_unique<ApiGateway>(
         grpc_server_->InProcessChannel(grpc::ChannelArguments()), metrics_);
-    page_ = std::make_unique<StatusPage>(*gateway_);
+    page_ = std::make_unique<StatusPage>(
+        *gateway_, has_tls() ? StatusPage::Summary::kHidden : StatusPage::Summary::kShown);
     const auto show = [this](const WebRequest& request) { return page_->Handle(request); };
     http_server_->AddGet("/", show);
     http_server_->AddGet("/static/", show);

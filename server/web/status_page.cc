@@ -53,7 +53,8 @@ const StaticFile* Find(absl::string_view name) {
 
 }  // namespace
 
-StatusPage::StatusPage(ApiGateway& gateway) : gateway_(&gateway) {
+StatusPage::StatusPage(ApiGateway& gateway, Summary summary)
+    : gateway_(&gateway), summary_(summary) {
   for (const StaticFile& file : StaticFiles()) {
     etags_[std::string(file.name)] =
         absl::StrCat("\"", Digest::OfBytes(file.content).hex().substr(0, 16), "\"");
@@ -85,7 +86,10 @@ WebResponse StatusPage::Index(const WebRequest& request) const {
   WebResponse response;
   response.content_type = ContentType(kIndex);
   response.headers = SafeHeaders();
-  response.body = absl::StrReplaceAll(file->content, {{kSummaryMark, gateway_->Summary(request)}});
+  const std::string summary = summary_ == Summary::kShown
+                                  ? gateway_->Summary(request)
+                                  : "<p>This server wants to know who asks.</p>\n";
+  response.body = absl::StrReplaceAll(file->content, {{kSummaryMark, summary}});
   return response;
 }
 

@@ -13,8 +13,11 @@ namespace distill::server {
 // Thread-safe.
 class StatusPage {
  public:
+  // Whether browsers without scripts, which cannot say who asks, see jobs and workers.
+  enum class Summary { kShown, kHidden };
+
   // `gateway` must outlive the page.
-  explicit StatusPage(ApiGateway& gateway);
+  StatusPage(ApiGateway& gateway, Summary summary);
 
   // Answers "/" and everything below "/static/".
   WebResponse Handle(const WebRequest& request) const;
@@ -23,6 +26,7 @@ class StatusPage {
   WebResponse Index(const WebRequest& request) const;
 
   ApiGateway* const gateway_;
+  const Summary summary_;
   std::map<std::string, std::string> etags_;  // By name of the static file.
 };
 

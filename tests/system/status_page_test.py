@@ -9,6 +9,7 @@ import os
 import resource
 import selectors
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ except ImportError:
     print("skipped: python3-selenium is not installed")
     sys.exit(77)
 
-from product import Product, eventually, write_idx_dataset
+from product import SOURCE_DIR, Product, eventually, program, write_idx_dataset
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 SCREENSHOTS = os.environ.get("DISTILL_SCREENSHOT_DIR", "/tmp/distill-screenshots")
@@ -313,6 +314,41 @@ class StatusPageTest(unittest.TestCase):
         start, before = time.monotonic(), used()
         time.sleep(seconds)
         return (used() - before) / (time.monotonic() - start)
+
+
+class StatusPageTokenTest(unittest.TestCase):
+    """A server that wants to know who asks."""
+
+    def setUp(self):
+        if not os.path.exists(CHROMIUM) or not os.path.exists(DRIVER):
+            self.skipTest("chromium and chromium-driver are not installed")
+        self.product = Product()
+        self.addCleanup(self.product.close)
+        folder, self.token = self.product.path("ca"), self.product.path("token")
+        for arguments in (["init"], ["server", "localhost", "127.0.0.1"]):
+            subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", folder, *arguments], check=True, capture_output=True)
+        subprocess.run([program("distill-server"), "--data-dir", self.product.path("server"), "--issue-admin-token", self.token], check=True,
+                       capture_output=True)
+        self.product.start_server("--tls-cert", f"{folder}/server.pem", "--tls-key", f"{folder}/server.key", "--tls-client-ca", f"{folder}/ca.pem")
+
+    def test_a_token_is_asked_for_and_kept_in_the_tab(self):
+        page = Page(self.product.server.http)
+        self.addCleanup(page.close)
+        page.await_text("Who is asking?", "form.token h2")
+        page.screenshot("5-token")
+        # The field has the focus.
+        page.press("wrong", Keys.ENTER)
+        page.await_text("That token is not accepted", "form.token h2")
+        with open(self.token, encoding="ascii") as file:
+            page.press(file.read().strip(), Keys.ENTER)
+        page.await_text("No jobs yet.", "main")
+        self.assertEqual(page.find("form.token"), [])
+        page.driver.refresh()
+        page.await_text("No jobs yet.", "main")
+        # What a browser itself says of answers with 401.
+        self.assertEqual([error for error in page.take_errors() if "401" not in error], [])
+        page.script("document.querySelector('#nav button').click()")
+        page.await_text("Who is asking?", "form.token h2")
 
 
 class OpenPages:

@@ -39,13 +39,13 @@ function fail(error, retry) {
 
 function askForToken(error) {
   if (notice.querySelector('form')) return;
+  leave();
   let field;
   const submit = event => {
     event.preventDefault();
     setToken(field.value.trim());
     show(notice);
     say('token was set');
-    job = null;
     route();
   };
   field = h('input', {type: 'password', autocomplete: 'off', required: true, 'aria-describedby': 'token-why', spellcheck: 'false'});
