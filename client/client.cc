@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/connection_timing.h"
@@ -131,9 +132,15 @@ void Client::Prepare(grpc::ClientContext& context) const {
 
 absl::Status Client::Annotated(absl::string_view action, const absl::Status& status) const {
   if (status.ok()) return status;
+  const absl::string_view cause =
+      absl::IsUnimplemented(status)
+          ? "the server is older than this program and does not know the call; upgrade it"
+          : status.message();
+  // A server that says itself what it cannot do is not said twice.
+  const std::string prefix =
+      absl::StartsWith(cause, "cannot ") ? "" : absl::StrCat("cannot ", action, ": ");
   return WithDetails(
-      absl::Status(status.code(), absl::StrCat("cannot ", action, ": ", status.message(),
-                                               "; server=", options_.server)),
+      absl::Status(status.code(), absl::StrCat(prefix, cause, "; server=", options_.server)),
       DetailsOf(status));
 }
 
@@ -199,6 +206,12 @@ absl::StatusOr<v1::Job> Client::ValidateJob(const v1::JobSpec& spec) {
   request.set_request_id(dependencies_.ids->RandomHex(16));
   request.set_validate_only(true);
   return Call("check job", jobs_, &v1::JobService::StubInterface::CreateJob, request);
+}
+
+absl::StatusOr<v1::JobPlan> Client::PlanJob(const v1::JobSpec& spec) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = spec;
+  return Call("plan job", jobs_, &v1::JobService::StubInterface::PlanJob, request);
 }
 
 absl::StatusOr<v1::Job> Client::GetJob(const std::string& job) {

@@ -94,6 +94,8 @@ class Client {
                                     Unplaceable unplaceable = Unplaceable::kRefuse);
   // Plans a job and stores nothing; the job returned has no id.
   absl::StatusOr<v1::Job> ValidateJob(const v1::JobSpec& spec);
+  // What the job would do, and what that is expected to need. Stores nothing.
+  absl::StatusOr<v1::JobPlan> PlanJob(const v1::JobSpec& spec);
   absl::StatusOr<v1::Job> GetJob(const std::string& job);
   // Newest first, at most `limit`. `project` "-" means all.
   absl::StatusOr<std::vector<v1::Job>> ListJobs(const std::string& project, int limit);

@@ -118,5 +118,5 @@ function(distill_add_test name)
     set(sanitizer "ASAN_OPTIONS=allocator_may_return_null=1;")
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
-    ENVIRONMENT "${sanitizer}OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR}")
+    ENVIRONMENT "${sanitizer}OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR};DISTILL_CONTEXT=dev")
 endfunction()

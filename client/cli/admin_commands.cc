@@ -89,11 +89,11 @@ absl::StatusOr<Exclusion> Exclude(Session& session, const Place& place) {
 
 void PrintBackup(Session& session, const storage::BackupInfo& info, const std::string& folder) {
   if (session.json()) {
-    const nlohmann::json json = {
-        {"folder", folder},       {"schema", info.schema},        {"rows", info.rows},
-        {"blobs", info.blobs},    {"blobBytes", info.blob_bytes}, {"copied", info.copied},
+    const nlohmann::ordered_json json = {
+        {"folder", folder},       {"schema", info.schema},         {"rows", info.rows},
+        {"blobs", info.blobs},    {"blob_bytes", info.blob_bytes}, {"copied", info.copied},
         {"missing", info.missing}};
-    session.out() << json.dump(2) << "\n";
+    session.PrintJson(json.dump());
     return;
   }
   session.out() << "schema " << info.schema << ", " << info.rows << " rows, " << info.blobs
@@ -124,20 +124,20 @@ absl::StatusOr<ExitCode> Restore(Session& session, const Place& place, const std
 void PrintDiagnosis(Session& session, const storage::Diagnosis& diagnosis) {
   using Severity = storage::Finding::Severity;
   if (session.json()) {
-    nlohmann::json findings = nlohmann::json::array();
+    nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const storage::Finding& finding : diagnosis.findings) {
       findings.push_back({{"severity", finding.severity == Severity::kProblem ? "problem" : "note"},
                           {"what", finding.what},
                           {"remedy", finding.remedy}});
     }
-    const nlohmann::json json = {{"healthy", diagnosis.healthy()},
-                                 {"schema", diagnosis.schema},
-                                 {"jobs", diagnosis.jobs},
-                                 {"tasks", diagnosis.tasks},
-                                 {"blobs", diagnosis.blobs},
-                                 {"verifiedBlobs", diagnosis.verified_blobs},
-                                 {"findings", findings}};
-    session.out() << json.dump(2) << "\n";
+    const nlohmann::ordered_json json = {{"healthy", diagnosis.healthy()},
+                                         {"schema", diagnosis.schema},
+                                         {"jobs", diagnosis.jobs},
+                                         {"tasks", diagnosis.tasks},
+                                         {"blobs", diagnosis.blobs},
+                                         {"verified_blobs", diagnosis.verified_blobs},
+                                         {"findings", findings}};
+    session.PrintJson(json.dump());
     return;
   }
   for (const storage::Finding& finding : diagnosis.findings) {
@@ -169,8 +169,8 @@ absl::StatusOr<ExitCode> CollectStrays(Session& session, const Place& place) {
   DISTILL_ASSIGN_OR_RETURN(const storage::RemovedStrays removed,
                            storage::RemoveStrays(*connection, *blobs));
   if (session.json()) {
-    const nlohmann::json json = {{"blobs", removed.blobs}, {"bytes", removed.bytes}};
-    session.out() << json.dump(2) << "\n";
+    const nlohmann::ordered_json json = {{"blobs", removed.blobs}, {"bytes", removed.bytes}};
+    session.PrintJson(json.dump());
   } else {
     session.out() << "removed " << removed.blobs << " blobs of " << removed.bytes
                   << " bytes that no row knew\n";

@@ -31,6 +31,12 @@ absl::StatusOr<ExitCode> List(Session& session, const std::string& text) {
     session.PrintJson(response);
     return ExitCode::kOk;
   }
+  if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Artifact& artifact : artifacts) names.push_back(artifact.digest());
+    session.PrintNames(names);
+    return ExitCode::kOk;
+  }
   std::vector<std::vector<std::string>> rows;
   for (const v1::Artifact& artifact : artifacts) {
     rows.push_back({artifact.digest(), ArtifactTypeName(artifact.type()),
@@ -61,6 +67,10 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& digest, const 
   DISTILL_ASSIGN_OR_RETURN(const v1::Artifact artifact, client->GetArtifact(digest));
   if (session.json()) {
     session.PrintJson(artifact);
+    return ExitCode::kOk;
+  }
+  if (session.names_only()) {
+    session.PrintNames({artifact.digest()});
     return ExitCode::kOk;
   }
   PrintFields({{"artifact", artifact.digest()},

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
+#include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
+#include "client/cli/help_text.h"
 #include "client/cli/session.h"
-#include "client/jobfile/names.h"
+#include "client/cli/usage_error.h"
 
 namespace distill::client {
 namespace {
@@ -18,37 +21,50 @@ constexpr char kExitCodes[] =
     "Exit codes: 0 done, 1 job failed, 2 usage, 3 not found, 4 not allowed, 5 invalid job,\n"
     "6 exhausted, 7 unavailable or timed out, 8 cancelled, 130 Ctrl-C.\n";
 
+// Commands that say `-o name` too: what they print has names that other commands take.
+constexpr const char* kNamingCommands[] = {
+    "distill artifact get", "distill artifact list", "distill artifact put",
+    "distill context list", "distill dataset add",   "distill dataset get",
+    "distill dataset list", "distill job cancel",    "distill job get",
+    "distill job list",     "distill job pause",     "distill job presets",
+    "distill job render",   "distill job resume",    "distill job retry",
+    "distill job submit",   "distill quota list",    "distill task get",
+    "distill task list",    "distill worker drain",  "distill worker list",
+    "distill token list",   "distill worker resume", "distill worker quarantine",
+};
+
+OutputFormat FormatOf(const std::string& name) {
+  return name == "json"   ? OutputFormat::kJson
+         : name == "yaml" ? OutputFormat::kYaml
+         : name == "name" ? OutputFormat::kName
+                          : OutputFormat::kTable;
+}
+
+void DeclareGlobalOptions(CLI::App& app, GlobalOptions& options) {
+  app.set_help_flag("--help,-h", "Print this help");
+  AddSettingFlags(app, options.settings, [](const SettingInfo& setting) {
+    return setting.variable == nullptr
+               ? absl::StrCat(setting.description, "; default: as the context says")
+               : absl::StrCat(setting.description, "; default ", setting.variable,
+                              ", or the context's");
+  });
+  app.add_option("--context", options.context,
+                 "Context to use (see `distill context`), or dev: the `distill dev` of this "
+                 "directory; default DISTILL_CONTEXT, or the current one");
+  app.add_option_function<std::string>(
+         "--output,-o",
+         [&options](const std::string& format) { options.output = FormatOf(format); },
+         "What to print data as; default table. name: only names, one a line, where there are any")
+      ->check(CLI::IsMember({"table", "json", "yaml", "name"}))
+      ->type_name("");
+  app.add_flag("--quiet,-q", options.quiet, "Print no notes");
+}
+
 void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   app.require_subcommand(1);
   // Global options may stand after the command too.
   app.fallthrough();
-  app.get_formatter()->column_width(34);
-  app.set_help_flag("--help,-h", "Print this help");
-  app.add_option("--server", options.server,
-                 "host:port, several separated by commas; default DISTILL_SERVER, or the `distill "
-                 "dev` of this directory");
-  app.add_option("--tls-ca", options.security.files.ca,
-                 "Authority of the server's certificate (PEM file, or \"system\"); default "
-                 "DISTILL_TLS_CA. Servers beyond this machine need it");
-  app.add_option("--tls-cert", options.security.files.certificate,
-                 "Your certificate; default DISTILL_TLS_CERT");
-  app.add_option("--tls-key", options.security.files.key,
-                 "Its private key; default DISTILL_TLS_KEY");
-  app.add_option("--tls-server-name", options.security.server_name,
-                 "Name in the server's certificate, when it is not the host of --server");
-  app.add_option("--token-file", options.security.token_file,
-                 "File with your token, for its owner alone to read; default DISTILL_TOKEN_FILE");
-  app.add_flag("--insecure-allow-plaintext", options.security.allow_plaintext,
-               "Speak unencrypted to a server beyond this machine");
-  app.add_option_function<std::string>(
-         "--output,-o",
-         [&options](const std::string& format) {
-           options.output = format == "json" ? OutputFormat::kJson : OutputFormat::kTable;
-         },
-         "What to print data as; default table")
-      ->check(CLI::IsMember({"table", "json"}))
-      ->type_name("");
-  app.add_flag("--quiet,-q", options.quiet, "Print no notes");
+  DeclareGlobalOptions(app, options);
   app.footer(std::string("Example:\n  distill demo\n  distill dev & distill job submit "
                          "deploy/jobs/tiny.yaml --watch\n\n") +
              kExitCodes);
@@ -58,6 +74,7 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   job->require_subcommand(1);
   job->footer("Example:\n  distill job submit deploy/jobs/tiny.yaml --watch\n");
   AddJobCommands(*job, chosen);
+  AddJobRenderCommand(*job, chosen);
   AddJobWatchCommands(*job, chosen);
   AddJobLogsCommand(*job, chosen);
   AddJobReportCommands(*job, chosen);
@@ -68,72 +85,91 @@ void Declare(CLI::App& app, GlobalOptions& options, Command& chosen) {
   AddArtifactCommands(app, chosen);
   AddDatasetCommands(app, chosen);
   AddExperimentCommands(app, chosen);
+  AddTopCommand(app, chosen);
   AddWorkerCommands(app, chosen);
   AddQuotaCommands(app, chosen);
   AddCacheCommands(app, chosen);
   AddLedgerCommand(app, chosen);
   AddAdminCommands(app, chosen);
   AddTokenCommands(app, chosen);
+  AddContextCommands(app, chosen);
+  AddCompletionCommand(app, chosen);
+  AddHelpCommand(app, chosen);
   AddVersionCommand(app, chosen);
 }
 
-// The command that parsing reached before it stopped, such as "distill job".
-const CLI::App& Deepest(const CLI::App& app) {
-  const std::vector<CLI::App*> parsed = app.get_subcommands();
-  return parsed.empty() ? app : Deepest(*parsed.back());
-}
-
-// "distill job submit".
-std::string FullName(const CLI::App& app) {
-  if (app.get_parent() == nullptr) return app.get_name();
-  return FullName(*app.get_parent()) + " " + app.get_name();
-}
-
-ExitCode ComplainOfUsage(const CLI::App& app, const CLI::ParseError& error,
-                         const std::vector<std::string>& arguments, std::ostream& out) {
-  const CLI::App& reached = Deepest(app);
-  std::string message = error.what();
-  // The first word that names no command where one is due is most likely a slip.
-  std::vector<std::string> names;
-  for (const CLI::App* const command : reached.get_subcommands({})) {
-    names.push_back(command->get_name());
+// One command line: what it may say, and what it says.
+struct Parser {
+  explicit Parser(GlobalOptions& options)
+      : app("Distillery: turns a large vision model into a modular one.", "distill") {
+    Declare(app, options, chosen);
   }
-  const auto is_word = [&](const std::string& argument) {
-    return !argument.empty() && argument[0] != '-' && argument != reached.get_name();
-  };
-  const auto start = std::find(arguments.begin(), arguments.end(), reached.get_name());
-  const auto word =
-      std::find_if(start == arguments.end() ? arguments.begin() : start, arguments.end(), is_word);
-  if (!names.empty() && word != arguments.end() &&
-      std::find(names.begin(), names.end(), *word) == names.end()) {
-    message = "unknown command \"" + *word + "\"" + Suggestion(*word, names, "commands");
+
+  // Throws CLI::ParseError.
+  void Parse(const std::vector<std::string>& arguments) {
+    // CLI11 takes them last first.
+    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   }
-  out << "error: " << message << "\nhint: see `" << FullName(reached) << " --help`" << std::endl;
-  return ExitCode::kUsage;
+
+  Command chosen;
+  CLI::App app;
+};
+
+// "" when the command can print what is asked for.
+std::string ComplainOfOutput(const CommandInfo& command, OutputFormat format) {
+  const bool has_names = std::find(std::begin(kNamingCommands), std::end(kNamingCommands),
+                                   command.path) != std::end(kNamingCommands);
+  if (format != OutputFormat::kName || has_names) return "";
+  return absl::StrCat("error: `", command.path,
+                      "` has no names to print; use -o table, json or yaml\n");
 }
 
 }  // namespace
 
 ExitCode RunCommandLine(const std::vector<std::string>& arguments, const Environment& environment) {
   Session session(environment);
-  Command chosen;
-  CLI::App app("Distillery: turns a large vision model into a modular one.", "distill");
-  Declare(app, session.options(), chosen);
+  Parser parser(session.options());
   try {
-    // CLI11 takes them last first.
-    app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    parser.Parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    *environment.data.out << app.help() << std::flush;
+    *environment.data.out << RenderHelp(Describe(Deepest(parser.app)), Describe(parser.app),
+                                        session.columns())
+                          << std::flush;
     return ExitCode::kOk;
   } catch (const CLI::ParseError& error) {
-    return ComplainOfUsage(app, error, arguments, *environment.notes.out);
+    *environment.notes.out << ExplainUsageError(parser.app, error, arguments) << std::flush;
+    return ExitCode::kUsage;
   }
-  const absl::StatusOr<ExitCode> code = chosen(session);
+  const std::string complaint =
+      ComplainOfOutput(Describe(Deepest(parser.app)), session.options().output);
+  if (!complaint.empty()) {
+    *environment.notes.out << complaint << std::flush;
+    return ExitCode::kUsage;
+  }
+  const absl::StatusOr<ExitCode> code = parser.chosen(session);
   environment.data.out->flush();
   if (code.ok()) return *code;
   if (environment.interrupt->requested()) return ExitCode::kInterrupted;
   PrintError(code.status(), *environment.notes.out);
   return ExitCodeOf(code.status());
+}
+
+absl::Status CheckCommandLine(const std::vector<std::string>& arguments) {
+  GlobalOptions options;
+  Parser parser(options);
+  try {
+    parser.Parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    return absl::OkStatus();
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(ExplainUsageError(parser.app, error, arguments));
+  }
+  return absl::OkStatus();
+}
+
+CommandInfo DescribeCommandLine() {
+  GlobalOptions options;
+  return Describe(Parser(options).app);
 }
 
 }  // namespace distill::client

@@ -16,6 +16,8 @@ void AddJobCommands(CLI::App& job, Command& chosen);
 void AddJobWatchCommands(CLI::App& job, Command& chosen);
 // job report, compare, series.
 void AddJobReportCommands(CLI::App& job, Command& chosen);
+// job render.
+void AddJobRenderCommand(CLI::App& job, Command& chosen);
 void AddJobLogsCommand(CLI::App& job, Command& chosen);
 void AddJobTraceCommand(CLI::App& job, Command& chosen);
 void AddJobCostCommand(CLI::App& job, Command& chosen);
@@ -34,6 +36,11 @@ void AddLedgerCommand(CLI::App& parent, Command& chosen);
 void AddAdminCommands(CLI::App& parent, Command& chosen);
 // token create, list, revoke; whoami.
 void AddTokenCommands(CLI::App& parent, Command& chosen);
+void AddContextCommands(CLI::App& parent, Command& chosen);
+void AddTopCommand(CLI::App& parent, Command& chosen);
+// completion, and the hidden command that its scripts call.
+void AddCompletionCommand(CLI::App& parent, Command& chosen);
+void AddHelpCommand(CLI::App& parent, Command& chosen);
 void AddVersionCommand(CLI::App& parent, Command& chosen);
 
 }  // namespace distill::client

@@ -103,6 +103,7 @@ void PrintVerification(Session& session, const v1::DatasetVerification& verifica
 
 void PrintDataset(Session& session, const v1::Dataset& dataset) {
   if (session.json()) return session.PrintJson(dataset);
+  if (session.names_only()) return session.PrintNames({dataset.name()});
   const v1::DatasetFacts& facts = dataset.facts();
   std::vector<std::pair<std::string, std::string>> fields = {
       {"data set", dataset.name()},
@@ -235,6 +236,12 @@ absl::StatusOr<ExitCode> List(Session& session) {
     session.PrintJson(response);
     return ExitCode::kOk;
   }
+  if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Dataset& dataset : datasets) names.push_back(dataset.name());
+    session.PrintNames(names);
+    return ExitCode::kOk;
+  }
   PrintTable({"DATA SET", "STATE", "FORMAT", "CLASSES", "TRAIN", "TEST", "SIZE", "COPY", "PATH"},
              rows, session.out());
   return ExitCode::kOk;
@@ -332,7 +339,7 @@ void AddDatasetCommands(CLI::App& parent, Command& chosen) {
     CLI::App* const command = dataset->add_subcommand(name, description);
     // Co-owned by the callback, which outlives this function.
     const auto which = std::make_shared<std::string>();
-    command->add_option("name", *which, "Data set")->required();
+    command->add_option("name", *which, "Data set")->required()->type_name("DATASET");
     command->footer(example);
     command->callback([which, action, &chosen] {
       chosen = [which, action](Session& session) { return action(session, *which); };

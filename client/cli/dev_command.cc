@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/status_macros.h"
@@ -64,10 +65,16 @@ absl::StatusOr<ExitCode> Dev(Session& session, const DevOptions& options) {
   if (!fleet.ok()) return fleet.status();
   PrintFleet(session, **fleet);
   session.Note("for one machine and one person: nobody is asked who they are");
-  session.Note(directory == session.DefaultDataDirectory()
-                   ? "submit from this directory with: distill job submit FILE --watch"
-                   : absl::StrCat("submit with: distill job submit FILE --watch --server ",
-                                  (*fleet)->server().grpc));
+  // A current context goes before what runs in the directory.
+  const absl::StatusOr<ResolvedSettings> settings = session.ResolvedOptions();
+  const bool elsewhere = settings.ok() && settings->count("server") > 0 &&
+                         absl::StartsWith(settings->at("server").origin, "context ");
+  session.Note(
+      directory == session.DefaultDataDirectory()
+          ? absl::StrCat("submit from this directory with: distill job submit FILE --watch",
+                         elsewhere ? " --context dev" : "")
+          : absl::StrCat("submit with: distill job submit FILE --watch --server ",
+                         (*fleet)->server().grpc));
   session.Note("Ctrl-C stops all; running work is checkpointed and goes on at the next start");
   while (!environment.interrupt->WaitFor(absl::Hours(1))) {
   }

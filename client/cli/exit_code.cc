@@ -11,9 +11,9 @@ namespace {
 absl::string_view Hint(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
-      return "is the server running? `distill dev` starts one here; --server or DISTILL_SERVER "
-             "names another. If it runs, do its certificate and --tls-ca fit? docs/security.md "
-             "tells";
+      return "is the server running? `distill dev` starts one here; --server, DISTILL_SERVER or a "
+             "context names another (`distill context show` says which one is meant, and why). If "
+             "it runs, do its certificate and --tls-ca fit? docs/security.md tells";
     case absl::StatusCode::kDeadlineExceeded:
       return "the server did not answer in time; see its log and its /readyz page";
     case absl::StatusCode::kUnauthenticated:
@@ -45,6 +45,23 @@ void PrintDetails(const absl::Status& status, std::ostream& out) {
 }
 
 }  // namespace
+
+const std::vector<ExitCodeInfo>& ExitCodes() {
+  static const auto* const codes = new std::vector<ExitCodeInfo>{
+      {ExitCode::kOk, "done; the job succeeded"},
+      {ExitCode::kFailed, "the job failed, or an error without a code of its own"},
+      {ExitCode::kUsage, "the command line is wrong"},
+      {ExitCode::kNotFound,
+       "no such job, task, artifact, worker, data set, context, file or program"},
+      {ExitCode::kNotAllowed, "not allowed"},
+      {ExitCode::kInvalidSpec, "the job is invalid, or another value is"},
+      {ExitCode::kExhausted, "a quota, the disk or a limit is exhausted"},
+      {ExitCode::kUnavailable, "the server cannot be reached, or did not answer in time"},
+      {ExitCode::kCancelled, "the job was cancelled"},
+      {ExitCode::kInterrupted, "Ctrl-C"},
+  };
+  return *codes;
+}
 
 ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {

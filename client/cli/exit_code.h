@@ -3,6 +3,7 @@
 #pragma once
 
 #include <ostream>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "distill/v1/job.pb.h"
@@ -22,6 +23,14 @@ enum class ExitCode {
   kCancelled = 8,
   kInterrupted = 130,
 };
+
+struct ExitCodeInfo {
+  ExitCode code;
+  const char* meaning;
+};
+
+// In order of number.
+const std::vector<ExitCodeInfo>& ExitCodes();
 
 ExitCode ExitCodeOf(const absl::Status& status);
 

@@ -32,7 +32,7 @@ absl::StatusOr<ExitCode> WatchToEnd(Session& session, Client& client, const std:
                       output == WatchOutput::kNone ? WatchProgress::kNo : WatchProgress::kYes,
                       [&](const v1::JobEvent& event) {
                         view.OnEvent(event);
-                        if (json) *stream.out << ToJson(event, JsonShape::kOneLine) << std::flush;
+                        if (json) session.PrintJsonLine(event);
                       });
   view.Close();
   if (environment.interrupt->requested()) {

@@ -6,13 +6,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/error_details.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
 #include "client/cli/commands.h"
 #include "client/cli/format.h"
 #include "client/cli/job_actions.h"
-#include "client/jobfile/job_file.h"
+#include "client/cli/job_file_options.h"
 #include "client/jobfile/overrides.h"
 #include "client/jobfile/yaml_writer.h"
 #include "distill/v1/job_service.pb.h"
@@ -21,30 +20,13 @@ namespace distill::client {
 namespace {
 
 struct SubmitOptions {
-  std::string file;
-  std::vector<std::string> sets;
+  JobFileOptions job;
   std::vector<std::string> sweeps;
   std::string request_id;
   bool watch = false;
   bool dry_run = false;
-  bool full_eval = false;
   bool allow_unplaceable = false;
 };
-
-// Leads the server's complaint about a field back to the line of the file that holds it.
-absl::Status Located(const JobFile& file, const absl::Status& status) {
-  if (!absl::IsInvalidArgument(status)) return status;
-  const std::optional<Position> position = FindMentionedField(file, status.message());
-  if (!position.has_value()) {
-    return WithDetails(
-        absl::Status(status.code(), absl::StrCat(status.message(), "; file=", file.name)),
-        DetailsOf(status));
-  }
-  return WithDetails(
-      absl::Status(status.code(), absl::StrCat(file.name, ":", position->line, ":",
-                                               position->column, ": ", status.message())),
-      DetailsOf(status));
-}
 
 absl::StatusOr<ExitCode> DryRun(Session& session, Client& client, const JobFile& file,
                                 const std::vector<SweepPoint>& points) {
@@ -56,7 +38,7 @@ absl::StatusOr<ExitCode> DryRun(Session& session, Client& client, const JobFile&
   }
   session.Note("nothing was submitted; this is the job with every default filled in");
   if (session.json()) {
-    jobs.jobs_size() == 1 ? session.PrintJson(jobs.jobs(0)) : session.PrintJson(jobs);
+    points[0].label.empty() ? session.PrintJson(jobs.jobs(0)) : session.PrintJson(jobs);
     return ExitCode::kOk;
   }
   for (int i = 0; i < jobs.jobs_size(); ++i) {
@@ -95,13 +77,14 @@ absl::StatusOr<ExitCode> SubmitAll(Session& session, Client& client, const Submi
       return Located(file, job.status());
     }
     if (!session.json()) {
-      session.out() << job->id() << (points[i].label.empty() ? "" : "  ") << points[i].label
-                    << std::endl;
+      const bool bare = points[i].label.empty() || session.names_only();
+      session.out() << job->id() << (bare ? "" : absl::StrCat("  ", points[i].label)) << std::endl;
     }
     *jobs.add_jobs() = *std::move(job);
   }
+  // A sweep is a list, of whatever length.
   if (session.json()) {
-    jobs.jobs_size() == 1 ? session.PrintJson(jobs.jobs(0)) : session.PrintJson(jobs);
+    points[0].label.empty() ? session.PrintJson(jobs.jobs(0)) : session.PrintJson(jobs);
   }
   if (!options.watch) {
     session.Note(absl::StrCat("follow with: distill job watch ", jobs.jobs(0).id()));
@@ -122,14 +105,7 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) 
     return absl::InvalidArgumentError(absl::StrCat(
         "--request-id ", options.request_id, ": expected 1 to 128 of letters, digits, . _ and -"));
   }
-  DISTILL_ASSIGN_OR_RETURN(JobFile file, ReadJobFile(options.file));
-  file.spec = session.InProject(std::move(file.spec));
-  for (const std::string& set : options.sets) {
-    DISTILL_RETURN_IF_ERROR(ApplyOverride("--set", set, &file.spec));
-    // The file's line is no longer where this value comes from.
-    file.positions.erase(set.substr(0, set.find('=')));
-  }
-  if (options.full_eval) file.spec.mutable_evaluation()->set_corruption_images(0);
+  DISTILL_ASSIGN_OR_RETURN(const JobFile file, ReadJob(session, options.job));
   DISTILL_ASSIGN_OR_RETURN(const std::vector<SweepPoint> points,
                            ExpandSweeps(file.spec, options.sweeps));
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
@@ -139,6 +115,7 @@ absl::StatusOr<ExitCode> Submit(Session& session, const SubmitOptions& options) 
 
 void PrintJob(Session& session, const v1::Job& job) {
   if (session.json()) return session.PrintJson(job);
+  if (session.names_only()) return session.PrintNames({job.id()});
   PrintFields(
       {{"job", job.id()},
        {"display name", job.spec().display_name()},
@@ -157,13 +134,18 @@ void PrintJob(Session& session, const v1::Job& job) {
 
 absl::StatusOr<ExitCode> List(Session& session, const std::string& project, int limit) {
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
-  DISTILL_ASSIGN_OR_RETURN(
-      const std::vector<v1::Job> jobs,
-      client->ListJobs(project.empty() ? session.DefaultProject() : project, limit));
+  const std::string wanted = project.empty() ? session.DefaultProject() : project;
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Job> jobs, client->ListJobs(wanted, limit));
   if (session.json()) {
     v1::ListJobsResponse response;
     for (const v1::Job& job : jobs) *response.add_jobs() = job;
     session.PrintJson(response);
+    return ExitCode::kOk;
+  }
+  if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Job& job : jobs) names.push_back(job.id());
+    session.PrintNames(names);
     return ExitCode::kOk;
   }
   std::vector<std::vector<std::string>> rows;
@@ -175,6 +157,9 @@ absl::StatusOr<ExitCode> List(Session& session, const std::string& project, int 
   }
   PrintTable({"JOB", "STATE", "TASKS", "REUSED", "CREATED", "PROJECT", "NAME"}, rows,
              session.out());
+  if (jobs.empty() && wanted != "-") {
+    session.Note(absl::StrCat("no job in project ", wanted, "; of all projects: --project -"));
+  }
   return ExitCode::kOk;
 }
 
@@ -234,13 +219,10 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
   CLI::App* const submit = job.add_subcommand("submit", "Submit a job file");
   // Co-owned by the callback, which outlives this function.
   const auto options = std::make_shared<SubmitOptions>();
-  submit->add_option("file", options->file, "Job file: .yaml, .json or .textproto")->required();
+  AddJobFileOptions(*submit, options->job);
   submit->add_flag("--watch,-w", options->watch, "Watch to the end; exit with the job's result");
   submit->add_flag("--dry-run", options->dry_run,
                    "Let the server check and plan the job, print it with all defaults, and stop");
-  submit->add_option("--set", options->sets, "Replace one field of the file; repeatable")
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
   submit
       ->add_option("--sweep", options->sweeps,
                    "Submit one job for each value; several sweeps multiply")
@@ -250,9 +232,9 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
                      "Makes repeating this command harmless: the same id is the same job");
   submit->add_flag("--allow-unplaceable", options->allow_unplaceable,
                    "Accept it though no worker that is known could run it: one is still to come");
-  submit->add_flag("--full-eval", options->full_eval, "Evaluate corruptions on all test images");
   submit->footer(
       "Example:\n  distill job submit deploy/jobs/fashion-mnist-vmoe.yaml --watch\n"
+      "  distill job submit job.yaml --override modules=2 --project vision\n"
       "  distill job submit job.yaml --sweep distillation.tau=1,2,4 --sweep seed=0,1,2\n");
   submit->callback([options, &chosen] {
     chosen = [options](Session& session) { return Submit(session, *options); };
@@ -262,7 +244,7 @@ void AddJobCommands(CLI::App& job, Command& chosen) {
   const auto project = std::make_shared<std::string>();
   const auto limit = std::make_shared<int>(100);
   list->add_option("--project", *project,
-                   "Project, or - for all; default DISTILL_PROJECT, or \"default\"");
+                   "Project, or - for all; default: as the settings say, or \"default\"");
   list->add_option("--limit", *limit, "Most jobs to list")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

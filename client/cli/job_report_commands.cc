@@ -45,7 +45,11 @@ absl::StatusOr<ExitCode> Compare(Session& session, const std::vector<std::string
     reports.push_back(std::move(report));
   }
   const Comparison comparison = CompareReports(reports);
-  session.out() << (session.json() ? RenderJson(comparison) : RenderMarkdown(comparison));
+  if (session.json()) {
+    session.PrintJson(RenderJson(comparison));
+  } else {
+    session.out() << RenderMarkdown(comparison);
+  }
   return ExitCode::kOk;
 }
 
@@ -83,7 +87,7 @@ absl::StatusOr<ExitCode> PrintSeries(Session& session, const std::string& text,
     } else if (!series.points().empty()) {
       std::string json = ToJson(series, JsonShape::kOneLine);
       json.pop_back();  // The line ends after the outer brace.
-      session.out() << "{\"task\":\"" << task.id() << "\",\"series\":" << json << "}\n";
+      session.PrintJsonLine(absl::StrCat("{\"task\":\"", task.id(), "\",\"series\":", json, "}\n"));
     }
   }
   return ExitCode::kOk;
@@ -112,7 +116,7 @@ void AddJobReportCommands(CLI::App& job, Command& chosen) {
   CLI::App* const compare = job.add_subcommand(
       "compare", "Set jobs side by side; over seeds, the mean difference to the baselines");
   const auto compared = std::make_shared<std::vector<std::string>>();
-  compare->add_option("jobs", *compared, "Job ids")->required();
+  compare->add_option("jobs", *compared, "Job ids, or latest")->required()->type_name("JOB");
   compare->footer("Example:\n  distill job compare job-1f2e3d4c job-5a6b7c8d\n");
   compare->callback([compared, &chosen] {
     chosen = [compared](Session& session) { return Compare(session, *compared); };

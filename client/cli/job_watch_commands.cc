@@ -43,7 +43,7 @@ void AddJobWatchCommands(CLI::App& job, Command& chosen) {
 
   CLI::App* const wait = job.add_subcommand("wait", "Wait for jobs; exit with the worst result");
   const auto awaited = std::make_shared<std::vector<std::string>>();
-  wait->add_option("jobs", *awaited, "Job ids, or latest")->required();
+  wait->add_option("jobs", *awaited, "Job ids, or latest")->required()->type_name("JOB");
   wait->footer("Example:\n  distill job wait job-1f2e3d4c && distill job report job-1f2e3d4c\n");
   wait->callback([awaited, &chosen] {
     chosen = [awaited](Session& session) { return Wait(session, *awaited); };

@@ -91,7 +91,7 @@ class JobFollower {
       ++running_;
     }
     threads_.emplace_back([this, id = task.id(), attempt] {
-      LogSink sink(*printer_, absl::StrCat("[", id, "] "));
+      LogSink sink(*printer_, id);
       // A log that cannot be read is missed by nobody: its attempt was lost with its worker.
       FollowTask(*client_, job_, id, attempt, sink).IgnoreError();
       MutexLock lock(mu_);
@@ -132,7 +132,7 @@ absl::Status PrintJob(Session& session, Client& client, const std::string& job,
   DISTILL_ASSIGN_OR_RETURN(const std::vector<v1::Task> tasks, client.ListTasks(job));
   for (const v1::Task& task : tasks) {
     session.Note(absl::StrCat("==> ", task.id(), " <=="));
-    LogSink sink(printer, "");
+    LogSink sink(printer, task.id());
     const absl::Status status = PrintTask(client, job, task.id(), /*attempt=*/0, sink);
     if (absl::IsNotFound(status)) {
       session.Note("(no log)");
@@ -144,15 +144,26 @@ absl::Status PrintJob(Session& session, Client& client, const std::string& job,
   return absl::OkStatus();
 }
 
+LineFormat FormatFor(const Session& session, bool several_at_once) {
+  if (session.options().output == OutputFormat::kYaml) {
+    return [](absl::string_view task, absl::string_view line) {
+      return absl::StrCat("---\n", JsonToYaml(JsonLine(task, line)));
+    };
+  }
+  if (session.json()) return JsonLine;
+  return several_at_once ? NamedLine : BareLine;
+}
+
 absl::StatusOr<ExitCode> Logs(Session& session, const LogOptions& options) {
   DISTILL_ASSIGN_OR_RETURN(const absl::Time since,
                            ParseSince(options.since, session.environment().clock->WallNow()));
   DISTILL_ASSIGN_OR_RETURN(Client* const client, session.Connect());
   DISTILL_ASSIGN_OR_RETURN(const std::string job, session.ResolveJob(options.job));
-  LogPrinter printer(session.out(), since);
-  LogSink sink(printer, "");
+  const bool several_at_once = options.task.empty() && options.follow;
+  LogPrinter printer(session.out(), since, FormatFor(session, several_at_once));
+  LogSink sink(printer, options.task);
   absl::Status status;
-  if (options.task.empty() && options.follow) {
+  if (several_at_once) {
     status = JobFollower(*client, job, printer).Run();
   } else if (options.task.empty()) {
     status = PrintJob(session, *client, job, printer);

@@ -3,7 +3,9 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "nlohmann/json.hpp"
 
 namespace distill::client {
 namespace {
@@ -23,9 +25,22 @@ std::optional<absl::Time> TimeOf(absl::string_view line) {
 
 }  // namespace
 
-void LogPrinter::PrintLine(absl::string_view prefix, absl::string_view line) {
+std::string BareLine(absl::string_view, absl::string_view line) { return absl::StrCat(line, "\n"); }
+
+std::string NamedLine(absl::string_view task, absl::string_view line) {
+  return absl::StrCat("[", task, "] ", line, "\n");
+}
+
+std::string JsonLine(absl::string_view task, absl::string_view line) {
+  const nlohmann::ordered_json json = {{"task", std::string(task)}, {"line", std::string(line)}};
+  // Trainers may log bytes that are no text.
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+void LogPrinter::PrintLine(absl::string_view task, absl::string_view line) {
+  const std::string text = format_(task, line);
   MutexLock lock(mu_);
-  *out_ << prefix << line << '\n';
+  *out_ << text;
 }
 
 void LogPrinter::Flush() {
@@ -59,7 +74,7 @@ void LogSink::Line(absl::string_view line) {
   } else if (printer_->since() != absl::InfinitePast() && line.substr(0, 2) == "# ") {
     recent_ = true;  // Says whose log begins.
   }
-  if (recent_) printer_->PrintLine(prefix_, line);
+  if (recent_) printer_->PrintLine(task_, line);
 }
 
 }  // namespace distill::client

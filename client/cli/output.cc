@@ -1,11 +1,15 @@
 #include "client/cli/output.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "google/protobuf/util/json_util.h"
+#include "nlohmann/json.hpp"
 
 namespace distill::client {
 namespace {
@@ -26,7 +30,55 @@ void PrintRow(const std::vector<std::string>& row, const std::vector<size_t>& wi
   out << line << "\n";
 }
 
+using nlohmann::ordered_json;
+
+// Texts that YAML would read as something other than themselves are written as in JSON, which is
+// YAML too.
+std::string YamlScalar(const ordered_json& value) {
+  if (!value.is_string()) return value.dump();
+  const std::string& text = value.get_ref<const std::string&>();
+  const auto is_plain = [](char letter) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(letter)) ||
+           absl::StrContains("_./+-", absl::string_view(&letter, 1));
+  };
+  static const auto* const words =
+      new std::set<std::string>{"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+  const bool plain = !text.empty() && absl::ascii_isalpha(static_cast<unsigned char>(text[0])) &&
+                     std::all_of(text.begin(), text.end(), is_plain) &&
+                     words->count(absl::AsciiStrToLower(text)) == 0;
+  return plain ? text : value.dump();
+}
+
+// Appends what stands after a key or a dash: a scalar on the same line, or a block below.
+void AppendYaml(const ordered_json& value, const std::string& indent, std::string* yaml) {
+  if (value.empty() || !value.is_structured()) {
+    absl::StrAppend(yaml, value.is_structured() ? value.dump() : YamlScalar(value), "\n");
+    return;
+  }
+  bool first = true;
+  for (const auto& [key, item] : value.items()) {
+    // Items of a list start on the line of their dash.
+    absl::StrAppend(yaml, first ? "" : indent,
+                    value.is_array() ? "-" : absl::StrCat(YamlScalar(ordered_json(key)), ":"));
+    first = false;
+    const bool is_block = item.is_structured() && !item.empty();
+    const std::string below = absl::StrCat(indent, "  ");
+    absl::StrAppend(yaml, is_block && value.is_object() ? absl::StrCat("\n", below) : " ");
+    AppendYaml(item, below, yaml);
+  }
+}
+
 }  // namespace
+
+std::string IndentJson(absl::string_view json) {
+  return absl::StrCat(ordered_json::parse(json.begin(), json.end()).dump(2), "\n");
+}
+
+std::string JsonToYaml(absl::string_view json) {
+  std::string yaml;
+  AppendYaml(ordered_json::parse(json.begin(), json.end()), "", &yaml);
+  return yaml;
+}
 
 void PrintTable(const std::vector<std::string>& header,
                 const std::vector<std::vector<std::string>>& rows, std::ostream& out) {

@@ -37,7 +37,7 @@ ExitCode ShowPreset(Session& session, const EmbeddedJob& job) {
   if (session.json()) {
     nlohmann::ordered_json json = ToJson(job);
     json["job_file"] = std::string(job.text);
-    session.out() << json.dump(2) << "\n";
+    session.PrintJson(json.dump());
   } else {
     session.out() << job.text << std::flush;
   }
@@ -59,7 +59,7 @@ absl::StatusOr<ExitCode> ShowPresets(Session& session, const std::string& name) 
         absl::StrCat("no preset ", name, Suggestion(name, names, "presets")));
   }
   if (session.json()) {
-    session.out() << nlohmann::ordered_json({{"presets", presets}}).dump(2) << "\n";
+    session.PrintJson(nlohmann::ordered_json({{"presets", presets}}).dump());
   } else {
     PrintTable({"PRESET", "WHAT IT IS"}, rows, session.out());
   }
@@ -73,7 +73,7 @@ void AddJobPresetCommand(CLI::App& job, Command& chosen) {
       "presets", "List the recipes that `preset:` in a job file can name, or show one");
   // Co-owned by the callback, which outlives this function.
   const auto name = std::make_shared<std::string>();
-  presets->add_option("name", *name, "Preset whose job file is printed");
+  presets->add_option("name", *name, "Preset whose job file is printed")->type_name("PRESET");
   presets->footer(
       "Example:\n  distill job presets\n"
       "  distill job presets m2mkd-vmoe-base-imagenet > job.yaml\n");

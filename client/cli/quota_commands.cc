@@ -37,6 +37,10 @@ absl::StatusOr<ExitCode> List(Session& session) {
     v1::ListQuotasResponse response;
     for (const v1::Quota& quota : quotas) *response.add_quotas() = quota;
     session.PrintJson(response);
+  } else if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Quota& quota : quotas) names.push_back(quota.project());
+    session.PrintNames(names);
   } else {
     PrintQuotas(session, quotas);
   }

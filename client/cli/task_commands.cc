@@ -5,10 +5,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "client/cli/commands.h"
+#include "client/cli/explanation_text.h"
 #include "client/cli/format.h"
 #include "client/jobfile/yaml_writer.h"
 #include "distill/v1/job_service.pb.h"
@@ -46,6 +46,12 @@ absl::StatusOr<ExitCode> List(Session& session, const std::string& text) {
     session.PrintJson(response);
     return ExitCode::kOk;
   }
+  if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Task& task : tasks) names.push_back(task.id());
+    session.PrintNames(names);
+    return ExitCode::kOk;
+  }
   std::vector<std::vector<std::string>> rows;
   for (const v1::Task& task : tasks) {
     const std::string worker =
@@ -64,6 +70,10 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
   DISTILL_ASSIGN_OR_RETURN(const v1::Task task, client->GetTask(job, id));
   if (session.json()) {
     session.PrintJson(task);
+    return ExitCode::kOk;
+  }
+  if (session.names_only()) {
+    session.PrintNames({task.id()});
     return ExitCode::kOk;
   }
   PrintFields({{"task", task.id()},
@@ -109,28 +119,7 @@ absl::StatusOr<ExitCode> Explain(Session& session, const std::string& text, cons
     session.PrintJson(explanation);
     return ExitCode::kOk;
   }
-  const bool queued = explanation.state() == v1::TASK_STATE_QUEUED;
-  PrintFields(
-      {{"task", absl::StrCat(explanation.job(), "/", explanation.task())},
-       {"state", StateName(explanation.state())},
-       {"reason", StateName(explanation.reason())},
-       {"in words", explanation.detail()},
-       {"waits for", absl::StrJoin(explanation.waits_for(), ", ")},
-       {"retries in",
-        explanation.retry_in_seconds() > 0 ? FormatSeconds(explanation.retry_in_seconds()) : ""},
-       {"priority", absl::StrCat(explanation.priority())},
-       {"by waiting", queued ? absl::StrCat(explanation.effective_priority()) : ""},
-       {"share", absl::StrFormat("%.2f", explanation.project_share())}},
-      session.out());
-  std::vector<std::vector<std::string>> rows;
-  for (const v1::WorkerFit& fit : explanation.workers()) {
-    rows.push_back({fit.worker_id(), StateName(fit.failed()),
-                    fit.detail().empty() ? "could take it" : fit.detail()});
-  }
-  if (!rows.empty()) {
-    session.out() << "\n";
-    PrintTable({"WORKER", "FAILS", "IN WORDS"}, rows, session.out());
-  }
+  session.out() << RenderExplanation(explanation);
   return ExitCode::kOk;
 }
 

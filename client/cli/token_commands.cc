@@ -109,6 +109,10 @@ absl::StatusOr<ExitCode> List(Session& session) {
   }
   if (session.json()) {
     session.PrintJson(response);
+  } else if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Token& token : tokens) names.push_back(token.id());
+    session.PrintNames(names);
   } else {
     PrintTable(Header(), rows, session.out());
   }

@@ -18,7 +18,7 @@ ExitCode PrintVersion(Session& session, bool corruptions) {
         json["corruptions"].push_back(std::string(name));
       }
     }
-    session.out() << json.dump(2) << "\n";
+    session.PrintJson(json.dump());
   } else if (corruptions) {
     for (const absl::string_view name : kCorruptionNames) session.out() << name << "\n";
   } else {

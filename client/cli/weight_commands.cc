@@ -99,7 +99,7 @@ absl::StatusOr<v1::ArchitectureDescription> WantedArchitecture(const ImportArgum
 // Prints the files that were written: a line each, or {"files": [...]}.
 void PrintFiles(Session& session, const std::vector<std::string>& files) {
   if (session.json()) {
-    session.out() << nlohmann::json({{"files", files}}).dump(2) << "\n";
+    session.PrintJson(nlohmann::json({{"files", files}}).dump());
     return;
   }
   for (const std::string& file : files) session.out() << file << "\n";
@@ -372,7 +372,7 @@ absl::StatusOr<ExitCode> Inspect(Session& session, const std::string& source,
                        storage::FindNonFinite(view)});
   }
   if (session.json()) {
-    session.out() << ToJson(checkpoint, tensors, parameters).dump(2) << "\n";
+    session.PrintJson(ToJson(checkpoint, tensors, parameters).dump());
     return ExitCode::kOk;
   }
   PrintTensors(checkpoint, tensors, parameters, session.out());

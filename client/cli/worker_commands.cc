@@ -59,6 +59,10 @@ absl::StatusOr<ExitCode> List(Session& session) {
   }
   if (session.json()) {
     session.PrintJson(response);
+  } else if (session.names_only()) {
+    std::vector<std::string> names;
+    for (const v1::Worker& worker : workers) names.push_back(worker.info().worker_id());
+    session.PrintNames(names);
   } else {
     PrintTable(Header(), rows, session.out());
   }
@@ -68,6 +72,8 @@ absl::StatusOr<ExitCode> List(Session& session) {
 ExitCode Show(Session& session, const v1::Worker& worker) {
   if (session.json()) {
     session.PrintJson(worker);
+  } else if (session.names_only()) {
+    session.PrintNames({worker.info().worker_id()});
   } else {
     PrintTable(Header(), {Row(worker)}, session.out());
   }

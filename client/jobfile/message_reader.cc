@@ -136,6 +136,17 @@ void MessageReader::ReadField(const Node& node, const std::string& path,
   }
 }
 
+void MessageReader::ReplaceElement(const Node& node, const std::string& path,
+                                   const FieldDescriptor& field, int index, Message* message) {
+  const Reflection& reflection = *message->GetReflection();
+  const int last = reflection.FieldSize(*message, &field);
+  ReadElement(node, path, field, message);
+  // A value of the wrong type adds nothing.
+  if (reflection.FieldSize(*message, &field) == last) return;
+  reflection.SwapElements(message, &field, index, last);
+  reflection.RemoveLast(message, &field);
+}
+
 void MessageReader::ReadElement(const Node& node, const std::string& path,
                                 const FieldDescriptor& field, Message* message) {
   const Reflection& reflection = *message->GetReflection();

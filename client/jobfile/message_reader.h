@@ -37,6 +37,11 @@ class MessageReader {
                  const google::protobuf::FieldDescriptor& field,
                  google::protobuf::Message* message);
 
+  // Replaces element `index`, which must be there, of a repeated field of `message`.
+  void ReplaceElement(const Node& node, const std::string& path,
+                      const google::protobuf::FieldDescriptor& field, int index,
+                      google::protobuf::Message* message);
+
  private:
   const google::protobuf::FieldDescriptor* FindField(const google::protobuf::Descriptor& type,
                                                      const std::string& key) const;

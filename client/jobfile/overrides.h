@@ -1,4 +1,4 @@
-// Changes to a job that are given on the command line: `--set distillation.tau=2` replaces one
+// Changes to a job that are given on the command line: `--override distillation.tau=2` replaces one
 // field, `--sweep distillation.tau=1,2,4` makes one job for each value.
 #pragma once
 
@@ -13,9 +13,9 @@
 namespace distill::client {
 
 // Replaces the field that "path=value" names; the value is written as in a YAML job file, so
-// "evaluation.severities=[1, 3]" and "student.vit={depth: 4}" work too. A value for one
-// architecture of the student drops the other. On error `spec` is unchanged and the message starts
-// with `flag`. Errors: kInvalidArgument.
+// "evaluation.severities=[1, 3]", "few_shot[0].shots=5" and "student.vit={depth: 4}" work too. A
+// value for one architecture of the student drops the other. On error `spec` is unchanged and the
+// message starts with `flag`. Errors: kInvalidArgument.
 absl::Status ApplyOverride(absl::string_view flag, absl::string_view assignment, v1::JobSpec* spec);
 
 // One job of a sweep.

@@ -99,6 +99,13 @@ Digest BodyDigest(const v1::CreateJobRequest& request) {
 
 JobService::JobService(const RpcDependencies& dependencies)
     : dependencies_(dependencies),
+      planning_(
+          dependencies,
+          [this](const v1::JobSpec& spec, const Caller& caller) -> absl::StatusOr<v1::JobSpec> {
+            v1::JobSpec named = ExpandPreset(spec);
+            DISTILL_RETURN_IF_ERROR(Expand(caller, named));
+            return Complete(ResolveDefaults(named));
+          }),
       metrics_(*dependencies.clock, *dependencies.metrics, *dependencies.gate,
                dependencies.open_calls),
       access_(*dependencies.driver, *dependencies.store),
@@ -118,9 +125,7 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
                          v1::Job& response) {
   if (call->IsCancelled()) return call->Finish(absl::CancelledError("the caller is gone"));
   v1::JobSpec named = ExpandPreset(request.spec());  // Presets name data sets too.
-  absl::Status expanded = dependencies_.datasets->CheckVisible(named, call->caller());
-  if (expanded.ok()) expanded = CheckGiven(named.given(), call->caller());
-  if (expanded.ok()) expanded = dependencies_.datasets->ExpandNames(&named);
+  const absl::Status expanded = Expand(call->caller(), named);
   const v1::JobSpec resolved = ResolveDefaults(named);
   absl::StatusOr<v1::JobSpec> complete =
       expanded.ok() ? Complete(resolved) : absl::StatusOr<v1::JobSpec>(expanded);
@@ -132,6 +137,12 @@ void JobService::Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& r
     return PlanAndSubmit(call, request, *complete, response);
   }
   ChooseClass(call, request, std::make_shared<v1::JobSpec>(*std::move(complete)), response);
+}
+
+absl::Status JobService::Expand(const Caller& caller, v1::JobSpec& named) const {
+  DISTILL_RETURN_IF_ERROR(dependencies_.datasets->CheckVisible(named, caller));
+  DISTILL_RETURN_IF_ERROR(CheckGiven(named.given(), caller));
+  return dependencies_.datasets->ExpandNames(&named);
 }
 
 absl::StatusOr<v1::JobSpec> JobService::Complete(const v1::JobSpec& resolved) const {
@@ -271,6 +282,14 @@ absl::StatusOr<v1::Job> JobService::View(const storage::JobRecord& record,
   v1::Job job = ToProto(record, counts);
   ApplyReadMask(mask, job);
   return job;
+}
+
+grpc::ServerUnaryReactor* JobService::PlanJob(grpc::CallbackServerContext* context,
+                                              const v1::PlanJobRequest* request,
+                                              v1::JobPlan* response) {
+  return StartCall(context, "PlanJob", metrics_, *request, [&](const UnaryCallPtr& call) {
+    planning_.Start(call, request->spec(), *response);
+  });
 }
 
 grpc::ServerUnaryReactor* JobService::GetJob(grpc::CallbackServerContext* context,

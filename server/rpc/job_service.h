@@ -7,6 +7,7 @@
 #include "server/planner/planner.h"
 #include "server/rpc/blob_access.h"
 #include "server/rpc/call.h"
+#include "server/rpc/job_planning.h"
 #include "server/rpc/rpc_dependencies.h"
 
 namespace distill::server {
@@ -19,6 +20,9 @@ class JobService : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context,
                                       const v1::CreateJobRequest* request,
                                       v1::Job* response) override;
+  grpc::ServerUnaryReactor* PlanJob(grpc::CallbackServerContext* context,
+                                    const v1::PlanJobRequest* request,
+                                    v1::JobPlan* response) override;
   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context,
                                    const v1::GetJobRequest* request, v1::Job* response) override;
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context,
@@ -56,6 +60,9 @@ class JobService : public v1::JobService::CallbackService {
   // (I/O thread), ask the core for a numeric class (driver), plan (I/O thread), submit (driver),
   // read back (I/O thread).
   void Prepare(const UnaryCallPtr& call, const v1::CreateJobRequest& request, v1::Job& response);
+  // Fills in the data sets that a spec names, if the caller may see them and the artifacts that it
+  // gives. Blocks.
+  absl::Status Expand(const Caller& caller, v1::JobSpec& named) const;
   // The spec with all that defaults and the data set tell; refused when it cannot be run. Blocks.
   absl::StatusOr<v1::JobSpec> Complete(const v1::JobSpec& resolved) const;
   void ChooseClass(const UnaryCallPtr& call, const v1::CreateJobRequest& request,
@@ -91,6 +98,7 @@ class JobService : public v1::JobService::CallbackService {
   absl::Status CheckGiven(const v1::GivenArtifacts& given, const Caller& caller) const;
 
   const RpcDependencies dependencies_;
+  const JobPlanning planning_;
   const CallMetrics metrics_;
   const BlobAccess access_;
   StreamLimit watches_;

@@ -19,6 +19,7 @@ inline constexpr size_t kMostChunkBytes = size_t{1} << 20;
 
 // All return OK or kInvalidArgument.
 absl::Status ValidateRequest(const v1::CreateJobRequest& request);
+absl::Status ValidateRequest(const v1::PlanJobRequest& request);
 absl::Status ValidateRequest(const v1::GetJobRequest& request);
 absl::Status ValidateRequest(const v1::ListJobsRequest& request);
 absl::Status ValidateRequest(const v1::CancelJobRequest& request);

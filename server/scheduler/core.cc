@@ -166,6 +166,16 @@ std::optional<AcceptedRequest> Core::FindRequest(const ProjectId& project,
   return AcceptedRequest{known->second.second, known->second.first};
 }
 
+std::optional<EqualTask> Core::FindEqual(const ProjectId& project, const Digest& key) const {
+  if (key.empty()) return std::nullopt;
+  const auto result = state_->results.find({project, key});
+  if (result != state_->results.end())
+    return EqualTask{result->second.task, /*done=*/true, result->second.device_time};
+  const auto execution = state_->executions.find({project, key});
+  if (execution == state_->executions.end()) return std::nullopt;
+  return EqualTask{state_->IdOf(execution->second.leader), /*done=*/false, absl::ZeroDuration()};
+}
+
 const BlobTotals& Core::blob_totals() const { return state_->blob_totals; }
 
 CoreTotals Core::Totals(MonotonicTime now) const {

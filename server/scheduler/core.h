@@ -156,6 +156,14 @@ struct AttemptOwner {
   ProjectId project;
 };
 
+// A task with a given key that has a result, or that is under way.
+struct EqualTask {
+  TaskId task;
+  bool done = false;
+  // What its result cost to make; zero when that is not known.
+  absl::Duration device_time;
+};
+
 struct AcceptedRequest {
   JobId job;
   Digest body;
@@ -212,6 +220,8 @@ class Core {
   // The job that SubmitJob accepted under this request, with the digest of what was asked.
   std::optional<AcceptedRequest> FindRequest(const ProjectId& project,
                                              const RequestId& request) const;
+  // The task of the project whose result one with this key would take. Nothing: it would run.
+  std::optional<EqualTask> FindEqual(const ProjectId& project, const Digest& key) const;
   // The best class that every live worker supports, by the order of the worker that names it first;
   // empty when no worker is live. An empty device kind means any.
   std::string CommonNumericClass(const std::string& device_kind, MonotonicTime now) const;

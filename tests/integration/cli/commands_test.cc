@@ -196,65 +196,6 @@ TEST_F(CommandsTest, UsageErrorsSuggestWhatWasMeant) {
             "--help`\n");
 }
 
-TEST_F(CommandsTest, EveryHelpPageHasAnExample) {
-  const std::vector<std::vector<std::string>> pages = {
-      {},
-      {"demo"},
-      {"dev"},
-      {"version"},
-      {"job"},
-      {"job", "submit"},
-      {"job", "list"},
-      {"job", "get"},
-      {"job", "cancel"},
-      {"job", "pause"},
-      {"job", "resume"},
-      {"job", "retry"},
-      {"job", "delete"},
-      {"job", "watch"},
-      {"job", "wait"},
-      {"job", "logs"},
-      {"job", "report"},
-      {"job", "compare"},
-      {"job", "series"},
-      {"job", "trace"},
-      {"task"},
-      {"task", "list"},
-      {"task", "get"},
-      {"task", "explain"},
-      {"task", "logs"},
-      {"artifact"},
-      {"artifact", "list"},
-      {"artifact", "get"},
-      {"artifact", "put"},
-      {"artifact", "import"},
-      {"artifact", "export"},
-      {"artifact", "inspect"},
-      {"worker"},
-      {"worker", "list"},
-      {"worker", "drain"},
-      {"worker", "quarantine"},
-      {"worker", "resume"},
-      {"quota"},
-      {"quota", "list"},
-      {"quota", "set"},
-      {"quota", "clear"},
-      {"job", "cost"},
-      {"ledger"},
-      {"cache"},
-      {"cache", "explain"},
-      {"cache", "stats"},
-      {"cache", "evict"},
-  };
-  for (std::vector<std::string> page : pages) {
-    page.push_back("--help");
-    const CommandResult result = Run(page);
-    EXPECT_EQ(result.code, 0);
-    EXPECT_THAT(result.out, HasSubstr("Example:\n  distill "));
-    EXPECT_THAT(result.err, IsEmpty());
-  }
-}
-
 TEST_F(CommandsTest, WatchPrintsALineAChangeAndEndsWithTheJobsResult) {
   ScriptJob(v1::JOB_STATE_SUCCEEDED);
   const CommandResult result = Run({"job", "watch", "job-1"});

@@ -59,6 +59,15 @@ class ScriptedServer::Jobs : public v1::JobService::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status PlanJob(grpc::ServerContext*, const v1::PlanJobRequest* request,
+                       v1::JobPlan* plan) override {
+    MutexLock lock(s_.mu_);
+    if (!s_.script_.create_status.ok()) return s_.script_.create_status;
+    *plan = s_.script_.plan;
+    *plan->mutable_job()->mutable_spec() = request->spec();
+    return grpc::Status::OK;
+  }
+
   grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request,
                       v1::Job* job) override {
     MutexLock lock(s_.mu_);
@@ -158,6 +167,15 @@ class ScriptedServer::Tasks : public v1::TaskService::Service {
       return grpc::Status::OK;
     }
     return NotFound("task", request->task());
+  }
+
+  grpc::Status ExplainTask(grpc::ServerContext*, const v1::ExplainTaskRequest* request,
+                           v1::TaskExplanation* explanation) override {
+    MutexLock lock(s_.mu_);
+    *explanation = s_.script_.task_explanation;
+    explanation->set_job(request->job());
+    explanation->set_task(request->task());
+    return grpc::Status::OK;
   }
 
   grpc::Status ListTasks(grpc::ServerContext*, const v1::ListTasksRequest* request,

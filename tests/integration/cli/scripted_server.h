@@ -38,6 +38,8 @@ struct Script {
   std::map<std::string, std::string> logs;
   std::map<std::string, v1::Series> series;
   v1::Report report;
+  v1::JobPlan plan;
+  v1::TaskExplanation task_explanation;
   std::vector<v1::Worker> workers;
   v1::Ledger ledger;
   v1::KeyExplanation explanation;

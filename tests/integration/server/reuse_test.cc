@@ -332,5 +332,57 @@ TEST_F(ReuseTest, KeysAreNamedOneWay) {
   EXPECT_THAT(explain(), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
+// The plan says before the job is submitted what came true above.
+TEST_F(ReuseTest, APlanTellsWhatWouldRunAndWhatItWouldTake) {
+  const auto plan = [this](const v1::JobSpec& spec) {
+    v1::PlanJobRequest request;
+    *request.mutable_spec() = spec;
+    v1::JobPlan plan;
+    EXPECT_THAT(FromGrpcStatus(jobs_->PlanJob(MakeContext().get(), request, &plan)), IsOk());
+    return plan;
+  };
+  const v1::JobSpec spec = NacSpec(v1::GRAPH_PRIOR_KIND_SCALE_FREE);
+  const v1::JobPlan before = plan(spec);
+  EXPECT_EQ(before.tasks_size(), before.job().tasks_total());
+  EXPECT_EQ(before.unpredicted_tasks(), before.tasks_size());
+  EXPECT_GT(before.largest_memory_bytes(), 0);
+  EXPECT_EQ(before.job().id(), "");
+  EXPECT_THAT(ListJobs(), ::testing::IsEmpty());
+  EXPECT_THAT(before.tasks(0).key(), ::testing::StartsWith("sha256:"));
+
+  const std::set<std::string> ran = RunToEnd(spec, "first");
+  const v1::JobPlan again = plan(spec);
+  for (const v1::PlannedTask& task : again.tasks()) {
+    EXPECT_EQ(task.execution(), v1::PLANNED_EXECUTION_REUSES) << task.id();
+    EXPECT_EQ(task.equal_task(), absl::StrCat(job_, "/", task.id()));
+  }
+  EXPECT_EQ(again.predicted_seconds(), 0.0);
+  EXPECT_GT(again.saved_seconds(), 0.0);
+
+  // Another seed repeats all the work, and takes as long as it took.
+  v1::JobSpec other = spec;
+  other.set_seed(7);
+  const v1::JobPlan seeded = plan(other);
+  EXPECT_EQ(seeded.unpredicted_tasks(), 0);
+  EXPECT_GT(seeded.predicted_seconds(), 0.0);
+  EXPECT_LT(seeded.critical_path_seconds(), seeded.predicted_seconds());
+
+  int runs = 0;
+  const v1::JobPlan second = plan(NacSpec(v1::GRAPH_PRIOR_KIND_RING_OF_CLIQUES));
+  for (const v1::PlannedTask& task : second.tasks()) {
+    if (task.execution() == v1::PLANNED_EXECUTION_RUNS) ++runs;
+  }
+  EXPECT_EQ(runs, 7);
+}
+
+TEST_F(ReuseTest, APlanRefusesWhatASubmissionWould) {
+  v1::PlanJobRequest request;
+  *request.mutable_spec() = SmallSpec();
+  request.mutable_spec()->set_modules(0);
+  v1::JobPlan plan;
+  EXPECT_THAT(FromGrpcStatus(jobs_->PlanJob(MakeContext().get(), request, &plan)),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("modules: got 0")));
+}
+
 }  // namespace
 }  // namespace distill::server

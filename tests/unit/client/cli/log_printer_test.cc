@@ -10,9 +10,9 @@ namespace {
 
 TEST(LogPrinterTest, LinesOfSeveralLogsStayWhole) {
   std::ostringstream out;
-  LogPrinter printer(out, absl::InfinitePast());
-  LogSink a(printer, "[a] ");
-  LogSink b(printer, "[b] ");
+  LogPrinter printer(out, absl::InfinitePast(), NamedLine);
+  LogSink a(printer, "a");
+  LogSink b(printer, "b");
   a.Write("one\ntw");
   b.Write("uno\n");
   a.Write("o\nthree");
@@ -26,7 +26,7 @@ TEST(LogPrinterTest, OldLinesAreLeftOut) {
   absl::Time since;
   std::string error;
   ASSERT_TRUE(absl::ParseTime(absl::RFC3339_full, "2026-11-23T10:00:00Z", &since, &error));
-  LogPrinter printer(out, since);
+  LogPrinter printer(out, since, BareLine);
   LogSink sink(printer, "");
   sink.Write(
       "# job/task attempt 1\n"
@@ -41,6 +41,11 @@ TEST(LogPrinterTest, OldLinesAreLeftOut) {
             "2026-11-23T10:00:00.000Z I new\n"
             "  more of the new line\n"
             "{\"time\":\"2026-11-23T11:00:00.000Z\",\"message\":\"new\"}\n");
+}
+
+TEST(LogPrinterTest, JsonHoldsLinesThatAreNoText) {
+  EXPECT_EQ(JsonLine("a", "say \"x\""), "{\"task\":\"a\",\"line\":\"say \\\"x\\\"\"}\n");
+  EXPECT_EQ(JsonLine("a", "\xff"), "{\"task\":\"a\",\"line\":\"\xEF\xBF\xBD\"}\n");
 }
 
 }  // namespace

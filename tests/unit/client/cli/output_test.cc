@@ -70,5 +70,24 @@ TEST(SeriesCsvTest, TermsOfTheLossHaveColumns) {
             "distill-module-0,1,0,0,0,0,0,,,0.25,0.005\n");
 }
 
+TEST(YamlTest, HasTheStructureOfTheJson) {
+  EXPECT_EQ(JsonToYaml(R"({"a":1,"b":{"c":"x","d":[]},"e":[{"f":true,"g":null},[1,2]],"h":{}})"),
+            "a: 1\n"
+            "b:\n"
+            "  c: x\n"
+            "  d: []\n"
+            "e:\n"
+            "  - f: true\n"
+            "    g: null\n"
+            "  - - 1\n"
+            "    - 2\n"
+            "h: {}\n");
+}
+
+TEST(YamlTest, QuotesWhatWouldBeReadOtherwise) {
+  EXPECT_EQ(JsonToYaml(R"({"a":"true","b":"1","c":"","d":"x: y","e":"-","f":"job-1","g":"a\nb"})"),
+            "a: \"true\"\nb: \"1\"\nc: \"\"\nd: \"x: y\"\ne: \"-\"\nf: job-1\ng: \"a\\nb\"\n");
+}
+
 }  // namespace
 }  // namespace distill::client

@@ -30,6 +30,20 @@ TEST(OverridesTest, SwitchesTheArchitecture) {
   EXPECT_EQ(spec.student().vit().depth(), 4);
 }
 
+TEST(OverridesTest, ReplacesOneElementOfAList) {
+  v1::JobSpec spec;
+  spec.mutable_evaluation()->add_severities(1);
+  spec.mutable_evaluation()->add_severities(3);
+  spec.add_few_shot()->set_name("a");
+  spec.add_few_shot()->set_name("b");
+  EXPECT_THAT(ApplyOverride("--override", "evaluation.severities[0]=5", &spec), IsOk());
+  EXPECT_THAT(ApplyOverride("--override", "few_shot[1].seed=7", &spec), IsOk());
+  EXPECT_THAT(spec.evaluation().severities(), ElementsAre(5, 3));
+  EXPECT_EQ(spec.few_shot(1).seed(), 7u);
+  EXPECT_EQ(spec.few_shot(1).name(), "b");
+  EXPECT_FALSE(spec.few_shot(0).has_seed());
+}
+
 struct BadOverride {
   const char* assignment;
   const char* complaint;
@@ -44,6 +58,16 @@ TEST(OverridesTest, RefusesWhatItDoesNotUnderstandAndChangesNothing) {
        "\"distillation\"?"},
       {"distillation.tau=warm",
        "--set distillation.tau=warm: distillation.tau: expected a number, got \"warm\""},
+      {"tau=2", "--set tau=2: unknown key \"tau\" in the job; did you mean distillation.tau?"},
+      {"modules[0]=2", "--set modules[0]=2: modules[0]: modules is no list"},
+      {"evaluation.severities[0]=2",
+       "--set evaluation.severities[0]=2: evaluation.severities[0]: the list has 0 elements, "
+       "counted "
+       "from 0"},
+      {"few_shot.seed=2",
+       "--set few_shot.seed=2: few_shot is a list; say which, as in few_shot[0]"},
+      {"evaluation.severities[x]=2",
+       "--set evaluation.severities[x]=2: \"severities[x]\": want a name, or name[0]"},
       {"modules=", "--set modules=: modules: has no value; give one or remove the key"},
       {"modules.count=2", "--set modules.count=2: modules holds a value, not keys"},
       {"modules", "--set modules: expected KEY=VALUE, such as distillation.tau=2"},
