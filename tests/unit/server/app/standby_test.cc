@@ -12,14 +12,17 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/certificates.h"
+#include "tests/support/http_client.h"
 #include "tests/support/status_matchers.h"
 #include "transport/secure_channel.h"
 
 namespace distill::server {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 class StandbyTest : public ::testing::Test {
  protected:
@@ -55,6 +58,18 @@ TEST_F(StandbyTest, RefusesCallsAndNamesTheLeader) {
   const auto leader = metadata.find(kLeaderMetadata);
   ASSERT_NE(leader, metadata.end());
   EXPECT_EQ(std::string(leader->second.data(), leader->second.size()), "server-b:7700");
+}
+
+// A page behind an address of both servers takes it as a reason to wait.
+TEST_F(StandbyTest, PagesAreToldToComeBack) {
+  standby_->SetLeader("server-b:7700");
+  const int port = PortOf(standby_->http_address());
+  for (const char* const path :
+       {"/", "/static/main.js", "/api/v1/jobs", "/api/v1/overview/events"}) {
+    EXPECT_THAT(HttpGet(port, path),
+                AllOf(StartsWith("HTTP/1.1 503"), HasSubstr("leader=server-b:7700")));
+  }
+  EXPECT_THAT(HttpGet(port, "/healthz"), StartsWith("HTTP/1.1 200"));
 }
 
 // Clients walk a list of servers with one set of credentials, whichever of them leads.
