@@ -26,6 +26,13 @@ if(DISTILL_WITH_S3)
 endif()
 if(DISTILL_WITH_TORCH)
   find_package(Torch REQUIRED)
+  # Gangs of trainers speak through LibTorch's c10d, of which the headers need Gloo's. A LibTorch
+  # that brings none builds a trainer that refuses to join one.
+  find_path(DISTILL_GLOO_INCLUDE gloo/rendezvous/store.h HINTS ${TORCH_INCLUDE_DIRS})
+  find_path(DISTILL_C10D_INCLUDE torch/csrc/distributed/c10d/ProcessGroupGloo.hpp HINTS ${TORCH_INCLUDE_DIRS})
+  if(DISTILL_GLOO_INCLUDE AND DISTILL_C10D_INCLUDE)
+    set(DISTILL_WITH_GANGS ON)
+  endif()
 endif()
 if(DISTILL_WITH_TESTS)
   find_package(GTest CONFIG REQUIRED)

@@ -92,8 +92,11 @@ absl::StatusOr<ExitCode> Get(Session& session, const std::string& text, const st
   std::vector<std::vector<std::string>> rows;
   for (const v1::Attempt& attempt : task.attempts()) {
     rows.push_back({absl::StrCat(attempt.number()), absl::AsciiStrToLower(attempt.state()),
-                    attempt.worker(), FormatTime(attempt.start_time()),
-                    FormatSeconds(attempt.stats().wall_seconds()), attempt.message()});
+                    attempt.gang_size() > 1
+                        ? absl::StrCat(attempt.worker(), " (rank ", attempt.gang_rank(), ")")
+                        : attempt.worker(),
+                    FormatTime(attempt.start_time()), FormatSeconds(attempt.stats().wall_seconds()),
+                    attempt.message()});
   }
   if (!rows.empty()) {
     session.out() << "\n";

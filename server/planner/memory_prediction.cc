@@ -302,7 +302,9 @@ int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   const bool trains = task.has_recipe() && !keeps_features;
   const bool evaluates = task.kind() == v1::TASK_KIND_EVALUATE || keeps_features;
   double batch = 1.0;
-  if (trains) batch = task.recipe().batch_size();
+  // Of a gang, each trainer computes an equal share.
+  const int ranks = std::max(1, task.recipe().gang_size());
+  if (trains) batch = static_cast<double>(task.recipe().batch_size()) / ranks;
   if (task.kind() == v1::TASK_KIND_EVALUATE) batch = task.evaluation().batch_size();
   // A transformer's evaluation holds what one block computes, a NAC's a share of all.
   double passing = 0.0;
@@ -314,6 +316,7 @@ int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   const double copies = trains || evaluates ? 1.0 : kCopiesOfAssembled;
   const double floats = copies * footprint.parameters +
                         (trains ? kFloatsPerTrained * footprint.trained : 0.0) +
+                        (ranks > 1 ? footprint.trained : 0.0) +  // Buckets of gradients.
                         batch * (passing + footprint.transient_floats);
   double bytes = kProgramBytes + kBytesPerFloat * floats + HeldImageBytes(task);
   if (trains || evaluates) {

@@ -30,6 +30,7 @@ constexpr size_t kLongestDisplayName = 200;
 constexpr size_t kLongestPath = 4096;
 constexpr size_t kLongestLabel = 40;
 constexpr int kMostWorkerLabels = 16;
+constexpr int kMostRanks = 64;
 constexpr size_t kLongestWorkerLabel = 256;
 constexpr size_t kLongestVersion = 64;
 
@@ -112,6 +113,40 @@ void CheckRecipe(const v1::TrainingRecipe& recipe, absl::string_view path, Field
   CheckOptimiser(recipe, path, checks);
   CheckRegularisation(recipe, path, checks);
   CheckAugmentation(recipe, path, checks);
+}
+
+// Whether the loss of an image of this student depends on the other images of its batch.
+bool LooksAcrossImages(const v1::StudentSpec& student) {
+  return student.has_nac() ||
+         (student.has_vmoe() && student.vmoe().router().kind() != v1::ROUTER_KIND_TOP_K);
+}
+
+void CheckGangs(const v1::JobSpec& spec, FieldChecks& checks) {
+  for (const NamedRecipe& named : RecipesOf(spec)) {
+    const std::string path = Path(named.path, "gang_size");
+    const int size = named.recipe->gang_size();
+    if (!named.recipe->has_gang_size() || size == 1) continue;
+    checks.InRange(path, int64_t{size}, 1, kMostRanks);
+    if (size < 1 || size > kMostRanks) continue;
+    const bool of_student = named.path == "finetune_student";
+    if (!of_student && named.path != "pretrain_meta" && named.path != "finetune_teacher") {
+      checks.Fail(path, size, "1",
+                  "stages, modules and few-shot episodes are trained apart anyway; whole models "
+                  "are what a gang may share: pretrain_meta, finetune_teacher, finetune_student");
+    } else if (of_student && LooksAcrossImages(spec.student())) {
+      checks.Fail(
+          path, size, "1",
+          "this student's loss depends on the batch as a whole: it is a NAC, or has a router "
+          "other than top_k");
+    } else if (named.recipe->batch_size() % size != 0) {
+      checks.Fail(path, size, absl::StrCat("a divisor of batch_size, ", named.recipe->batch_size()),
+                  "each trainer takes an equal share of every batch");
+    }
+    if (spec.execution().numeric_class() == "any") {
+      checks.Fail(path, size, "1",
+                  "trainers of a gang compute in one numeric class; set execution.numeric_class");
+    }
+  }
 }
 
 void CheckDistillation(const v1::DistillationSpec& distillation, FieldChecks& checks) {
@@ -397,6 +432,7 @@ absl::Status ValidateJobSpec(const v1::JobSpec& resolved) {
   for (const NamedRecipe& named : PhaseRecipesOf(resolved)) {
     CheckRecipe(*named.recipe, named.path, checks);
   }
+  CheckGangs(resolved, checks);
   CheckDistillation(resolved.distillation(), checks);
   CheckEvaluation(resolved.evaluation(), checks);
   CheckBaselines(resolved, checks);

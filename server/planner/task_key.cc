@@ -236,6 +236,8 @@ void EncodeRecipe(const std::string& path, const v1::TrainingRecipe& recipe, Can
   text.Real(Child(path, "rand_augment_magnitude"), recipe.rand_augment_magnitude());
   text.Real(Child(path, "rand_augment_magnitude_std"), recipe.rand_augment_magnitude_std());
   text.Real(Child(path, "color_jitter"), recipe.color_jitter());
+  // Sums of gradients have other bits; one trainer has those that it always had.
+  if (recipe.gang_size() > 1) text.Integer(Child(path, "gang_size"), recipe.gang_size());
 }
 
 // Where the images are (path, name, manifest) stays out: the digest says what they are.

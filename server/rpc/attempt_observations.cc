@@ -14,7 +14,10 @@ absl::StatusOr<storage::NamedBlob> FindObservation(const storage::StateStore& st
   DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::AttemptRecord> attempts,
                            store.ListAttempts(task));
   for (auto attempt = attempts.rbegin(); attempt != attempts.rend(); ++attempt) {
-    if (attempt_number != 0 && attempt->number != attempt_number) continue;
+    // Of a gang, the first rank is the one that tells most.
+    const bool wanted =
+        attempt_number == 0 ? attempt->gang_rank == 0 : attempt->number == attempt_number;
+    if (!wanted) continue;
     const storage::NamedBlob* blob = FindBlob(attempt->observations, name);
     if (blob != nullptr) return *blob;
     if (attempt_number != 0) break;

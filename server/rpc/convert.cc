@@ -70,6 +70,7 @@ storage::TaskDefinition ToDefinition(const PlannedTask& task, int index) {
   definition.bundle_group = task.bundle_group;
   definition.numeric_class = task.spec.numeric_class();
   definition.memory_bytes = task.predicted_memory_bytes;
+  definition.gang_size = std::max(1, task.spec.recipe().gang_size());
   for (const v1::TaskInput& input : task.spec.inputs()) {
     storage::TaskInput stored;
     stored.name = input.name();
@@ -125,6 +126,7 @@ RegisterWorker FromProto(const v1::RegisterWorkerRequest& request) {
   event.info.slot_memory_bytes = worker.slot_memory_bytes();
   event.info.labels.insert(worker.labels().begin(), worker.labels().end());
   event.info.driver_version = worker.driver_version();
+  event.info.gang_network = worker.gang_network();
   for (const v1::LeaseRef& lease : request.leases()) event.leases.push_back(FromProto(lease));
   return event;
 }
@@ -147,8 +149,8 @@ Heartbeat FromProto(const v1::HeartbeatRequest& request) {
   event.worker = WorkerId(request.worker_id());
   for (const v1::LeaseProgress& lease : request.leases()) {
     event.leases.push_back({FromProto(lease.lease()), FromProto(lease.progress()),
-                            FromProto(lease.checkpoint(), lease.checkpoint_step()),
-                            lease.started()});
+                            FromProto(lease.checkpoint(), lease.checkpoint_step()), lease.started(),
+                            lease.gang_contact(), lease.gang_view()});
   }
   return event;
 }
@@ -170,7 +172,7 @@ FailAttempts FromProto(const v1::FailAttemptsRequest& request) {
     event.items.push_back({FromProto(item.lease()),
                            static_cast<storage::FailureClass>(item.failure_class()), item.message(),
                            FromProto(item.observations()), item.stats().SerializeAsString(),
-                           item.stats().trainer_died()});
+                           item.stats().trainer_died(), item.lost_gang()});
   }
   return event;
 }
@@ -199,6 +201,8 @@ v1::Directive ToProto(const Directive& directive) {
   v1::Directive proto;
   proto.set_kind(static_cast<v1::Directive::Kind>(directive.kind));
   if (!directive.lease.lease_id.empty()) *proto.mutable_lease() = ToProto(directive.lease);
+  for (const std::string& contact : directive.gang_contacts) proto.add_gang_contacts(contact);
+  proto.set_gang_view(directive.gang_view);
   return proto;
 }
 
@@ -250,6 +254,10 @@ absl::StatusOr<v1::LeaseSet> ToProto(const LeaseSet& lease_set) {
       out->set_checkpoint_step(grant.checkpoint.step);
     }
     out->set_traceparent(AttemptTrace(grant));
+    if (grant.gang_size > 1) {
+      out->mutable_gang()->set_rank(grant.gang_rank);
+      out->mutable_gang()->set_size(grant.gang_size);
+    }
   }
   return proto;
 }
@@ -445,6 +453,11 @@ v1::Attempt ToProto(const storage::AttemptRecord& attempt) {
   if (attempt.lease_set_size > 1) proto.set_bundle(attempt.lease_set);
   proto.set_device_seconds(absl::ToDoubleSeconds(attempt.device_time));
   proto.set_lost_seconds(absl::ToDoubleSeconds(attempt.lost_time));
+  if (!attempt.gang.empty()) {
+    proto.set_gang(attempt.gang);
+    proto.set_gang_rank(attempt.gang_rank);
+    proto.set_gang_size(attempt.gang_size);
+  }
   return proto;
 }
 

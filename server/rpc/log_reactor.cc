@@ -143,7 +143,8 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
                              dependencies_.store->ListAttempts(task_));
     const bool any = attempt_number_ == 0;
     const auto attempt = std::find_if(attempts.rbegin(), attempts.rend(), [&](const auto& a) {
-      return any || a.number == attempt_number_;
+      // Of a gang, the first rank is the one that tells most.
+      return any ? a.gang_rank == 0 : a.number == attempt_number_;
     });
     if (attempt == attempts.rend()) {
       if (!storage::IsTerminal(task.status.state)) return absl::OkStatus();

@@ -1,5 +1,6 @@
 #include "server/rpc/task_service.h"
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -181,10 +182,14 @@ absl::Status TaskService::ReadSeriesBlob(const v1::ReadSeriesRequest& request,
 std::optional<v1::Series> TaskService::LivePoints(const TaskId& task) const {
   const absl::StatusOr<std::vector<storage::AttemptRecord>> attempts =
       dependencies_.store->ListAttempts(task);
-  if (!attempts.ok() || attempts->empty()) return std::nullopt;
-  const storage::AttemptRecord& newest = attempts->back();
-  if (newest.state != storage::AttemptState::kRunning) return std::nullopt;
-  return dependencies_.live_series->Find(newest.lease_id);
+  if (!attempts.ok()) return std::nullopt;
+  // Of a gang, the first rank has the curve.
+  const auto newest = std::find_if(attempts->rbegin(), attempts->rend(),
+                                   [](const auto& attempt) { return attempt.gang_rank == 0; });
+  if (newest == attempts->rend() || newest->state != storage::AttemptState::kRunning) {
+    return std::nullopt;
+  }
+  return dependencies_.live_series->Find(newest->lease_id);
 }
 
 grpc::ServerUnaryReactor* TaskService::ReadSeries(grpc::CallbackServerContext* context,

@@ -16,6 +16,7 @@ constexpr int kMostLeases = 4096;
 constexpr int kMostRefs = 256;
 constexpr int kMostMaskPaths = 64;
 constexpr int kMostPointsPerReport = 200;
+constexpr size_t kMostContactBytes = 64 << 10;
 constexpr size_t kMostLogBytes = 64 << 10;
 constexpr size_t kLongestText = 16384;
 constexpr size_t kLongestPageToken = 256;
@@ -347,6 +348,7 @@ absl::Status ValidateRequest(const v1::RegisterWorkerRequest& request) {
   CheckText("worker.hostname", worker.hostname(), checks);
   CheckText("worker.version", worker.version(), checks);
   CheckText("worker.driver_version", worker.driver_version(), checks);
+  CheckText("worker.gang_network", worker.gang_network(), checks);
   if (CheckCount("worker.numeric_classes", worker.numeric_classes(), 64, checks)) {
     for (int i = 0; i < worker.numeric_classes_size(); ++i) {
       checks.IsIdText(absl::StrCat("worker.numeric_classes[", i, "]"), worker.numeric_classes(i));
@@ -394,6 +396,11 @@ absl::Status ValidateRequest(const v1::HeartbeatRequest& request) {
       CheckCount(absl::StrCat(path, ".points"), lease.points(), kMostPointsPerReport, checks);
       checks.InRange(absl::StrCat(path, ".first_point"), int64_t{lease.first_point()}, 0,
                      INT32_MAX);
+      if (lease.gang_contact().size() > kMostContactBytes) {
+        checks.Fail(absl::StrCat(path, ".gang_contact"), lease.gang_contact().size(),
+                    absl::StrCat("at most ", kMostContactBytes, " bytes"));
+      }
+      CheckText(absl::StrCat(path, ".gang_view"), lease.gang_view(), checks);
       if (lease.progress().phase().size() > 64) {
         checks.Fail(absl::StrCat(path, ".progress.phase"), lease.progress().phase().size(),
                     "at most 64 bytes");

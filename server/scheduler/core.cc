@@ -41,6 +41,7 @@ MonotonicTime Core::NextDeadline() const {
   }
   if (!state_->backoffs.empty()) next = std::min(next, state_->backoffs.begin()->first);
   next = std::min(next, state_->preempt_check.since_start);
+  next = std::min(next, state_->gang_check.since_start);
   if (!state_->hold_deadlines.empty()) {
     next = std::min(next, state_->hold_deadlines.begin()->first);
   }

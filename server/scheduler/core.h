@@ -64,6 +64,10 @@ struct CoreConfig {
   absl::Duration speculation_after = absl::Minutes(1);
   double straggler_pace = 0.5;
   int32_t speculation_peers = 3;
+  // A gang for which too few slots are free has those that become free kept for it when it has
+  // waited `gang_patience`, for at most `gang_hold`; then others may have them for as long.
+  absl::Duration gang_patience = absl::Seconds(30);
+  absl::Duration gang_hold = absl::Minutes(10);
   // A waiting task rises by one priority each time it has waited so long.
   absl::Duration ageing_interval = absl::Minutes(10);
   // How fast the past use of slots is forgotten in a project's share.

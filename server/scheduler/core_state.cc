@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_join.h"
+
 namespace distill::server {
 
 using storage::TaskState;
@@ -35,6 +37,7 @@ int32_t Core::State::RequirementNumber(const Requirement& requirement) {
   const auto [found, added] =
       requirement_numbers.try_emplace(requirement, static_cast<int32_t>(requirements.size()));
   if (added) requirements.push_back(requirement);
+  has_gangs = has_gangs || requirement.gang_size > 1;
   return found->second;
 }
 
@@ -60,9 +63,9 @@ void Core::State::AddTasks(Job& job, std::vector<storage::TaskRecord> records) {
     if (!definition.bundle_group.empty()) {
       task.bundle_group = strings.Intern(definition.bundle_group);
     }
-    task.requirement = RequirementNumber(
-        Requirement{definition.numeric_class, definition.device_kind, definition.memory_bytes,
-                    std::move(definition.labels), std::move(definition.min_driver)});
+    task.requirement = RequirementNumber(Requirement{
+        definition.numeric_class, definition.device_kind, definition.memory_bytes,
+        std::move(definition.labels), std::move(definition.min_driver), definition.gang_size});
     task.inputs.reserve(definition.inputs.size());
     for (storage::TaskInput& input : definition.inputs) {
       InputSlot slot;
@@ -162,6 +165,39 @@ int64_t Core::State::UsableFreeSlots(const Requirement& requirement, MonotonicTi
     if (offered > 0 && Fits(requirement, worker.info)) slots += offered;
   }
   return slots;
+}
+
+std::vector<LeaseId> Core::State::GangOf(const Lease& lease) const {
+  const storage::AttemptRecord& own = AttemptOf(lease);
+  if (own.gang.empty()) return {own.lease_id};
+  std::vector<LeaseId> members;
+  for (const storage::AttemptRecord& attempt : TaskAt(lease.task).attempts) {
+    const bool runs = attempt.state == storage::AttemptState::kRunning;
+    if (runs && attempt.gang == own.gang) members.push_back(attempt.lease_id);
+  }
+  return members;
+}
+
+GangView Core::State::ViewOfGang(const Lease& lease) const {
+  if (lease.gang_contact.empty()) return {};
+  const std::vector<LeaseId> members = GangOf(lease);
+  if (static_cast<int32_t>(members.size()) != AttemptOf(lease).gang_size) return {};
+  GangView view;
+  for (const LeaseId& member : members) {
+    view.contacts.push_back(leases.at(member).gang_contact);
+    if (view.contacts.back().empty()) return {};
+  }
+  view.name = Digest::OfBytes(absl::StrJoin(view.contacts, "\n")).str();
+  return view;
+}
+
+bool Core::State::IsKeptForAnother(TaskRank rank, const Requirement& requirement) const {
+  if (!reservation.has_value() || reservation->task == rank) return false;
+  for (const auto& [id, worker] : workers) {
+    const Requirement& gang = requirements[static_cast<size_t>(reservation->requirement)];
+    if (Fits(requirement, worker.info) && !Fits(gang, worker.info)) return false;
+  }
+  return true;
 }
 
 LeaseRef RefOf(const Core::State& state, const LeaseId& id, const Lease& lease) {

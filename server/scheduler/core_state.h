@@ -10,6 +10,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -127,6 +128,24 @@ struct Lease {
   MonotonicTime shared_until;
   absl::Duration kept_time;
   bool speculative = false;  // The second attempt of a straggler.
+  // Of a rank of a gang: how the others reach it, once it has said so; the views of all contacts
+  // that it has, and that it was told of over the long poll.
+  std::string gang_contact{};
+  std::string gang_view{};
+  std::string announced_view{};
+};
+
+// How the ranks of a gang are reached.
+struct GangView {
+  std::vector<std::string> contacts;  // In order of rank; empty until all have said theirs.
+  std::string name;
+};
+
+// Slots that become free are kept for a gang, until it can start or this has lasted too long.
+struct Reservation {
+  TaskRank task;
+  int32_t requirement = 0;
+  MonotonicTime until;
 };
 
 struct Worker {
@@ -253,6 +272,13 @@ struct Core::State {
   // When a waiting task may take a slot from one of lower priority.
   MonotonicTime preempt_check = InfiniteFuture();
 
+  bool has_gangs = false;  // Some task ever needed several slots at once.
+  std::optional<Reservation> reservation;
+  // When a reservation begins or ends.
+  MonotonicTime gang_check = InfiniteFuture();
+  // Gangs whose reservation has lasted too long, and when they may have another.
+  std::map<TaskRank, MonotonicTime> reserve_after;
+
   // Set when a free slot and a ready task may have come together.
   bool match_wanted = false;
 
@@ -285,6 +311,14 @@ struct Core::State {
   // How many slots of the worker may take new work now: its free ones, none while it drains, one in
   // all for the canary of a quarantine.
   int64_t OfferedSlots(const WorkerId& id, const Worker& worker, MonotonicTime now) const;
+  // Whether free slots that this task would take are kept for another one.
+  bool IsKeptForAnother(TaskRank rank, const Requirement& requirement) const;
+  // The running attempts of the lease's gang in order of rank; of a lease without gang, its own.
+  std::vector<LeaseId> GangOf(const Lease& lease) const;
+  GangView ViewOfGang(const Lease& lease) const;
+  const storage::AttemptRecord& AttemptOf(const Lease& lease) const {
+    return TaskAt(lease.task).attempts[static_cast<size_t>(lease.attempt - 1)];
+  }
   // Slots of live workers that take work and can run tasks with this requirement, and are free.
   int64_t UsableFreeSlots(const Requirement& requirement, MonotonicTime now) const;
 
@@ -306,6 +340,8 @@ struct Core::State {
   double Share(const ProjectId& project, MonotonicTime now) const;
   // Whether one more task, in so many more slots, is within the quota.
   bool QuotaAdmits(const ProjectId& project, int slots) const;
+  // Whether a gang of so many, each of which counts as a task, is within the quota.
+  bool QuotaAdmitsGang(const ProjectId& project, int32_t size) const;
   // How many more tasks, in one more slot, the quota lets run; a large number when there is none.
   int32_t TasksAdmitted(const ProjectId& project) const;
 };

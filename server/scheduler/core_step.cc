@@ -39,6 +39,10 @@ void CoreStep::FireDeadlines() {
     state_.preempt_check = InfiniteFuture();
     state_.match_wanted = true;
   }
+  if (state_.gang_check <= now_.monotonic) {
+    state_.gang_check = InfiniteFuture();
+    state_.match_wanted = true;
+  }
   while (!state_.hold_deadlines.empty() &&
          MonotonicTime{state_.hold_deadlines.begin()->first} <= now_.monotonic) {
     const WorkerId worker = state_.hold_deadlines.begin()->second;

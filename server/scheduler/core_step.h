@@ -105,7 +105,7 @@ class CoreStep {
   void InheritCheckpoint(const Task& from, TaskRank heir);
 
   // step_preempt.cc: leases that are wanted back.
-  // Wants the lease back with a checkpoint, by `deadline` at the latest.
+  // Wants the lease, and those of its gang, back with a checkpoint, by `deadline` at the latest.
   void Preempt(const LeaseId& id, MonotonicTime deadline);
   void PreemptForPriority();
   // Preempts the best of the lease sets of at most this priority, if there is one.
@@ -120,9 +120,40 @@ class CoreStep {
   bool Speculate(Poll& poll, Worker& worker);
   static int32_t RunningAttempts(const Task& task);
   const storage::AttemptRecord& AttemptOf(const Lease& lease) const {
-    return state_.TaskAt(lease.task).attempts[static_cast<size_t>(lease.attempt - 1)];
+    return state_.AttemptOf(lease);
   }
   void EndOtherAttempts(TaskRank rank, absl::string_view reason);
+
+  // step_gangs.cc: tasks that several trainers share.
+  // A rank of a gang that is about to start.
+  struct GangSeat {
+    std::string gang;
+    int32_t rank = 0;
+    int32_t size = 1;
+  };
+  // Starts the gangs for which enough slots are free, and keeps slots for the first of the others.
+  void MatchGangs();
+  bool StartFirstGang();
+  // The gangs at the head of their lanes, in the order of their turns.
+  std::vector<ReadyQueue::Entry> GangsInTurn() const;
+  LaneView ViewOf(const ReadyQueue::Entry& head) const;
+  // The polls that offer slots to the gang, each as often as it offers one.
+  std::vector<uint64_t> OffersFor(const Requirement& requirement) const;
+  // Whether a single task that could take one of the offers goes before the gang.
+  bool IsPreceded(const ReadyQueue::Entry& gang, const std::vector<uint64_t>& offers) const;
+  bool StartGang(const ReadyQueue::Entry& gang);
+  // Whether there are, free or not, as many slots as the gang needs.
+  bool MayStartLater(const ReadyQueue::Entry& gang) const;
+  void RenewReservation();
+  // Whether a task with this view may not take a free slot of this worker.
+  bool IsWithheld(const Worker& worker, const LaneView* view) const;
+  void NoteContact(Lease& lease, LeaseProgress& item);
+  // What other than the first rank says of its end.
+  absl::Status CompleteRank(const Named& named, CompleteAttempts::Item& item);
+  void ReleaseRank(const Named& named, Ending ending);
+  // Ends the ranks that still run: the first has succeeded, resp. one has failed.
+  void EndRanks(TaskRank rank, storage::AttemptState state, absl::string_view reason);
+  void NoteLateDeath(const Named& named, const FailAttempts::Item& item);
 
   // step_health.cc: drains and quarantines; what failures say about a worker, and about a task.
   void On(uint64_t call, DrainWorker& event);
@@ -236,9 +267,9 @@ class CoreStep {
   // How many tasks of the chosen one's group the slot takes.
   size_t SizeOfSet(const ReadyQueue::Entry& chosen, const Worker& worker) const;
   // Whether the tasks are QUEUED, or one of them runs already.
-  enum class Purpose : int8_t { kFirstAttempt, kSecondAttempt };
+  enum class Purpose : int8_t { kFirstAttempt, kSecondAttempt, kFurtherRank };
   void GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskRank>& members,
-                     Purpose purpose);
+                     Purpose purpose, const GangSeat& seat);
   Grant MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt);
   std::vector<ResolvedInput> ResolveInputs(TaskRank rank) const;
   // A slot is free and nothing is queued for it: asks for members that have not started elsewhere.

@@ -36,9 +36,12 @@ struct Directive {
     kDrain = 4,               // Take no new work; finish what runs.
     kRegister = 5,            // The server does not know this worker: register again.
     kPreemptAttempt = 6,      // Write a checkpoint, then release the lease.
+    kJoinGang = 7,            // How the ranks of a gang are reached.
   };
   Kind kind = Kind::kStopAttempt;
-  LeaseRef lease;  // Empty for kDrain and kRegister.
+  LeaseRef lease{};                          // Empty for kDrain and kRegister.
+  std::vector<std::string> gang_contacts{};  // Of kJoinGang: element r is that of rank r.
+  std::string gang_view{};                   // A name for all of them as they are.
 };
 
 // Latest word from a running attempt; volatile. Fields as in the protocol's Progress.
@@ -124,6 +127,7 @@ struct WorkerInfo {
   int64_t slot_memory_bytes = 0;             // 0: unknown, fits all.
   std::map<std::string, std::string> labels;
   std::string driver_version;  // "535.104.05"; empty: none, or unknown.
+  std::string gang_network{};  // Interface of its trainers' gangs; empty: takes part in none.
 };
 
 struct Directives {
@@ -150,6 +154,8 @@ struct Grant {
   std::vector<ResolvedInput> inputs;
   storage::Checkpoint checkpoint;  // Empty digest: start at step 0.
   std::string traceparent{};       // Of the job.
+  int32_t gang_rank = 0;
+  int32_t gang_size = 1;  // 1: no gang.
 };
 // One or more attempts that one trainer runs in lockstep, in one slot.
 struct LeaseSet {
@@ -180,6 +186,9 @@ struct LeaseProgress {
   Progress progress;
   storage::Checkpoint checkpoint;  // Newest uploaded; empty digest: none.
   bool started = false;
+  // Of a rank of a gang: how the others reach it, opaque, and which contacts it knows.
+  std::string gang_contact{};
+  std::string gang_view{};
 };
 
 // Renews the leases that it names. Unknown ones are answered with kAbandonAttempt.
@@ -191,7 +200,8 @@ struct Heartbeat {
 
 // Publishes results. Per item: OK also for a repeat; kFailedPrecondition "lease lost" or naming
 // blobs that are not uploaded; kAborted when the digests differ from those already published;
-// kInvalidArgument when the outputs are not exactly those of the task; kNotFound.
+// kInvalidArgument when the outputs are not exactly those of the task; kNotFound. Of a gang, ranks
+// other than 0 publish nothing: they only say that their part is done.
 struct CompleteAttempts {
   using Reply = ItemStatuses;
   struct Item {
@@ -216,6 +226,7 @@ struct FailAttempts {
     std::vector<storage::NamedBlob> observations;
     std::string stats;
     bool trainer_died = false;  // By itself: a crash or a kill, not a failure that it reported.
+    bool lost_gang = false;     // Another rank went first; says nothing about this worker.
   };
   WorkerId worker;
   std::vector<Item> items;

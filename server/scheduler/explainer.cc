@@ -34,6 +34,8 @@ const char* Name(WaitReason reason) {
       return "NO_FREE_SLOT";
     case WaitReason::kTurn:
       return "TURN";
+    case WaitReason::kGang:
+      return "GANG";
   }
   return "UNKNOWN";
 }
@@ -62,6 +64,8 @@ const char* Name(Predicate predicate) {
       return "ASKING";
     case Predicate::kDriver:
       return "DRIVER";
+    case Predicate::kGangNetwork:
+      return "GANG_NETWORK";
   }
   return "UNKNOWN";
 }
@@ -124,11 +128,21 @@ void Explainer::ExplainReady(TaskRank rank, Explanation& explanation) {
                                              : "all workers that fit are draining");
   }
   const ProjectId& project = state_.JobAt(rank).record.project;
-  if (state_.TasksAdmitted(project) == 0) {
+  const Requirement& requirement = state_.requirements[static_cast<size_t>(task.requirement)];
+  if (!state_.QuotaAdmitsGang(project, requirement.gang_size)) {
     return say(WaitReason::kQuota,
                absl::StrCat("the quota of project ", project.str(), " is used up"));
   }
   if (!fleet.any_offers) return say(WaitReason::kNoFreeSlot, "no free slot");
+  const int64_t free = state_.UsableFreeSlots(requirement, now_);
+  if (free < requirement.gang_size) {
+    const bool held = state_.reservation.has_value() && state_.reservation->task == rank;
+    return say(WaitReason::kGang, absl::StrCat("needs ", requirement.gang_size, " slots at once, ",
+                                               free, held ? " are kept free for it" : " are free"));
+  }
+  if (state_.IsKeptForAnother(rank, requirement)) {
+    return say(WaitReason::kTurn, "free slots are kept for a gang that goes first");
+  }
   say(WaitReason::kTurn, "no free slot is asked for yet, or others go first");
 }
 

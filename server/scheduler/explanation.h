@@ -24,6 +24,7 @@ enum class WaitReason : int8_t {
   kQuota = 9,        // The quota of its project is used up.
   kNoFreeSlot = 10,  // All slots that could run it are busy.
   kTurn = 11,        // A slot is free: it is a matter of a moment, or of whose turn it is.
+  kGang = 12,        // It needs several slots at once, and not enough are free.
 };
 
 // What a worker must pass to be given a task, in the order in which it is looked at.
@@ -37,8 +38,9 @@ enum class Predicate : int8_t {
   kNotDraining = 7,
   kNotQuarantined = 8,
   kFreeSlot = 9,
-  kAsking = 10,  // It waits in an open long poll.
-  kDriver = 11,  // Looked at after the numeric class.
+  kAsking = 10,       // It waits in an open long poll.
+  kDriver = 11,       // Looked at after the numeric class.
+  kGangNetwork = 12,  // Lets its trainers speak with others; looked at after kLabels.
 };
 
 const char* Name(WaitReason reason);

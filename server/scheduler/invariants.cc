@@ -21,7 +21,36 @@ absl::Status Broken(absl::string_view rule, absl::string_view where) {
   return absl::InternalError(absl::StrCat("invariant broken: ", rule, "; ", where));
 }
 
-absl::Status CheckAttempts(const Core::State& state, const Task& task, const std::string& where) {
+// All ranks of a gang start or none, and they end together: only ranks that are done, or have been
+// handed back while the first one is about to be, may be missing beside it.
+absl::Status CheckGang(const Core::State& state, const Job& job, const Task& task,
+                       const std::string& where) {
+  const storage::AttemptRecord* first = nullptr;
+  for (const storage::AttemptRecord& attempt : task.attempts) {
+    const bool runs = attempt.state == AttemptState::kRunning;
+    if (attempt.gang.empty() && runs) return Broken("a gang's task runs in a gang", where);
+    if (runs && first == nullptr) first = &attempt;
+    if (runs && attempt.gang != first->gang) return Broken("one gang at a time", where);
+  }
+  if (first == nullptr || job.stopping()) return absl::OkStatus();
+  if (first->gang_rank != 0) return Broken("no gang runs without its first rank", where);
+  int32_t rank = 0;
+  for (const storage::AttemptRecord& attempt : task.attempts) {
+    if (attempt.gang != first->gang) continue;
+    const bool handed_back = attempt.state == AttemptState::kReleased &&
+                             state.leases.at(first->lease_id).preempt_by < InfiniteFuture();
+    const bool done = attempt.state == AttemptState::kSucceeded;
+    const bool runs = attempt.state == AttemptState::kRunning;
+    if (attempt.gang_rank != rank++ || attempt.gang_size != first->gang_size ||
+        !(runs || (attempt.gang_rank > 0 && (done || handed_back)))) {
+      return Broken("never a partial gang", where);
+    }
+  }
+  return rank == first->gang_size ? absl::OkStatus() : Broken("a gang starts whole", where);
+}
+
+absl::Status CheckAttempts(const Core::State& state, const Job& job, const Task& task,
+                           const std::string& where) {
   int running = 0;
   for (size_t i = 0; i < task.attempts.size(); ++i) {
     const storage::AttemptRecord& attempt = task.attempts[i];
@@ -35,9 +64,14 @@ absl::Status CheckAttempts(const Core::State& state, const Task& task, const std
     running += leased ? 1 : 0;
   }
   const bool may_run = task.status.state == TaskState::kRunning;
-  if (running < (may_run ? 1 : 0) || running > (may_run ? 2 : 0)) {
-    return Broken("a RUNNING task has one lease, a straggler two, any other none", where);
+  const int32_t gang_size = state.requirements[static_cast<size_t>(task.requirement)].gang_size;
+  if (running < (may_run ? 1 : 0) || running > (may_run ? std::max(2, gang_size) : 0)) {
+    return Broken(
+        "a RUNNING task has one lease, a straggler two, a gang one for each rank, any "
+        "other none",
+        where);
   }
+  if (gang_size > 1) DISTILL_RETURN_IF_ERROR(CheckGang(state, job, task, where));
   if (task.status.attempts != static_cast<int32_t>(task.attempts.size())) {
     return Broken("the number of attempts is kept", where);
   }
@@ -170,7 +204,7 @@ absl::Status CheckJob(const Core::State& state, const Job& job) {
     const Task& task = job.tasks[i];
     const std::string where = absl::StrCat("task=", job.record.id.str(), "/", task.name,
                                            " state=", storage::Name(task.status.state));
-    DISTILL_RETURN_IF_ERROR(CheckAttempts(state, task, where));
+    DISTILL_RETURN_IF_ERROR(CheckAttempts(state, job, task, where));
     DISTILL_RETURN_IF_ERROR(CheckBudgets(job, task, where));
     DISTILL_RETURN_IF_ERROR(
         CheckWaiting(state, TaskRank{job.record.create_revision, static_cast<int32_t>(i)}, where));
@@ -322,6 +356,11 @@ absl::Status CheckInvariants(const Core& core) {
   }
   if (ready != state.ready.size()) return Broken("the ready queue holds ready tasks only", "");
   if (backoffs != state.backoffs.size()) return Broken("timers belong to waiting tasks", "");
+  if (state.reservation.has_value() &&
+      (state.TaskAt(state.reservation->task).wait != Task::Wait::kReady ||
+       state.requirements[static_cast<size_t>(state.reservation->requirement)].gang_size == 1)) {
+    return Broken("slots are kept for a gang that waits for them", "");
+  }
   DISTILL_RETURN_IF_ERROR(CheckLeases(state));
   DISTILL_RETURN_IF_ERROR(CheckProjects(state));
   return CheckExecutions(state);

@@ -64,6 +64,9 @@ Unfit WhyUnfit(const Requirement& requirement, const WorkerInfo& worker) {
       return {Predicate::kLabels, absl::StrCat("has no label ", label)};
     }
   }
+  if (requirement.gang_size > 1 && worker.gang_network.empty()) {
+    return {Predicate::kGangNetwork, "has no gang network (--gang-network)"};
+  }
   return {};
 }
 
@@ -78,14 +81,18 @@ int32_t EffectivePriority(int32_t priority, absl::Duration waited, absl::Duratio
   return std::max(priority, static_cast<int32_t>(std::min<int64_t>(aged, kHighestPriority)));
 }
 
-std::vector<size_t> ChooseLanes(absl::Span<const LaneView> lanes) {
+bool LaneView::Precedes(const LaneView& other) const {
   const auto order = [](const LaneView& lane) {
     return std::make_tuple(-lane.effective_priority, lane.share);
   };
+  return order(*this) < order(other);
+}
+
+std::vector<size_t> ChooseLanes(absl::Span<const LaneView> lanes) {
   std::vector<size_t> best;
   for (size_t i = 0; i < lanes.size(); ++i) {
-    if (!best.empty() && order(lanes[best.front()]) < order(lanes[i])) continue;
-    if (!best.empty() && order(lanes[i]) < order(lanes[best.front()])) best.clear();
+    if (!best.empty() && lanes[best.front()].Precedes(lanes[i])) continue;
+    if (!best.empty() && lanes[i].Precedes(lanes[best.front()])) best.clear();
     best.push_back(i);
   }
   return best;

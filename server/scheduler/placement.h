@@ -27,9 +27,10 @@ struct Requirement {
   int64_t memory_bytes = 0;         // Of a slot; 0: no demand.
   std::vector<std::string> labels;  // "key=value".
   std::string min_driver{};         // "535.104"; empty: no demand.
+  int32_t gang_size = 1;            // Slots at once, of one or several workers.
 
   auto Tie() const {
-    return std::tie(numeric_class, device_kind, memory_bytes, labels, min_driver);
+    return std::tie(numeric_class, device_kind, memory_bytes, labels, min_driver, gang_size);
   }
   friend bool operator<(const Requirement& a, const Requirement& b) { return a.Tie() < b.Tie(); }
 };
@@ -55,6 +56,9 @@ int32_t EffectivePriority(int32_t priority, absl::Duration waited, absl::Duratio
 struct LaneView {
   int32_t effective_priority = 0;
   double share = 0;
+
+  // Whether its turn is before that of `other`.
+  bool Precedes(const LaneView& other) const;
 };
 
 // Positions of the lanes whose turn it is: all that tie for the first place.

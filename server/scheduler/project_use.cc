@@ -63,6 +63,17 @@ bool Core::State::QuotaAdmits(const ProjectId& id, int slots) const {
   return slots_fit && tasks_fit;
 }
 
+bool Core::State::QuotaAdmitsGang(const ProjectId& id, int32_t size) const {
+  const auto found = projects.find(id);
+  if (found == projects.end() || !found->second.has_quota) return true;
+  const Project& project = found->second;
+  const storage::QuotaRecord& quota = project.quota;
+  const bool slots_fit = quota.max_slots == 0 || project.slots_in_use + size <= quota.max_slots;
+  const bool tasks_fit =
+      quota.max_running_tasks == 0 || project.running_tasks + size <= quota.max_running_tasks;
+  return slots_fit && tasks_fit;
+}
+
 int32_t Core::State::TasksAdmitted(const ProjectId& id) const {
   constexpr int32_t kUnlimited = std::numeric_limits<int32_t>::max();
   const auto found = projects.find(id);

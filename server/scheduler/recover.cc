@@ -161,6 +161,28 @@ void RecoverLease(Core::State& state, TaskRank rank, const storage::AttemptRecor
   state.leases.emplace(attempt.lease_id, std::move(lease));
 }
 
+// A gang of which a rank was handed back is about to be handed back whole.
+void RecoverGang(Core::State& state, const Task& task, MonotonicTime now) {
+  const auto runs = [](const auto& attempt) {
+    return attempt.state == AttemptState::kRunning && !attempt.gang.empty();
+  };
+  const auto first = std::find_if(task.attempts.begin(), task.attempts.end(), runs);
+  if (first == task.attempts.end()) return;
+  const bool handed_back =
+      std::any_of(task.attempts.begin(), task.attempts.end(), [&](const auto& attempt) {
+        return attempt.gang == first->gang && attempt.state == AttemptState::kReleased;
+      });
+  if (!handed_back) return;
+  for (const storage::AttemptRecord& attempt : task.attempts) {
+    if (!runs(attempt)) continue;
+    Lease& lease = state.leases.at(attempt.lease_id);
+    state.lease_deadlines.erase({lease.deadline.since_start, attempt.lease_id});
+    lease.preempt_by = std::min(lease.preempt_by, now + state.config.preempt_grace);
+    lease.deadline = std::min(lease.deadline, lease.preempt_by);
+    state.lease_deadlines.emplace(lease.deadline.since_start, attempt.lease_id);
+  }
+}
+
 absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, const Instant& now) {
   for (storage::AttemptRecord& attempt : image.attempts) {
     Job* job = state.FindJob(storage::JobOf(attempt.task));
@@ -190,6 +212,7 @@ absl::Status RecoverAttempts(Core::State& state, storage::StateImage& image, con
         return Corrupt(absl::StrCat("a task and its attempts disagree; job=", job->record.id.str(),
                                     " task=", task.name));
       }
+      RecoverGang(state, task, now.monotonic);
     }
   }
   return absl::OkStatus();

@@ -136,6 +136,7 @@ void CoreStep::AnswerReadyPolls() {
 }
 
 void CoreStep::Match() {
+  MatchGangs();
   // One lease set for each poll and round, so that work spreads over workers.
   bool granted = true;
   while (granted && state_.ready.size() > 0) {
@@ -146,6 +147,8 @@ void CoreStep::Match() {
       granted_polls_.insert(id);
     }
   }
+  // Those that went first have been served.
+  MatchGangs();
   for (auto& [id, poll] : state_.polls) {
     if (Speculate(poll, state_.workers.at(poll.worker))) granted_polls_.insert(id);
   }
@@ -153,7 +156,7 @@ void CoreStep::Match() {
   if (!AnyUnstartedBundle()) return;
   for (const auto& [id, poll] : state_.polls) {
     const Worker& worker = state_.workers.at(poll.worker);
-    if (poll.max_lease_sets > 0 && poll.reply.lease_sets.empty() &&
+    if (poll.max_lease_sets > 0 && poll.reply.lease_sets.empty() && !IsWithheld(worker, nullptr) &&
         state_.OfferedSlots(poll.worker, worker, now_.monotonic) > 0) {
       RequestUnstarted(poll.worker);
     }
@@ -175,7 +178,7 @@ bool CoreStep::GrantOne(Poll& poll, Worker& worker) {
     }
     std::sort(members.begin(), members.end());
   }
-  GrantAttempts(poll, worker, members, Purpose::kFirstAttempt);
+  GrantAttempts(poll, worker, members, Purpose::kFirstAttempt, GangSeat());
   return true;
 }
 
@@ -202,14 +205,14 @@ std::vector<ReadyQueue::Entry> CoreStep::LanesFor(const Worker& worker) const {
   std::vector<ReadyQueue::Entry> heads;
   std::vector<LaneView> views;
   for (const int32_t requirement : state_.ready.Requirements()) {
-    if (!Fits(state_.requirements[static_cast<size_t>(requirement)], worker.info)) continue;
+    const Requirement& demand = state_.requirements[static_cast<size_t>(requirement)];
+    if (demand.gang_size > 1 || !Fits(demand, worker.info)) continue;
     for (const ReadyQueue::Entry& head : state_.ready.Heads(requirement)) {
       const Lane& lane = state_.lanes[static_cast<size_t>(head.place.lane)];
       if (state_.TasksAdmitted(lane.project) == 0) continue;
-      const absl::Duration waited = now_.monotonic - state_.TaskAt(head.rank).ready_since;
-      views.push_back(
-          LaneView{EffectivePriority(lane.priority, waited, state_.config.ageing_interval),
-                   state_.Share(lane.project, now_.monotonic)});
+      const LaneView view = ViewOf(head);
+      if (IsWithheld(worker, &view)) continue;
+      views.push_back(view);
       heads.push_back(head);
     }
   }
@@ -244,7 +247,7 @@ std::optional<ReadyQueue::Entry> CoreStep::ChooseFor(const Poll& poll, const Wor
 }
 
 void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskRank>& members,
-                             Purpose purpose) {
+                             Purpose purpose, const GangSeat& seat) {
   LeaseSet set;
   set.id = ids_.RandomHex(8);
   for (const TaskRank rank : members) {
@@ -263,6 +266,9 @@ void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskR
     attempt.acquire_request = poll.request;
     attempt.lease_set = set.id;
     attempt.lease_set_size = static_cast<int32_t>(members.size());
+    attempt.gang = seat.gang;
+    attempt.gang_rank = seat.rank;
+    attempt.gang_size = seat.size;
     attempt.start_time = now_.wall;
     if (task.status.start_time == storage::kUnsetTime) task.status.start_time = now_.wall;
     task.status.failure_message.clear();
@@ -273,8 +279,8 @@ void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskR
     }
     WriteAttempt(attempt);
     Lease& lease = AddLease(rank, attempt);
-    lease.speculative = !first;
-    state_.speculative_leases += first ? 0 : 1;
+    lease.speculative = purpose == Purpose::kSecondAttempt;
+    state_.speculative_leases += lease.speculative ? 1 : 0;
     set.grants.push_back(MakeGrant(rank, attempt));
     task.attempts.push_back(std::move(attempt));
   }
@@ -287,6 +293,8 @@ Grant CoreStep::MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt) 
   grant.lease = LeaseRef{state_.JobAt(rank).record.id, task.name, attempt.number, attempt.lease_id};
   grant.spec = task.spec;
   grant.traceparent = state_.JobAt(rank).record.traceparent;
+  grant.gang_rank = attempt.gang_rank;
+  grant.gang_size = attempt.gang_size;
   grant.inputs = ResolveInputs(rank);
   for (const ResolvedInput& input : grant.inputs) Touch(input.digest);
   if (Touch(task.status.checkpoint.digest)) {

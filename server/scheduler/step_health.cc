@@ -167,8 +167,10 @@ void CoreStep::NoteSuccess(const WorkerId& id) {
 }
 
 bool CoreStep::IsPoison(const storage::AttemptRecord& attempt, Task& task) const {
-  // Which member of a bundle killed the trainer, nobody knows.
-  if (attempt.lease_set_size > 1 || state_.config.poison_after_workers == 0) return false;
+  // Which member of a bundle killed the trainer, nobody knows; a gang dies with any of its ranks.
+  if (attempt.lease_set_size > 1 || !attempt.gang.empty() ||
+      state_.config.poison_after_workers == 0)
+    return false;
   if (task.deaths == nullptr) task.deaths = std::make_unique<std::set<WorkerId>>();
   task.deaths->insert(attempt.worker);
   return static_cast<int32_t>(task.deaths->size()) >= state_.config.poison_after_workers;

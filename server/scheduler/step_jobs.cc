@@ -48,19 +48,23 @@ absl::Status CoreStep::CheckPlaceable(const SubmitJob& event) const {
   for (const storage::TaskRecord& task : event.tasks) {
     const storage::TaskDefinition& definition = task.definition;
     const Requirement requirement{definition.numeric_class, definition.device_kind,
-                                  definition.memory_bytes, definition.labels,
-                                  definition.min_driver};
+                                  definition.memory_bytes,  definition.labels,
+                                  definition.min_driver,    definition.gang_size};
     if (!looked_at.insert(requirement).second) continue;
     std::string unfit;
-    bool fits = false;
+    int64_t slots = 0;
     for (const auto& [id, worker] : state_.workers) {
       if (!worker.registered) continue;
       const Unfit why = WhyUnfit(requirement, worker.info);
-      fits = fits || why.failed == Predicate::kNone;
+      if (why.failed == Predicate::kNone) slots += worker.info.slots;
       if (unfit.empty()) unfit = absl::StrCat("worker ", id.str(), " ", why.detail);
     }
     // With no worker to look at, nothing is known to be impossible.
-    if (fits || unfit.empty()) continue;
+    if (slots >= requirement.gang_size || unfit.empty()) continue;
+    if (slots > 0) {
+      unfit = absl::StrCat("a gang needs ", requirement.gang_size, " slots at once, all workers ",
+                           "that fit have ", slots);
+    }
     return absl::FailedPreconditionError(absl::StrCat(
         "cannot submit job: no worker could ever run one of its tasks, change what it demands, "
         "start a worker that fits, or allow a job that waits for one (allow_unplaceable); task=",
@@ -330,6 +334,10 @@ void CoreStep::Dequeue(TaskRank rank) {
       break;
     case Task::Wait::kReady:
       state_.ready.Remove(rank, task.place);
+      if (state_.reservation.has_value() && state_.reservation->task == rank) {
+        state_.reservation.reset();
+        state_.match_wanted = true;
+      }
       break;
     case Task::Wait::kBackoff:
       state_.backoffs.erase({task.not_before.since_start, rank});

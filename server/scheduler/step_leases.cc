@@ -152,6 +152,7 @@ absl::Status CoreStep::RejectRepeat(const Named& named, const std::vector<NamedB
 
 absl::Status CoreStep::Complete(const WorkerId& worker, CompleteAttempts::Item& item) {
   DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease, worker));
+  if (named.attempt->gang_rank > 0) return CompleteRank(named, item);
   const TaskRank rank = named.rank;
   Task& task = state_.TaskAt(rank);
   storage::AttemptRecord& attempt = *named.attempt;
@@ -185,6 +186,9 @@ absl::Status CoreStep::Complete(const WorkerId& worker, CompleteAttempts::Item& 
   task.status.observations = ending.observations;
   if (running) NotePaceOfWinner(state_.leases.at(attempt.lease_id));
   CloseAttempt(named, std::move(ending));
+  if (running && !attempt.gang.empty()) {
+    EndRanks(rank, AttemptState::kSucceeded, "its gang is done");
+  }
   EndOtherAttempts(rank, "another attempt was first");
   NoteSuccess(attempt.worker);
   task.status.device_time = KeptTime(task);
@@ -204,7 +208,10 @@ absl::Status CoreStep::Fail(const WorkerId& worker, FailAttempts::Item& item) {
   DISTILL_ASSIGN_OR_RETURN(const Named named, Find(item.lease, worker));
   storage::AttemptRecord& attempt = *named.attempt;
   if (attempt.state == AttemptState::kFailed) return absl::OkStatus();
-  if (attempt.state != AttemptState::kRunning) return LeaseLost(named, "fail attempt");
+  if (attempt.state != AttemptState::kRunning) {
+    NoteLateDeath(named, item);
+    return LeaseLost(named, "fail attempt");
+  }
   if (item.failure_class == FailureClass::kNone) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot fail attempt: failure_class is not set; ", Where(item.lease)));
@@ -215,7 +222,7 @@ absl::Status CoreStep::Fail(const WorkerId& worker, FailAttempts::Item& item) {
   ending.observations = PresentOnly(std::move(item.observations));
   ending.stats = std::move(item.stats);
   attempt.failure_class = item.failure_class;
-  JudgeFailure(named, item.trainer_died, ending);
+  if (!item.lost_gang) JudgeFailure(named, item.trainer_died, ending);
   if (!state_.JobAt(named.rank).stopping()) Charge(state_.TaskAt(named.rank), attempt);
   CloseAttempt(named, std::move(ending));
   AfterAttempt(named.rank, attempt);
@@ -249,6 +256,10 @@ absl::Status CoreStep::Release(const WorkerId& worker, ReleaseLeases::Item& item
   ending.message = std::move(item.reason);
   ending.observations = PresentOnly(std::move(item.observations));
   ending.stats = std::move(item.stats);
+  if (attempt.gang_rank > 0 && ending.state == AttemptState::kReleased) {
+    ReleaseRank(named, std::move(ending));
+    return absl::OkStatus();
+  }
   CloseAttempt(named, std::move(ending));
   AfterAttempt(named.rank, attempt);
   return absl::OkStatus();
@@ -358,6 +369,9 @@ bool CoreStep::BudgetSpent(const Job& job, const Task& task, FailureClass failur
 void CoreStep::AfterAttempt(TaskRank rank, storage::AttemptRecord& attempt) {
   Job& job = state_.JobAt(rank);
   Task& task = state_.TaskAt(rank);
+  if (!attempt.gang.empty() && !job.stopping()) {
+    EndRanks(rank, AttemptState::kCancelled, "another rank of its gang has ended");
+  }
   const bool another_runs = RunningAttempts(task) > 0;
   if (job.stopping()) {
     if (another_runs) return;
@@ -408,8 +422,12 @@ bool CoreStep::TakeCheckpoint(TaskRank rank, const storage::Checkpoint& checkpoi
 
 void CoreStep::KeepProgress(Lease& lease, const storage::Checkpoint& checkpoint) {
   if (!TakeCheckpoint(lease.task, checkpoint)) return;
-  state_.ShareDeviceTime(lease.worker, lease.set, now_.monotonic);
-  lease.kept_time = lease.device_time;
+  // The checkpoint of a gang's first rank is that of all.
+  for (const LeaseId& id : state_.GangOf(lease)) {
+    Lease& member = state_.leases.at(id);
+    state_.ShareDeviceTime(member.worker, member.set, now_.monotonic);
+    member.kept_time = member.device_time;
+  }
 }
 
 std::vector<NamedBlob> CoreStep::PresentOnly(std::vector<NamedBlob> blobs) {

@@ -8,15 +8,17 @@
 
 namespace distill::server {
 
-void CoreStep::Preempt(const LeaseId& id, MonotonicTime deadline) {
-  Lease& lease = state_.leases.at(id);
-  if (lease.preempt_by <= deadline) return;
-  if (lease.preempt_by == InfiniteFuture()) ++effects_.counts.preemptions;
-  state_.lease_deadlines.erase({lease.deadline.since_start, id});
-  lease.preempt_by = deadline;
-  lease.deadline = std::min(lease.deadline, deadline);
-  state_.lease_deadlines.emplace(lease.deadline.since_start, id);
-  notify_.insert(lease.worker);
+void CoreStep::Preempt(const LeaseId& wanted, MonotonicTime deadline) {
+  for (const LeaseId& id : state_.GangOf(state_.leases.at(wanted))) {
+    Lease& lease = state_.leases.at(id);
+    if (lease.preempt_by <= deadline) continue;
+    if (lease.preempt_by == InfiniteFuture()) ++effects_.counts.preemptions;
+    state_.lease_deadlines.erase({lease.deadline.since_start, id});
+    lease.preempt_by = deadline;
+    lease.deadline = std::min(lease.deadline, deadline);
+    state_.lease_deadlines.emplace(lease.deadline.since_start, id);
+    notify_.insert(lease.worker);
+  }
 }
 
 void CoreStep::PreemptForPriority() {
@@ -27,15 +29,16 @@ void CoreStep::PreemptForPriority() {
     for (const ReadyQueue::Entry& head : state_.ready.Heads(requirement)) {
       Lane& lane = state_.lanes[static_cast<size_t>(head.place.lane)];
       const int32_t highest = lane.priority - state_.config.preempt_margin;
-      if (!state_.AnyLeaseUpTo(highest) || state_.TasksAdmitted(lane.project) == 0) continue;
+      const Requirement& demand = state_.requirements[static_cast<size_t>(requirement)];
+      const bool admitted = state_.QuotaAdmitsGang(lane.project, demand.gang_size);
+      if (!state_.AnyLeaseUpTo(highest) || !admitted) continue;
       const MonotonicTime due = state_.TaskAt(head.rank).ready_since + patience;
       if (due > now_.monotonic) {
         state_.preempt_check = std::min(state_.preempt_check, due);
         continue;
       }
       // A free slot is only waiting to be asked for.
-      const Requirement& demand = state_.requirements[static_cast<size_t>(requirement)];
-      if (state_.UsableFreeSlots(demand, now_.monotonic) > 0) continue;
+      if (state_.UsableFreeSlots(demand, now_.monotonic) >= demand.gang_size) continue;
       // One slot at a time for each lane: the next is asked for when this one has come.
       const auto worker = state_.workers.find(lane.wanted_from);
       if (worker != state_.workers.end() && worker->second.sets.count(lane.wanted_set) != 0) {

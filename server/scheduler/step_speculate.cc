@@ -58,15 +58,15 @@ bool CoreStep::MaySpeculate(const Lease& lease, const Poll& poll, const Worker& 
   const bool bits_promised =
       !requirement.numeric_class.empty() && requirement.numeric_class != "any";
   return bits_promised && lease.worker != poll.worker && AttemptOf(lease).lease_set_size == 1 &&
-         lease.preempt_by == InfiniteFuture() && !job.stopping() && !job.paused() &&
-         task.blocked_on == 0 && RunningAttempts(task) == 1 &&
+         AttemptOf(lease).gang.empty() && lease.preempt_by == InfiniteFuture() && !job.stopping() &&
+         !job.paused() && task.blocked_on == 0 && RunningAttempts(task) == 1 &&
          state_.QuotaAdmits(job.record.project, 1) && Fits(requirement, worker.info);
 }
 
 bool CoreStep::Speculate(Poll& poll, Worker& worker) {
   if (state_.stragglers.empty()) return false;
   if (static_cast<int32_t>(poll.reply.lease_sets.size()) >= poll.max_lease_sets) return false;
-  if (state_.IsQuarantined(poll.worker)) return false;
+  if (state_.IsQuarantined(poll.worker) || IsWithheld(worker, nullptr)) return false;
   if (state_.OfferedSlots(poll.worker, worker, now_.monotonic) == 0) return false;
   const auto budget =
       std::max<int64_t>(1, static_cast<int64_t>(state_.config.speculation_budget *
@@ -76,7 +76,7 @@ bool CoreStep::Speculate(Poll& poll, Worker& worker) {
     const Lease& lease = state_.leases.at(id);
     if (!MaySpeculate(lease, poll, worker)) continue;
     ++effects_.counts.attempts_speculated;
-    GrantAttempts(poll, worker, {lease.task}, Purpose::kSecondAttempt);
+    GrantAttempts(poll, worker, {lease.task}, Purpose::kSecondAttempt, GangSeat());
     return true;
   }
   return false;

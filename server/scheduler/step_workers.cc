@@ -49,7 +49,10 @@ void CoreStep::On(uint64_t call, RegisterWorker& event) {
       if (claimed.count(lease) == 0) orphans.push_back(lease);
     }
   }
-  for (const LeaseId& lease : orphans) ExpireLease(lease, "worker came back without it");
+  for (const LeaseId& lease : orphans) {
+    // One rank of a gang takes the others along.
+    if (state_.leases.count(lease) != 0) ExpireLease(lease, "worker came back without it");
+  }
   for (Directive& directive : TakeDirectives(id, worker)) {
     reply.directives.push_back(std::move(directive));
   }
@@ -73,6 +76,7 @@ void CoreStep::On(uint64_t call, Heartbeat& event) {
       lease.began_step = item.progress.step;
     }
     if (lease.started) lease.release_requested = false;
+    NoteContact(lease, item);
     KeepProgress(lease, item.checkpoint);
     effects_.progress.push_back(
         ProgressNews{item.lease.job, item.lease.task, lease.worker, lease.attempt, item.progress});
@@ -147,8 +151,9 @@ bool CoreStep::Revive(const Named& named, const WorkerId& id) {
                             attempt.failure_class != storage::FailureClass::kPreempted;
   const bool admitted =
       state_.QuotaAdmits(state_.JobAt(named.rank).record.project, in_its_slot ? 0 : 1);
-  if (!free_slot || !held_by_none || !admitted || attempt.number != task.status.attempts ||
-      state_.JobAt(named.rank).stopping()) {
+  // The other ranks of a gang are gone for good.
+  if (!free_slot || !held_by_none || !admitted || !attempt.gang.empty() ||
+      attempt.number != task.status.attempts || state_.JobAt(named.rank).stopping()) {
     ++effects_.counts.stale_calls_rejected;
     return false;
   }
@@ -201,6 +206,11 @@ bool CoreStep::HasNews(const WorkerId& id, const Worker& worker) const {
       if (!lease.stop_announced && state_.JobAt(lease.task).stopping()) return true;
       if (lease.preempt_by < InfiniteFuture() && !lease.preempt_announced) return true;
       if (lease.release_requested && !lease.release_announced) return true;
+      const GangView gang = state_.ViewOfGang(lease);
+      if (!gang.contacts.empty() && gang.name != lease.gang_view &&
+          gang.name != lease.announced_view) {
+        return true;
+      }
     }
   }
   return false;
@@ -227,6 +237,12 @@ std::vector<Directive> CoreStep::TakeDirectives(const WorkerId& id, Worker& work
         directives.push_back(
             Directive{Directive::Kind::kReleaseIfUnstarted, RefOf(state_, lease_id, lease)});
         lease.release_announced = true;
+      } else if (!lease.gang_contact.empty()) {
+        GangView gang = state_.ViewOfGang(lease);
+        if (gang.contacts.empty() || gang.name == lease.gang_view) continue;
+        lease.announced_view = gang.name;
+        directives.push_back(Directive{Directive::Kind::kJoinGang, RefOf(state_, lease_id, lease),
+                                       std::move(gang.contacts), std::move(gang.name)});
       }
     }
   }

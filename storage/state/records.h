@@ -175,13 +175,14 @@ struct TaskDefinition {
   std::string numeric_class;  // A worker must be able to pin it; "any" or empty: no demand.
   std::string device_kind;    // "cpu", "cuda"; empty: any.
   int64_t memory_bytes = 0;   // Least memory of a slot; 0: no demand.
+  int32_t gang_size = 1;      // Trainers that share it, each in a slot of its own.
   std::vector<std::string> labels;  // "key=value" that a worker must have; sorted.
   std::string min_driver;           // "535.104": of a worker's devices; empty: no demand.
   std::vector<TaskInput> inputs;
   std::vector<std::string> outputs;  // Names of the result artifacts.
   auto Tie() const {
     return std::tie(name, index, kind, spec, key, bundle_group, numeric_class, device_kind,
-                    memory_bytes, labels, min_driver, inputs, outputs);
+                    memory_bytes, gang_size, labels, min_driver, inputs, outputs);
   }
 };
 
@@ -243,6 +244,10 @@ struct AttemptRecord {
   RequestId acquire_request;  // The AcquireTasks call that was granted it.
   std::string lease_set;      // Attempts with the same set share one trainer.
   int32_t lease_set_size = 1;
+  // The ranks of one gang are attempts that start together; the result is that of rank 0.
+  std::string gang;  // Empty: no gang.
+  int32_t gang_rank = 0;
+  int32_t gang_size = 1;
   AttemptState state = AttemptState::kRunning;
   FailureClass failure_class = FailureClass::kNone;
   bool charged = false;  // Whether it counted against a budget.
@@ -257,8 +262,8 @@ struct AttemptRecord {
   absl::Duration lost_time;
   auto Tie() const {
     return std::tie(task, number, lease_id, worker, acquire_request, lease_set, lease_set_size,
-                    state, failure_class, charged, message, start_time, finish_time, stats,
-                    observations, device_time, lost_time);
+                    gang, gang_rank, gang_size, state, failure_class, charged, message, start_time,
+                    finish_time, stats, observations, device_time, lost_time);
   }
 };
 

@@ -24,11 +24,11 @@ namespace distill::storage {
   "device_time"
 #define DISTILL_TASK_COLUMNS                                                                    \
   "id, job, plan_index, name, kind, spec, task_key, bundle_group, numeric_class, device_kind, " \
-  "memory_bytes, labels, min_driver, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
-#define DISTILL_ATTEMPT_COLUMNS                                                         \
-  "task, number, lease_id, worker, acquire_request, lease_set, lease_set_size, state, " \
-  "failure_class, charged, message, start_time, finish_time, stats, observations, "     \
-  "device_time, lost_time"
+  "memory_bytes, gang_size, labels, min_driver, inputs, outputs, " DISTILL_TASK_STATUS_COLUMNS
+#define DISTILL_ATTEMPT_COLUMNS                                                             \
+  "task, number, lease_id, worker, acquire_request, lease_set, lease_set_size, gang, "      \
+  "gang_rank, gang_size, state, failure_class, charged, message, start_time, finish_time, " \
+  "stats, observations, device_time, lost_time"
 #define DISTILL_EVENT_COLUMNS                                                                 \
   "revision, job, task, job_state, task_state, attempt, worker, reused_from, message, time, " \
   "total, succeeded, running, reused"
@@ -183,6 +183,7 @@ struct Applier {
         .Text(definition.numeric_class)
         .Text(definition.device_kind)
         .Int(definition.memory_bytes)
+        .Int(definition.gang_size)
         .Text(EncodeNames(definition.labels))
         .Text(definition.min_driver)
         .Text(EncodeInputs(definition.inputs))
@@ -208,6 +209,9 @@ struct Applier {
         .Text(attempt.acquire_request.str())
         .Text(attempt.lease_set)
         .Int(attempt.lease_set_size)
+        .Text(attempt.gang)
+        .Int(attempt.gang_rank)
+        .Int(attempt.gang_size)
         .Int(Number(attempt.state))
         .Int(Number(attempt.failure_class))
         .Int(attempt.charged ? 1 : 0)
@@ -473,6 +477,7 @@ absl::StatusOr<TaskRecord> ReadTask(SqlStatement& row) {
   definition.numeric_class = row.ReadText();
   definition.device_kind = row.ReadText();
   definition.memory_bytes = row.ReadInt();
+  definition.gang_size = row.ReadInt32();
   definition.labels = DecodeNames(row.ReadText());
   definition.min_driver = row.ReadText();
   DISTILL_ASSIGN_OR_RETURN(definition.inputs, DecodeInputs(row.ReadText()));
@@ -490,6 +495,9 @@ absl::StatusOr<AttemptRecord> ReadAttempt(SqlStatement& row) {
   attempt.acquire_request = RequestId(row.ReadText());
   attempt.lease_set = row.ReadText();
   attempt.lease_set_size = row.ReadInt32();
+  attempt.gang = row.ReadText();
+  attempt.gang_rank = row.ReadInt32();
+  attempt.gang_size = row.ReadInt32();
   attempt.state = static_cast<AttemptState>(row.ReadInt());
   attempt.failure_class = static_cast<FailureClass>(row.ReadInt());
   attempt.charged = row.ReadInt() != 0;

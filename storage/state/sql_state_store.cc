@@ -62,9 +62,9 @@ absl::StatusOr<QuotaRecord> ReadQuota(SqlStatement& row) {
 absl::StatusOr<std::vector<AttemptRecord>> AttemptsOfJob(SqlConnection& db, const JobId& job) {
   SqlStatement rows = db.Prepare(
       "SELECT a.task, a.number, a.lease_id, a.worker, a.acquire_request, a.lease_set, "
-      "a.lease_set_size, a.state, a.failure_class, a.charged, a.message, a.start_time, "
-      "a.finish_time, a.stats, a.observations, a.device_time, a.lost_time FROM tasks t "
-      "JOIN attempts a ON a.task=t.id "
+      "a.lease_set_size, a.gang, a.gang_rank, a.gang_size, a.state, a.failure_class, a.charged, "
+      "a.message, a.start_time, a.finish_time, a.stats, a.observations, a.device_time, a.lost_time "
+      "FROM tasks t JOIN attempts a ON a.task=t.id "
       "WHERE t.job=? ORDER BY t.plan_index, a.number");
   rows.Text(job.str());
   return Rows<AttemptRecord>(rows, ReadAttempt);

@@ -151,6 +151,7 @@ void Cluster::StartWorker(int index, const std::vector<std::string>& flags) {
                                       absl::StrCat("--data-dir=", directory_.Join(name)),
                                       absl::StrCat("--server=", AllAddresses()),
                                       "--slots=1",
+                                      "--gang-network=lo",
                                       "--http=127.0.0.1:0",
                                       absl::StrCat("--addresses-file=", addresses)};
   command.insert(command.end(), flags.begin(), flags.end());

@@ -68,7 +68,7 @@ class KillTest : public ::testing::Test {
   static Run RunJob(Cluster& cluster, int kills, CounterRandom& random, const Kill& kill) {
     Run run;
     const std::string request_id = "the-job";
-    const v1::JobSpec spec = SmallJob(cluster.dataset());
+    const v1::JobSpec spec = SmallJob(cluster.dataset(), gang_size_);
     const auto created = cluster.client().CreateJob(spec, request_id);
     EXPECT_THAT(created.status(), IsOk()) << cluster.Logs();
     if (!created.ok()) return run;
@@ -93,9 +93,27 @@ class KillTest : public ::testing::Test {
   }
 
   static Outcome* undisturbed_;
+
+ protected:
+  static int gang_size_;
 };
 
 Outcome* KillTest::undisturbed_ = nullptr;
+int KillTest::gang_size_ = 1;
+
+// Whole models are trained by both workers together: the death of either ends the gang, and another
+// goes on from its checkpoint.
+class GangKillTest : public KillTest {
+ protected:
+  static void SetUpTestSuite() {
+    gang_size_ = kWorkers;
+    KillTest::SetUpTestSuite();
+  }
+  static void TearDownTestSuite() {
+    KillTest::TearDownTestSuite();
+    gang_size_ = 1;
+  }
+};
 
 TEST_F(KillTest, WorkersMayDie) {
   ExpectSameBitsDespite(kWorkers, [](Cluster& cluster, CounterRandom& random) {
@@ -118,6 +136,30 @@ TEST_F(KillTest, TrainersOfBundlesMayDie) {
 TEST_F(KillTest, WorkersMayLeaveAndComeBack) {
   ExpectSameBitsDespite(kWorkers, [](Cluster& cluster, CounterRandom& random) {
     EXPECT_TRUE(cluster.RestartWorker(static_cast<int>(random.Below(kWorkers))));
+    return true;
+  });
+}
+
+TEST_F(GangKillTest, TrainersMayDie) {
+  ExpectSameBitsDespite(kWorkers,
+                        [](Cluster& cluster, CounterRandom&) { return cluster.KillTrainer(); });
+}
+
+TEST_F(GangKillTest, WorkersMayDieOrLeave) {
+  ExpectSameBitsDespite(kWorkers, [](Cluster& cluster, CounterRandom& random) {
+    const auto worker = static_cast<int>(random.Below(kWorkers));
+    if (random.Below(2) == 0) {
+      cluster.KillWorker(worker);
+    } else {
+      EXPECT_TRUE(cluster.RestartWorker(worker));
+    }
+    return true;
+  });
+}
+
+TEST_F(GangKillTest, TheServerMayDie) {
+  ExpectSameBitsDespite(kWorkers, [](Cluster& cluster, CounterRandom&) {
+    cluster.KillServer();
     return true;
   });
 }

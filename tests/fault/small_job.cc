@@ -25,7 +25,7 @@ int64_t FromEnvironment(const char* name, int64_t otherwise) {
   return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
 }
 
-v1::JobSpec SmallJob(const std::string& dataset) {
+v1::JobSpec SmallJob(const std::string& dataset, int gang_size) {
   v1::JobSpec spec;
   spec.mutable_dataset()->set_path(dataset);
   spec.set_modules(2);
@@ -39,6 +39,13 @@ v1::JobSpec SmallJob(const std::string& dataset) {
         spec.mutable_finetune_student()}) {
     recipe->set_epochs(4);
     recipe->set_batch_size(16);
+  }
+  if (gang_size > 1) {
+    for (v1::TrainingRecipe* recipe :
+         {spec.mutable_pretrain_meta(), spec.mutable_finetune_teacher(),
+          spec.mutable_finetune_student()}) {
+      recipe->set_gang_size(gang_size);
+    }
   }
   spec.mutable_evaluation()->add_corruptions("none");
   spec.mutable_execution()->set_checkpoint_interval_seconds(0.05);
@@ -55,7 +62,7 @@ Outcome Examine(client::Client& client, const v1::Job& job) {
     EXPECT_EQ(task.state(), v1::TASK_STATE_SUCCEEDED) << task.id();
     int winners = 0;
     for (const v1::Attempt& attempt : task.attempts()) {
-      winners += attempt.state() == "SUCCEEDED" ? 1 : 0;
+      winners += attempt.state() == "SUCCEEDED" && attempt.gang_rank() == 0 ? 1 : 0;
       ++outcome.attempts;
     }
     EXPECT_EQ(winners, 1) << task.id();

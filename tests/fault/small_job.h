@@ -16,7 +16,8 @@ namespace distill {
 // A number from the environment.
 int64_t FromEnvironment(const char* name, int64_t otherwise);
 
-v1::JobSpec SmallJob(const std::string& dataset);
+// Whole models are trained by gangs of so many.
+v1::JobSpec SmallJob(const std::string& dataset, int gang_size = 1);
 
 // What a finished job left: digests by task and output.
 struct Outcome {

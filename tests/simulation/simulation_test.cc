@@ -26,6 +26,7 @@ TEST(SimulationTest, EveryWorldKeepsItsInvariantsAndEnds) {
   std::set<std::string> counted;
   int64_t restarts = 0;
   int64_t attempts = 0;
+  int64_t gangs_joined = 0;
   for (uint64_t seed = first; seed < first + seeds; ++seed) {
     World world(seed);
     ASSERT_THAT(world.Run(), IsOk()) << "seed " << seed;
@@ -33,11 +34,13 @@ TEST(SimulationTest, EveryWorldKeepsItsInvariantsAndEnds) {
     counted.insert(world.counted().begin(), world.counted().end());
     restarts += world.server_restarts();
     attempts += world.attempts();
+    gangs_joined += world.gangs_joined();
   }
-  std::printf("%llu worlds, %lld attempts, %lld server restarts\n",
+  std::printf("%llu worlds, %lld attempts, %lld gangs, %lld server restarts\n",
               static_cast<unsigned long long>(seeds), static_cast<long long>(attempts),
-              static_cast<long long>(restarts));
+              static_cast<long long>(gangs_joined), static_cast<long long>(restarts));
   if (seeds < 200) return;
+  EXPECT_GT(gangs_joined, 0);
   // A storm that never reaches some change proves nothing about it.
   for (const char* name : {"distill_preemptions_total", "distill_attempts_speculated_total",
                            "distill_attempts_stalled_total", "distill_workers_quarantined_total",

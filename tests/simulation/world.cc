@@ -22,6 +22,7 @@ constexpr int kStormSteps = 150;
 // repeated.
 constexpr int kPeaceSteps = 5;
 constexpr absl::Duration kCalm = absl::Hours(12);
+constexpr int kLargestGang = 3;
 constexpr const char* kProjects[] = {"p0", "p1", "p2"};
 
 }  // namespace
@@ -47,6 +48,7 @@ World::World(uint64_t seed) : random_(seed), ids_(seed) {
     worker.info = MakeWorker(absl::StrCat("w", i), 1 + static_cast<int>(random_.Below(3)));
     if (Chance(0.3)) worker.pace = 0.1;
     worker.info.labels["zone"] = i % 2 == 0 ? "a" : "b";
+    if (Chance(0.8)) worker.info.gang_network = "lo";
     workers_.push_back(std::move(worker));
   }
   PlanJobs();
@@ -56,6 +58,10 @@ World::World(uint64_t seed) : random_(seed), ids_(seed) {
 World::~World() { CloseServer(); }
 
 void World::PlanJobs() {
+  int gang_slots = 0;
+  for (const SimWorker& worker : workers_) {
+    gang_slots += worker.info.gang_network.empty() ? 0 : worker.info.slots;
+  }
   const uint32_t jobs = 1 + random_.Below(4);
   for (uint32_t j = 0; j < jobs; ++j) {
     std::vector<TaskBuilder> tasks;
@@ -72,6 +78,13 @@ void World::PlanJobs() {
       if (Chance(0.7)) task.NumericClass("cpu-x86-avx2");
       // Only some workers have it; one always has.
       if (Chance(0.1)) task.record.definition.labels = {"zone=a"};
+      // Ranks of a gang are no fellows of a bundle, and all must have a slot somewhere.
+      if (Chance(0.25) && gang_slots > 1) {
+        task.Gang(2 + static_cast<int>(random_.Below(
+                          static_cast<uint32_t>(std::min(gang_slots, kLargestGang) - 1))));
+        task.Group("").NumericClass("cpu-x86-avx2");
+        task.record.definition.labels.clear();
+      }
       if (Chance(0.1)) task.Given(DigestFor(absl::StrCat("given ", random_.Below(3))));
       tasks.push_back(task);
     }
@@ -233,7 +246,9 @@ void World::Beat(SimWorker& worker) {
     progress.started = running.started;
     progress.progress.step = running.step;
     progress.progress.total_steps = running.step + running.steps_left;
-    if (running.step > 0 && Chance(0.3)) {
+    progress.gang_contact = absl::StrCat("contact of ", id);
+    progress.gang_view = running.gang_view;
+    if (running.step > 0 && running.gang_rank == 0 && Chance(0.3)) {
       progress.checkpoint = {DigestFor(absl::StrCat(running.result.str(), " at ", running.step)), 0,
                              running.step};
       Send(server::BlobPresent{progress.checkpoint.digest, 7, 4}, nullptr);
@@ -261,6 +276,7 @@ void World::Obey(SimWorker& worker, const std::vector<Directive>& directives) {
           break;
         worker.outbox[id].kind = Report::Kind::kRelease;
         worker.outbox[id].lease = directive.lease;
+        worker.outbox[id].gang_rank = running->second.gang_rank;
         worker.leases.erase(running);
         break;
       case Directive::Kind::kPreemptAttempt:
@@ -272,6 +288,11 @@ void World::Obey(SimWorker& worker, const std::vector<Directive>& directives) {
       case Directive::Kind::kAbandonAttempt:
         worker.leases.erase(id);
         break;
+      case Directive::Kind::kJoinGang:
+        if (running == worker.leases.end()) break;
+        joined_[GangOf(running->second)].insert(running->second.gang_rank);
+        running->second.gang_view = directive.gang_view;
+        break;
       case Directive::Kind::kDrain:
         break;
       case Directive::Kind::kRegister:
@@ -281,12 +302,19 @@ void World::Obey(SimWorker& worker, const std::vector<Directive>& directives) {
   }
 }
 
+std::string World::GangOf(const Running& rank) {
+  return absl::StrCat(rank.lease.job.str(), "/", rank.lease.task, "/",
+                      rank.lease.attempt_number - rank.gang_rank);
+}
+
 void World::HandBack(SimWorker& worker, const server::LeaseRef& lease) {
   const auto running = worker.leases.find(lease.lease_id.str());
   Report report;
   report.kind = Report::Kind::kRelease;
   report.lease = lease;
-  if (running->second.step > 0) {
+  report.gang_rank = running->second.gang_rank;
+  // Of a gang, the first rank alone writes checkpoints.
+  if (running->second.step > 0 && report.gang_rank == 0) {
     report.checkpoint = {
         DigestFor(absl::StrCat(running->second.result.str(), " at ", running->second.step)), 0,
         running->second.step};
@@ -333,6 +361,8 @@ void World::Take(SimWorker& worker, const server::AcquireReply& reply) {
       running.steps_left = 1 + static_cast<int>(random_.Below(15));
       running.step = static_cast<int>(grant.checkpoint.step);
       running.result = ResultOf(grant.lease);
+      running.gang_rank = grant.gang_rank;
+      running.gang_size = grant.gang_size;
       worker.leases.emplace(id, std::move(running));
     }
   }
@@ -346,6 +376,9 @@ void World::Train(SimWorker& worker) {
     running.started = running.started || Chance(0.7);
     running.stalled = faults_ && (running.stalled || Chance(0.01));
     if (!running.started || running.stalled || !Chance(worker.pace)) continue;
+    const bool waits = running.gang_size > 1 &&
+                       joined_[GangOf(running)].size() < static_cast<size_t>(running.gang_size);
+    if (waits) continue;
     ++running.step;
     if (faults_ && Chance(0.01)) dead_sets.insert(running.set);
     if (--running.steps_left <= 0) ended.push_back(id);
@@ -355,10 +388,12 @@ void World::Train(SimWorker& worker) {
     Report report;
     report.lease = running.lease;
     report.result = running.result;
+    report.gang_rank = running.gang_rank;
     if (faults_ && Chance(0.06)) {
       report.kind = Report::Kind::kFail;
       report.failure_class = static_cast<FailureClass>(1 + random_.Below(5));
       report.message = absl::StrCat("simulated ", random_.Below(4));
+      report.lost_gang = Chance(0.3);
     }
     worker.outbox[id] = report;
     worker.leases.erase(id);
@@ -398,7 +433,7 @@ void World::SendReport(SimWorker& worker, const std::string& id) {
   };
   switch (report.kind) {
     case Report::Kind::kComplete: {
-      if (!report.uploaded) {
+      if (!report.uploaded && report.gang_rank == 0) {
         Send(server::BlobPresent{report.result, 100, 2},
              [&worker, id, life = worker.life](const absl::StatusOr<server::Done>& reply) {
                const auto found = worker.outbox.find(id);
@@ -409,14 +444,20 @@ void World::SendReport(SimWorker& worker, const std::string& id) {
         return;
       }
       server::CompleteAttempts event{worker.info.id, {}};
-      event.items.push_back({report.lease, {{"out", report.result, 100}}, {}, "stats"});
+      event.items.push_back({report.lease, {}, {}, "stats"});
+      if (report.gang_rank == 0) event.items[0].results = {{"out", report.result, 100}};
       Send(std::move(event), done);
       return;
     }
     case Report::Kind::kFail: {
       server::FailAttempts event{worker.info.id, {}};
-      event.items.push_back(
-          {report.lease, report.failure_class, report.message, {}, "", report.trainer_died});
+      event.items.push_back({report.lease,
+                             report.failure_class,
+                             report.message,
+                             {},
+                             "",
+                             report.trainer_died,
+                             report.lost_gang});
       Send(std::move(event), done);
       return;
     }

@@ -51,6 +51,7 @@ class World {
   const std::string& history() const { return history_; }
   int64_t server_restarts() const { return server_restarts_; }
   int64_t attempts() const { return attempts_; }
+  int64_t gangs_joined() const { return static_cast<int64_t>(joined_.size()); }
 
  private:
   struct Running {
@@ -60,6 +61,9 @@ class World {
     int step = 0;
     bool started = false;
     bool stalled = false;  // Heartbeats, but does not get on.
+    int gang_rank = 0;
+    int gang_size = 1;
+    std::string gang_view;
     Digest result;
   };
   // Something that the worker repeats until it is answered.
@@ -71,6 +75,8 @@ class World {
     storage::FailureClass failure_class = storage::FailureClass::kNone;
     bool uploaded = false;
     bool trainer_died = false;
+    bool lost_gang = false;
+    int gang_rank = 0;
     storage::Checkpoint checkpoint;  // Of a release.
     std::string message;
   };
@@ -126,6 +132,8 @@ class World {
     Send(std::move(event), std::function<void(absl::StatusOr<typename EventType::Reply>)>());
   }
 
+  // Names the gang of a rank.
+  static std::string GangOf(const Running& rank);
   void Act(SimWorker& worker);
   void Register(SimWorker& worker);
   void Beat(SimWorker& worker);
@@ -160,6 +168,8 @@ class World {
   double loss_ = 0;
   int64_t server_restarts_ = 0;
   int64_t attempts_ = 0;
+  // Ranks that have heard of the others, by their gang: what no trainer could do without them.
+  std::map<std::string, std::set<int>> joined_;
   std::string history_;
 };
 

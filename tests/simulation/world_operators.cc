@@ -30,6 +30,8 @@ void World::DrawPolicies() {
   core.max_canary_after = absl::Minutes(5);
   core.poison_after_workers = static_cast<int32_t>(random_.Below(5));
   core.stall_timeout = Chance(0.5) ? seconds(20, 120) : absl::ZeroDuration();
+  core.gang_patience = seconds(0, 30);
+  core.gang_hold = seconds(5, 120);
   core.stall_factor = 1 + random_.Below(5);
 }
 
@@ -71,7 +73,7 @@ void World::MakePeace() {
   for (int project = 0; project < 3; ++project) {
     storage::QuotaRecord quota;
     quota.project = ProjectId(absl::StrCat("p", project));
-    quota.max_slots = 1;  // Enough to end.
+    quota.max_slots = 3;  // Enough to end: as many as the largest gang.
     if (project == 0) {
       Order(server::SetQuota{quota});
     } else {

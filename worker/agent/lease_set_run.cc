@@ -153,6 +153,12 @@ absl::Status LeaseSetRun::FetchInputs(Member& member) {
   absl::StatusOr<ArtifactCache::Pin> pin =
       dependencies_.cache.Fetch(digest, member.lease->preparation());
   if (absl::IsNotFound(pin.status()) || absl::IsDataLoss(pin.status())) {
+    if (grant.has_gang()) {
+      // All ranks go on from the same step; without this checkpoint they will be at an earlier one.
+      Fail(member, v1::FAILURE_CLASS_INFRASTRUCTURE,
+           absl::StrCat("cannot fetch checkpoint: ", pin.status().message()), {digest.str()});
+      return pin.status();
+    }
     // Nothing but time is lost: the same bits come from step 0.
     LogWarning("checkpoint cannot be fetched; starting over",
                {{"task", member.lease->ref().task()}, {"error", pin.status()}});
@@ -216,14 +222,14 @@ bool LeaseSetRun::StartTrainer() {
   };
   if (!wanted()) return false;
   const v1::Grant& first = members_.front()->lease->grant();
-  const std::string& numeric_class = first.spec().numeric_class();
+  const TrainerSeat::Demand demand{first.lease().job(), first.spec().numeric_class(),
+                                   first.has_gang()};
   TrainerSeat& seat = dependencies_.seat;
-  dependencies_.metrics.CountTrainerStart(
-      seat.IsWarmFor(first.lease().job(), numeric_class) ? "warm" : "cold");
+  dependencies_.metrics.CountTrainerStart(seat.IsWarmFor(demand) ? "warm" : "cold");
   for (const auto& member : members_) {
     if (member->spans.has_value()) member->spans->Begin("start trainer");
   }
-  absl::Status status = seat.Prepare(first.lease().job(), numeric_class, [&] { return !wanted(); });
+  absl::Status status = seat.Prepare(demand, [&] { return !wanted(); });
   for (const auto& member : members_) {
     if (member->spans.has_value()) member->spans->End(status);
   }
@@ -254,6 +260,11 @@ absl::Status LeaseSetRun::SendStart() {
     assignment.set_task(ref.task());
     assignment.set_attempt(ref.attempt_number());
     assignment.set_traceparent(member->lease->grant().traceparent());
+    if (!member->lease->grant().has_gang()) continue;
+    v1::GangSeat& seat = *assignment.mutable_gang();
+    seat.set_rank(member->lease->grant().gang().rank());
+    seat.set_size(member->lease->grant().gang().size());
+    seat.set_interface(config_.gang_network);
   }
   DISTILL_RETURN_IF_ERROR(dependencies_.seat.trainer()->Send(command));
   for (const auto& member : members_) {
@@ -273,6 +284,7 @@ void LeaseSetRun::Supervise() {
       return;
     }
     CarryOutWishes();
+    ForwardGangPeers();
     if (CancelOverdue()) {
       KillForCancel();
       return;
@@ -320,6 +332,20 @@ void LeaseSetRun::CarryOutWishes() {
   }
 }
 
+void LeaseSetRun::ForwardGangPeers() {
+  for (const auto& member : members_) {
+    if (member->state != Member::State::kRunning) continue;
+    const std::vector<std::string> contacts = member->lease->TakeGangPeers();
+    if (contacts.empty()) continue;
+    v1::TrainerCommand command;
+    command.mutable_gang_peers()->set_member(member->lease->id());
+    for (const std::string& contact : contacts) command.mutable_gang_peers()->add_contents(contact);
+    const absl::Status sent = dependencies_.seat.trainer()->Send(command);
+    // A trainer that does not listen is waited for no longer than any other that hangs.
+    if (!sent.ok()) LogWarning("trainer was not told of its gang", {{"error", sent}});
+  }
+}
+
 bool LeaseSetRun::CancelOverdue() const {
   const MonotonicTime now = dependencies_.clock.Now();
   return std::any_of(members_.begin(), members_.end(), [&](const auto& member) {
@@ -356,6 +382,12 @@ void LeaseSetRun::HandleEvent(const v1::TrainerEvent& event) {
     case v1::TrainerEvent::kEnded:
       HandleEnded(event.ended());
       break;
+    case v1::TrainerEvent::kGangContact:
+      if (Member* member = FindRunning(event.gang_contact().member())) {
+        member->lease->SetGangContact(event.gang_contact().content());
+        dependencies_.report_soon();
+      }
+      break;
     case v1::TrainerEvent::kReady:
       // Often comes together with the last end.
       ready_again_ = true;
@@ -390,6 +422,7 @@ void LeaseSetRun::HandleEnded(const v1::MemberEnded& ended) {
     case v1::MemberEnded::ENDED_RELEASED:
       if (EndAsWished(*member)) return;
       if (stop_sent_) return Release(*member, "its bundle was handed back");
+      if (member->lease->grant().has_gang()) return Release(*member, "its gang was handed back");
       Fail(*member, v1::FAILURE_CLASS_INFRASTRUCTURE, "trainer stopped without being told to");
       return;
     case v1::MemberEnded::ENDED_FAILED: {
@@ -406,6 +439,7 @@ void LeaseSetRun::HandleEnded(const v1::MemberEnded& ended) {
                               ? v1::FAILURE_CLASS_INFRASTRUCTURE
                               : ended.failure_class();
       end.message = ended.message();
+      end.lost_gang = ended.lost_gang();
       all_succeeded_ = false;
       dependencies_.metrics.CountAttempt("failed");
       Publish(*member, std::move(end));
@@ -476,7 +510,11 @@ void LeaseSetRun::KillForCancel() {
 }
 
 void LeaseSetRun::Succeed(Member& member, const v1::MemberEnded& ended) {
-  const absl::Status valid = CheckResults(member.lease->grant().spec(), ended, member.directory);
+  const v1::Grant& grant = member.lease->grant();
+  // Of a gang, the first rank alone makes the result.
+  v1::TaskSpec makes = grant.spec();
+  if (grant.gang().rank() > 0) makes.clear_outputs();
+  const absl::Status valid = CheckResults(makes, ended, member.directory);
   if (!valid.ok()) {
     Fail(member, v1::FAILURE_CLASS_INFRASTRUCTURE, std::string(valid.message()));
     return;

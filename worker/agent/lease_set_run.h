@@ -33,6 +33,8 @@ class LeaseSetRun {
     std::string worker_id;
     // Each attempt works in a folder of its own below.
     std::string attempts_directory;
+    // Network interface of gangs; empty: none.
+    std::string gang_network;
     // How long a member may take to end after CancelMember, before the trainer is killed.
     absl::Duration cancel_grace = absl::Seconds(5);
   };
@@ -47,6 +49,8 @@ class LeaseSetRun {
     WorkerMetrics& metrics;
     TrainerSeat& seat;
     WakeDescriptor& wake;
+    // Has the server told of this worker's leases soon.
+    std::function<void()> report_soon;
     // Whether to drop everything at once: the daemon ends.
     std::function<bool()> stopping;
   };
@@ -78,6 +82,8 @@ class LeaseSetRun {
   absl::Duration NextTimeout() const;
   void HandleEvent(const v1::TrainerEvent& event);
   void HandleCheckpoint(const v1::CheckpointWritten& written);
+  // Tells ranks of gangs of the others, as far as the server has.
+  void ForwardGangPeers();
   void HandleEnded(const v1::MemberEnded& ended);
   // Remembers which files are not what the task says. Returns whether the server's copies will do
   // for all of them the next time.

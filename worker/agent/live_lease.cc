@@ -67,6 +67,26 @@ void LiveLease::SetCheckpoint(const v1::ArtifactRef& checkpoint, int64_t step) {
   report_.set_checkpoint_step(step);
 }
 
+void LiveLease::SetGangContact(std::string contact) {
+  MutexLock lock(mu_);
+  report_.set_gang_contact(std::move(contact));
+}
+
+void LiveLease::SetGangPeers(std::vector<std::string> contacts, const std::string& view) {
+  {
+    MutexLock lock(mu_);
+    if (report_.gang_view() == view) return;
+    report_.set_gang_view(view);
+    gang_peers_ = std::move(contacts);
+  }
+  on_wish_();
+}
+
+std::vector<std::string> LiveLease::TakeGangPeers() {
+  MutexLock lock(mu_);
+  return std::exchange(gang_peers_, {});
+}
+
 v1::LeaseProgress LiveLease::Report() const {
   MutexLock lock(mu_);
   v1::LeaseProgress report = report_;
@@ -159,6 +179,10 @@ void ApplyLeaseDirective(const v1::Directive& directive, const LeaseTable& lease
       break;
     case v1::Directive::KIND_PREEMPT_ATTEMPT:
       lease->Wish(LeaseWish::kRelease);
+      break;
+    case v1::Directive::KIND_JOIN_GANG:
+      lease->SetGangPeers({directive.gang_contacts().begin(), directive.gang_contacts().end()},
+                          directive.gang_view());
       break;
     default:
       break;

@@ -32,7 +32,8 @@ enum class LeaseWish {
 // One lease. Thread-safe.
 class LiveLease {
  public:
-  // `on_wish` is called, without a lock held, after each rise of the wish.
+  // `on_wish` is called, without a lock held, after each rise of the wish and when the peers of
+  // its gang have come.
   LiveLease(v1::Grant grant, std::function<void()> on_wish);
 
   const v1::Grant& grant() const { return grant_; }
@@ -52,6 +53,14 @@ class LiveLease {
   bool started() const ABSL_LOCKS_EXCLUDED(mu_);
   // Tells of a checkpoint that the server has. An older step than the newest known is ignored.
   void SetCheckpoint(const v1::ArtifactRef& checkpoint, int64_t step) ABSL_LOCKS_EXCLUDED(mu_);
+  // Of a rank of a gang: how the others reach it.
+  void SetGangContact(std::string contact) ABSL_LOCKS_EXCLUDED(mu_);
+  // What the server tells of all ranks, in their order; `view` names it. A repeat is ignored.
+  void SetGangPeers(std::vector<std::string> contacts, const std::string& view)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  // The ranks' contacts, when they have changed since the last call.
+  std::vector<std::string> TakeGangPeers() ABSL_LOCKS_EXCLUDED(mu_);
+
   // What a heartbeat says.
   v1::LeaseProgress Report() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -75,6 +84,7 @@ class LiveLease {
   mutable Mutex mu_;
   LeaseWish wish_ ABSL_GUARDED_BY(mu_) = LeaseWish::kRun;
   v1::LeaseProgress report_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> gang_peers_ ABSL_GUARDED_BY(mu_);
   v1::Series series_ ABSL_GUARDED_BY(mu_);
   std::optional<int32_t> points_known_ ABSL_GUARDED_BY(mu_);
   std::string log_header_ ABSL_GUARDED_BY(mu_);

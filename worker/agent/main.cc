@@ -44,6 +44,7 @@ struct Flags {
   std::string labels;
   std::string worker_id;
   ChannelSecurity security;
+  std::string gang_network;
   int slots = 0;
   int64_t cache_bytes = int64_t{20} << 30;
   int64_t dataset_cache_bytes = int64_t{50} << 30;
@@ -93,6 +94,9 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--worker-id", flags.worker_id,
                  "Name of this worker; default: the one in its certificate, or one made up once. "
                  "With a certificate for NAME it is NAME or NAME.anything");
+  app.add_option("--gang-network", flags.gang_network,
+                 "Network interface over which trainers that share a task exchange gradients, "
+                 "unencrypted: a trusted network only; default: take part in no such task");
   app.add_option("--cache-bytes", flags.cache_bytes, "Most bytes of cached inputs")
       ->capture_default_str();
   app.add_option("--dataset-cache-bytes", flags.dataset_cache_bytes,
@@ -135,6 +139,7 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
   config.slots = flags.slots;
   config.worker_id = flags.worker_id;
   config.security = flags.security;
+  config.gang_network = flags.gang_network;
   config.cache_bytes = flags.cache_bytes;
   config.dataset_cache_bytes = flags.dataset_cache_bytes;
   config.json_log = flags.json_log;

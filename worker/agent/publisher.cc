@@ -267,6 +267,7 @@ void Publisher::SendFailure(Job& job, v1::FailureClass failure_class, const std:
   item.set_message(message);
   *item.mutable_stats() = job.end.stats;
   for (const std::string& digest : job.end.bad_inputs) item.add_bad_inputs(digest);
+  item.set_lost_gang(job.end.lost_gang);
   for (v1::ArtifactRef& ref : UploadObservations(job)) {
     *item.add_observations() = std::move(ref);
   }

@@ -44,6 +44,7 @@ struct AttemptEnd {
   std::string message;                                             // kFail, kRelease.
   v1::FailureClass failure_class = v1::FAILURE_CLASS_UNSPECIFIED;  // kFail.
   std::vector<std::string> bad_inputs;                             // kFail.
+  bool lost_gang = false;                                          // kFail.
   std::optional<ProducedArtifact> checkpoint;  // kRelease: newest on disk, if newer than uploaded.
   int64_t checkpoint_step = 0;
   std::string working_directory;  // Removed when all is delivered; may be empty.

@@ -60,12 +60,12 @@ void Slot::RunThread() {
   for (;;) {
     const std::vector<std::shared_ptr<LiveLease>> leases = AwaitAssignment();
     if (leases.empty()) break;
-    LeaseSetRun run(
-        config_.run,
-        {dependencies_.clock, dependencies_.cache, dependencies_.datasets,
-         dependencies_.differing_datasets, dependencies_.checkpoints, dependencies_.publisher,
-         dependencies_.metrics, seat_, wake_, [this] { return stopping_.load(); }},
-        leases);
+    LeaseSetRun run(config_.run,
+                    {dependencies_.clock, dependencies_.cache, dependencies_.datasets,
+                     dependencies_.differing_datasets, dependencies_.checkpoints,
+                     dependencies_.publisher, dependencies_.metrics, seat_, wake_,
+                     dependencies_.report_soon, [this] { return stopping_.load(); }},
+                    leases);
     run.Run();
     {
       MutexLock lock(mu_);

@@ -35,6 +35,8 @@ class Slot {
     WorkerMetrics& metrics;
     // Called, without a lock held, whenever the slot has become free.
     std::function<void()> on_free;
+    // Has the server told of the slot's leases soon.
+    std::function<void()> report_soon;
   };
 
   Slot(Config config, Dependencies dependencies);

@@ -78,6 +78,12 @@ void SyncLoop::NotifySlotFree() {
   if (polled_slots_ == 0) poll_.Interrupt();
 }
 
+void SyncLoop::ReportSoon() {
+  MutexLock lock(mu_);
+  report_soon_ = true;
+  changed_.NotifyAll();
+}
+
 absl::Status SyncLoop::Readiness() const {
   MutexLock lock(mu_);
   return last_contact_;
@@ -92,6 +98,7 @@ void SyncLoop::RunHeartbeats() {
     {
       MutexLock lock(mu_);
       registered = registered_;
+      report_soon_ = false;
     }
     const absl::Status status = registered ? Heartbeat() : Register();
     absl::Duration wait = absl::ZeroDuration();
@@ -119,8 +126,10 @@ void SyncLoop::RunHeartbeats() {
     }
     const MonotonicTime until = dependencies_.clock.Now() + wait;
     MutexLock lock(mu_);
-    // Wakes early when the registration has been forgotten.
-    while (!stopping_ && !(registered && !registered_) && dependencies_.clock.Now() < until) {
+    // Wakes early when the registration has been forgotten, or there is something to tell a server
+    // that answers.
+    while (!stopping_ && !(registered && !registered_) && !(status.ok() && report_soon_) &&
+           dependencies_.clock.Now() < until) {
       changed_.WaitFor(mu_, until - dependencies_.clock.Now());
     }
   }

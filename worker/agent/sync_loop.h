@@ -71,6 +71,8 @@ class SyncLoop {
 
   // Tells that a slot has become free.
   void NotifySlotFree() ABSL_LOCKS_EXCLUDED(mu_);
+  // Sends the next heartbeat without delay.
+  void ReportSoon() ABSL_LOCKS_EXCLUDED(mu_);
   // OK once the server knows this worker and answers it.
   absl::Status Readiness() const ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -113,6 +115,7 @@ class SyncLoop {
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_acquiring_ ABSL_GUARDED_BY(mu_) = false;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  bool report_soon_ ABSL_GUARDED_BY(mu_) = false;
   // Slots that the open long poll asked for; -1 when none is open.
   int polled_slots_ ABSL_GUARDED_BY(mu_) = -1;
   absl::Status last_contact_ ABSL_GUARDED_BY(mu_) = absl::UnavailableError("not registered yet");

@@ -150,7 +150,9 @@ absl::StatusOr<std::unique_ptr<TrainerProcess>> TrainerProcess::Start(const Conf
   std::vector<std::string> environment = FullEnvironment(config.environment);
   const std::vector<char*> argument_pointers = Pointers(arguments);
   const std::vector<char*> environment_pointers = Pointers(environment);
-  const TrainerSandbox sandbox;
+  TrainerSandbox::Limits limits;
+  limits.keeps_network = config.keeps_network;
+  const TrainerSandbox sandbox(limits);
   const Launch launch = {&sandbox,
                          config.binary.c_str(),
                          config.working_directory.c_str(),

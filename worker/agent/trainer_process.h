@@ -39,6 +39,9 @@ class TrainerProcess {
     // "NAME=value"; all that it gets beside PATH, HOME, TMPDIR and the like.
     std::vector<std::string> environment;
     std::string working_directory;
+    // Keeps the machine's network, as a rank of a gang; otherwise it has none where that is
+    // allowed.
+    bool keeps_network = false;
     AttemptLog::Config log;
   };
 

@@ -49,7 +49,7 @@ bool TrainerSandbox::LeaveNetwork() const {
 }
 
 bool TrainerSandbox::Enter() const {
-  const bool isolated = LeaveNetwork();
+  const bool isolated = !limits_.keeps_network && LeaveNetwork();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   Lower(RLIMIT_CORE, 0);
   Lower(RLIMIT_NOFILE, limits_.open_files);

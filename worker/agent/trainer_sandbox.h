@@ -12,6 +12,7 @@ class TrainerSandbox {
   struct Limits {
     unsigned long open_files = 4096;
     unsigned long file_bytes = 1UL << 40;  // Of one file: a checkpoint, a log.
+    bool keeps_network = false;            // The machine's, as a rank of a gang.
   };
 
   TrainerSandbox() : TrainerSandbox(Limits()) {}

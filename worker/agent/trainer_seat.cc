@@ -25,13 +25,12 @@ constexpr absl::Duration kLongestWait = absl::Seconds(1);
 TrainerSeat::TrainerSeat(Config config, WakeDescriptor& wake)
     : config_(std::move(config)), wake_(&wake) {}
 
-bool TrainerSeat::IsWarmFor(const std::string& job, const std::string& numeric_class) const {
-  return trainer_ != nullptr && job_ == job && numeric_class_ == numeric_class;
+bool TrainerSeat::IsWarmFor(const Demand& demand) const {
+  return trainer_ != nullptr && demand_ == demand;
 }
 
-absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& numeric_class,
-                                  const std::function<bool()>& give_up) {
-  if (IsWarmFor(job, numeric_class)) {
+absl::Status TrainerSeat::Prepare(const Demand& demand, const std::function<bool()>& give_up) {
+  if (IsWarmFor(demand)) {
     trainer_->StartLog();
     return absl::OkStatus();
   }
@@ -40,16 +39,16 @@ absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& num
   config.binary = config_.trainer_binary;
   config.working_directory = config_.working_directory;
   config.arguments = {"--digest-stamps", config_.stamp_directory};
+  config.keeps_network = demand.keeps_network;
   config.log = config_.log;
   DISTILL_ASSIGN_OR_RETURN(config.environment,
-                           NumericEnvironment(numeric_class, config_.numeric_classes));
+                           NumericEnvironment(demand.numeric_class, config_.numeric_classes));
   if (config_.json_log) {
     config.environment.push_back(absl::StrCat(kTrainerLogFormatVariable, "=json"));
   }
   DISTILL_ASSIGN_OR_RETURN(trainer_, TrainerProcess::Start(config));
-  job_ = job;
-  numeric_class_ = numeric_class;
-  absl::Status ready = AwaitReady(config_.ready_timeout, numeric_class, give_up);
+  demand_ = demand;
+  absl::Status ready = AwaitReady(config_.ready_timeout, demand.numeric_class, give_up);
   if (ready.ok()) return ready;
   const std::string last_line = trainer_->log().LastLine();
   const TrainerExit exit = End(absl::IsUnavailable(ready) ? kExitGrace : absl::ZeroDuration());
@@ -59,7 +58,7 @@ absl::Status TrainerSeat::Prepare(const std::string& job, const std::string& num
 }
 
 void TrainerSeat::KeepWarm(const std::function<bool()>& give_up) {
-  const absl::Status ready = AwaitReady(config_.warm_timeout, numeric_class_, give_up);
+  const absl::Status ready = AwaitReady(config_.warm_timeout, demand_.numeric_class, give_up);
   if (ready.ok()) return;
   LogWarning("trainer does not stay warm", {{"error", ready}});
   End();
@@ -69,8 +68,7 @@ TrainerExit TrainerSeat::End(absl::Duration grace) {
   if (trainer_ == nullptr) return TrainerExit();
   TrainerExit exit = trainer_->End(grace);
   trainer_.reset();
-  job_.clear();
-  numeric_class_.clear();
+  demand_ = Demand();
   return exit;
 }
 

@@ -1,5 +1,6 @@
 // The place for one trainer in a slot. Decides when a trainer may serve again: only after a clean
-// success, and only the same job in the same numeric class; starting one costs about a CPU second.
+// success, and only the same job in the same numeric class, with or without network; starting one
+// costs about a CPU second.
 #pragma once
 
 #include <functional>
@@ -36,18 +37,29 @@ class TrainerSeat {
   // `wake` interrupts waits, and must outlive this.
   TrainerSeat(Config config, WakeDescriptor& wake);
 
+  // What a lease set wants of its trainer.
+  struct Demand {
+    std::string job;
+    std::string numeric_class;
+    bool keeps_network = false;  // As a rank of a gang.
+
+    friend bool operator==(const Demand& a, const Demand& b) {
+      return a.job == b.job && a.numeric_class == b.numeric_class &&
+             a.keeps_network == b.keeps_network;
+    }
+  };
+
   // Whether Prepare() would find a warm one.
-  bool IsWarmFor(const std::string& job, const std::string& numeric_class) const;
+  bool IsWarmFor(const Demand& demand) const;
   // The job of the warm trainer; "" without one.
-  const std::string& job() const { return job_; }
+  const std::string& job() const { return demand_.job; }
   // The trainer; null without one.
   TrainerProcess* trainer() { return trainer_.get(); }
 
   // Makes a trainer ready for a lease set: the warm one, or a new one. kCancelled as soon as
   // `give_up` says so; the seat is then empty, as after every error. kInvalidArgument: the numeric
   // class is not available here. Otherwise the trainer cannot run on this machine.
-  absl::Status Prepare(const std::string& job, const std::string& numeric_class,
-                       const std::function<bool()>& give_up);
+  absl::Status Prepare(const Demand& demand, const std::function<bool()>& give_up);
   // Waits until the trainer is ready for another lease set; ends it when it is not, in time, or
   // when `give_up` says so.
   void KeepWarm(const std::function<bool()>& give_up);
@@ -61,8 +73,7 @@ class TrainerSeat {
   const Config config_;
   WakeDescriptor* const wake_;
   std::unique_ptr<TrainerProcess> trainer_;
-  std::string job_;
-  std::string numeric_class_;
+  Demand demand_;  // That the trainer was started for.
 };
 
 }  // namespace distill::worker

@@ -1,5 +1,6 @@
 #include "worker/agent/worker.h"
 
+#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,6 +39,12 @@ absl::Status Validate(const Worker::Config& config) {
     return absl::InvalidArgumentError(
         "cannot start worker: --dataset-cache-bytes must not be negative");
   }
+  if (!config.gang_network.empty() && if_nametoindex(config.gang_network.c_str()) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot start worker: --gang-network is no network interface of this machine; "
+                     "got=",
+                     config.gang_network));
+  }
   if (access(config.trainer_binary.c_str(), X_OK) != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot start worker: trainer cannot be run; give --trainer; path=",
@@ -58,6 +65,7 @@ v1::WorkerInfo InfoOf(const Worker::Config& config, const DeviceInventory& inven
   info.set_slot_memory_bytes(inventory.memory_bytes / info.slots());
   info.mutable_labels()->insert(config.labels.begin(), config.labels.end());
   info.set_driver_version(inventory.driver_version);
+  info.set_gang_network(config.gang_network);
   return info;
 }
 
@@ -174,6 +182,7 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.run.slot = index;
   config.run.worker_id = info_.worker_id();
   config.run.attempts_directory = JoinPath(config_.data_directory, "attempts");
+  config.run.gang_network = config_.gang_network;
   config.run.cancel_grace = config_.cancel_grace;
   config.seat.trainer_binary = config_.trainer_binary;
   config.seat.working_directory = config_.data_directory;
@@ -182,9 +191,10 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.seat.json_log = config_.json_log;
   config.warm_idle = config_.warm_idle;
   return std::make_unique<Slot>(
-      config, Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, differing_datasets_,
-                                 *checkpoints_, *publisher_, worker_metrics_,
-                                 [this] { sync_->NotifySlotFree(); }});
+      config,
+      Slot::Dependencies{dependencies_.clock, *cache_, *datasets_, differing_datasets_,
+                         *checkpoints_, *publisher_, worker_metrics_,
+                         [this] { sync_->NotifySlotFree(); }, [this] { sync_->ReportSoon(); }});
 }
 
 void Worker::Start() {

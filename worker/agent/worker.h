@@ -51,6 +51,8 @@ class Worker : private WorkReceiver {
     // 0: one for each core.
     int slots = 0;
     std::map<std::string, std::string> labels;
+    // Network interface over which trainers exchange gradients, unencrypted; empty: no gangs.
+    std::string gang_network;
     int64_t cache_bytes = int64_t{20} << 30;
     int64_t dataset_cache_bytes = int64_t{50} << 30;
     // Certificates to trust where blobs go straight to an object store; empty: the system's.

@@ -48,6 +48,11 @@ absl::Status Validate(const LoaderConfig& config, int64_t dataset_size) {
   if (config.first_step < 0 || config.first_step > steps) {
     return refuse("first_step", "must be 0 to the number of steps of an epoch", config.first_step);
   }
+  for (const RowRange& range : config.rows) {
+    const bool fits = config.last_batch == LastBatch::kDrop && range.first >= 0 &&
+                      range.count >= 1 && range.first + range.count <= config.batch_size;
+    if (!fits) return refuse("rows", "must be rows of full batches", range.first);
+  }
   return absl::OkStatus();
 }
 
@@ -202,15 +207,21 @@ absl::Status BatchLoader::MakeBatch(const Assignment& assignment, Workspace* wor
   batch->step = assignment.number % steps_per_epoch_;
   const int64_t first = batch->step * config_.batch_size;
   const int64_t count = std::min(config_.batch_size, static_cast<int64_t>(order.size()) - first);
+  std::vector<RowRange> ranges = config_.rows;
+  if (ranges.empty()) ranges.push_back({0, count});
+  std::vector<int64_t> places;
+  for (const RowRange& range : ranges) {
+    for (int64_t i = 0; i < range.count; ++i) places.push_back(first + range.first + i);
+  }
   const size_t pixels = static_cast<size_t>(shape().pixels());
-  batch->values.resize(static_cast<size_t>(count) * pixels);
+  batch->values.resize(places.size() * pixels);
   batch->labels.clear();
   batch->indices.clear();
 
   const CounterRandom epoch_random =
       CounterRandom(config_.seed).Stream("augment").Stream(static_cast<uint64_t>(batch->epoch));
-  for (int64_t i = first; i < first + count; ++i) {
-    const Visit& visit = order[static_cast<size_t>(i)];
+  for (const int64_t place : places) {
+    const Visit& visit = order[static_cast<size_t>(place)];
     const absl::Span<float> values =
         absl::MakeSpan(batch->values).subspan(batch->labels.size() * pixels, pixels);
     const absl::StatusOr<std::optional<int64_t>> index =

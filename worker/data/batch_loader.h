@@ -37,6 +37,12 @@ struct SkippedImages {
   std::vector<std::string> named;  // At most 100, in the order of the data set: name and reason.
 };
 
+// Rows [first, first + count) of a batch.
+struct RowRange {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
 struct LoaderConfig {
   int64_t batch_size = 64;
   LastBatch last_batch = LastBatch::kDrop;
@@ -49,6 +55,9 @@ struct LoaderConfig {
   int64_t first_epoch = 0;
   int64_t first_step = 0;  // Step within first_epoch; may equal the number of steps of an epoch.
   int64_t end_epoch = 1;
+  // Which rows of each batch are made, one range after the other; empty: all. Only where batches
+  // are dropped. A row has the same bits whichever others are made.
+  std::vector<RowRange> rows;
   // Threads that make batches; 0 makes each batch in Next().
   int threads = 1;
   // Batches that may stand ready or be in the making; at least 1.

@@ -22,11 +22,14 @@ struct ForwardContext {
   // When not null and `training`, receives what the layers want added to the loss, in order.
   // Borrowed.
   std::vector<AuxiliaryLoss>* auxiliary_losses = nullptr;
+  // Where the first image of the input stands in its batch: random numbers of an image are those
+  // that it would draw if the whole batch were passed.
+  int64_t first_image = 0;
 
   // The context of stage or block number `index` of the chain that this context is for.
   ForwardContext At(int64_t index) const {
     return ForwardContext{training, random.Stream(static_cast<uint64_t>(index)), expert_loads,
-                          auxiliary_losses};
+                          auxiliary_losses, first_image};
   }
 };
 

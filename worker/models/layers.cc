@@ -136,10 +136,12 @@ void CheckFirstOrder() {
 
 torch::Tensor Dropout(const torch::Tensor& x, double rate, const ForwardContext& context) {
   if (!context.training || rate == 0.0) return x;
-  torch::Tensor mask = torch::empty(x.sizes(), torch::kFloat);
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape[0] += context.first_image;
+  torch::Tensor mask = torch::empty(shape, torch::kFloat);
   CounterRandom random = context.random;
   random.FillUniform(mask.data_ptr<float>(), static_cast<size_t>(mask.numel()));
-  mask = mask.ge_(rate).mul_(1.0 / (1.0 - rate));
+  mask = mask.narrow(0, context.first_image, x.size(0)).ge_(rate).mul_(1.0 / (1.0 - rate));
   return x * mask.to(x.options());
 }
 
@@ -150,6 +152,7 @@ torch::Tensor DropPath(const torch::Tensor& branch, double rate, const ForwardCo
   torch::Tensor mask = torch::empty(shape, torch::kDouble);
   CounterRandom random = context.random;
   double* scale = mask.data_ptr<double>();
+  for (int64_t b = 0; b < context.first_image; ++b) random.Uniform();
   for (int64_t b = 0; b < branch.size(0); ++b) {
     scale[b] = std::floor((1.0 - rate) + random.Uniform()) / (1.0 - rate);
   }

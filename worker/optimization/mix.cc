@@ -49,8 +49,13 @@ MixDraw CutMixAround(double own_share, int64_t centre_row, int64_t centre_column
 }
 
 torch::Tensor MixImages(const torch::Tensor& images, const MixDraw& draw) {
+  return draw.kind == MixKind::kNone ? images : MixImagesWith(images, images, draw);
+}
+
+torch::Tensor MixImagesWith(const torch::Tensor& images, const torch::Tensor& opposite,
+                            const MixDraw& draw) {
   if (draw.kind == MixKind::kNone) return images;
-  const torch::Tensor mirror = images.flip(0);
+  const torch::Tensor mirror = opposite.flip(0);
   if (draw.kind == MixKind::kMixup) {
     return images * draw.own_share + mirror * (1.0 - draw.own_share);
   }
@@ -64,9 +69,15 @@ torch::Tensor MixImages(const torch::Tensor& images, const MixDraw& draw) {
 
 torch::Tensor MixTargets(const torch::Tensor& labels, int64_t classes, double smoothing,
                          double own_share) {
+  return MixTargetsWith(labels, labels, classes, smoothing, own_share);
+}
+
+torch::Tensor MixTargetsWith(const torch::Tensor& labels, const torch::Tensor& opposite,
+                             int64_t classes, double smoothing, double own_share) {
   const torch::Tensor own = SmoothTargets(labels, classes, smoothing);
   if (own_share == 1.0) return own;
-  return own * own_share + own.flip(0) * (1.0 - own_share);
+  const torch::Tensor other = SmoothTargets(opposite, classes, smoothing).flip(0);
+  return own * own_share + other * (1.0 - own_share);
 }
 
 }  // namespace distill::optimization

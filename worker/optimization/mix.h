@@ -51,4 +51,10 @@ torch::Tensor MixImages(const torch::Tensor& images, const MixDraw& draw);
 torch::Tensor MixTargets(const torch::Tensor& labels, int64_t classes, double smoothing,
                          double own_share);
 
+// The same for part of a batch: `opposite` is the part that mirrors it, in the order of the batch.
+torch::Tensor MixImagesWith(const torch::Tensor& images, const torch::Tensor& opposite,
+                            const MixDraw& draw);
+torch::Tensor MixTargetsWith(const torch::Tensor& labels, const torch::Tensor& opposite,
+                             int64_t classes, double smoothing, double own_share);
+
 }  // namespace distill::optimization

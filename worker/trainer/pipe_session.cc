@@ -20,8 +20,9 @@ namespace {
 // Ends the process at once, from any thread: nobody is left to hear of anything.
 [[noreturn]] void EndForLostPipe() { std::_Exit(kTrainerExitPipe); }
 
-// Sends what training reports up the pipe, and asks the inbox. Thread-safe.
-class PipeObserver : public training::TrainingObserver {
+// Sends what training reports up the pipe, and asks the inbox; gangs meet at the other end of the
+// pipe. Thread-safe.
+class PipeObserver : public training::TrainingObserver, public training::GangRendezvous {
  public:
   PipeObserver(int descriptor, CommandInbox& inbox) : inbox_(inbox), writer_(descriptor) {}
 
@@ -47,6 +48,16 @@ class PipeObserver : public training::TrainingObserver {
     v1::TrainerEvent event;
     *event.mutable_ended() = ended;
     Send(event);
+  }
+  void Publish(const std::string& member, const std::string& contact) override {
+    v1::TrainerEvent event;
+    event.mutable_gang_contact()->set_member(member);
+    event.mutable_gang_contact()->set_content(contact);
+    Send(event);
+  }
+  absl::StatusOr<std::vector<std::string>> Await(const std::string& member,
+                                                 const std::vector<std::string>& known) override {
+    return inbox_.AwaitGangPeers(member, known);
   }
   bool IsCancelled(absl::string_view member) override { return inbox_.IsCancelled(member); }
   bool IsStopRequested() override { return inbox_.IsStopRequested(); }
@@ -107,6 +118,19 @@ bool CommandInbox::IsStopRequested() {
   return stop_requested_;
 }
 
+absl::StatusOr<std::vector<std::string>> CommandInbox::AwaitGangPeers(
+    const std::string& member, const std::vector<std::string>& known) {
+  MutexLock lock(mutex_);
+  while (!stop_requested_ && cancelled_.count(member) == 0) {
+    if (gang_peers_.member() == member) {
+      std::vector<std::string> peers(gang_peers_.contents().begin(), gang_peers_.contents().end());
+      if (peers != known) return peers;
+    }
+    changed_.Wait(mutex_);
+  }
+  return absl::CancelledError("stopped before its gang was there");
+}
+
 void CommandInbox::RunThread() {
   MessageReader reader(descriptor_);
   while (true) {
@@ -136,6 +160,7 @@ bool CommandInbox::Take(const v1::TrainerCommand& command) {
       // What was said about an earlier set, perhaps too late, does not concern this one.
       cancelled_.clear();
       stop_requested_ = false;
+      gang_peers_.Clear();
       start_ = command.start();
       running_ = true;
       break;
@@ -144,6 +169,9 @@ bool CommandInbox::Take(const v1::TrainerCommand& command) {
       break;
     case v1::TrainerCommand::kCheckpointAndStop:
       stop_requested_ = true;
+      break;
+    case v1::TrainerCommand::kGangPeers:
+      gang_peers_ = command.gang_peers();
       break;
     case v1::TrainerCommand::kShutdown:
       ended_ = true;
@@ -174,7 +202,7 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
     if (!set->has_value()) return kTrainerExitOk;
     const LogScope scope = ScopeOf(**set);
     logging.LogStart(**set);
-    training::RunLeaseSet(**set, numeric_class, {clock, images, features, logging});
+    training::RunLeaseSet(**set, numeric_class, {clock, images, features, logging, &observer});
     inbox.LeaseSetEnded();
   }
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "base/clock.h"
@@ -36,6 +37,12 @@ class CommandInbox {
   bool IsCancelled(absl::string_view member) ABSL_LOCKS_EXCLUDED(mutex_);
   bool IsStopRequested() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Waits until the worker has told something new of the gang of `member`; kCancelled when the
+  // member is not to go on.
+  absl::StatusOr<std::vector<std::string>> AwaitGangPeers(const std::string& member,
+                                                          const std::vector<std::string>& known)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   void RunThread() ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns whether more commands may follow.
@@ -51,6 +58,7 @@ class CommandInbox {
   absl::Status error_ ABSL_GUARDED_BY(mutex_);
   std::set<std::string, std::less<>> cancelled_ ABSL_GUARDED_BY(mutex_);
   bool stop_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  v1::GangPeers gang_peers_ ABSL_GUARDED_BY(mutex_);  // Newest word.
   std::thread thread_;
 };
 

@@ -27,6 +27,22 @@ void SetAugmentation(const v1::TrainingRecipe& recipe, data::TransformConfig* tr
   transform->erase_probability = recipe.random_erasing();
 }
 
+bool Mixes(const v1::TrainingRecipe& recipe) {
+  return recipe.mixup_alpha() > 0 || recipe.cutmix_alpha() > 0;
+}
+
+// The rows of a rank: its own, and those that mirror them if images are mixed.
+std::vector<data::RowRange> RowsOf(const v1::TrainingRecipe& recipe, int64_t batch_size,
+                                   const GangPlace& place) {
+  if (place.is_alone()) return {};
+  std::vector<data::RowRange> rows = {{place.FirstRow(batch_size), place.Rows(batch_size)}};
+  const GangPlace opposite = place.Opposite();
+  if (Mixes(recipe) && opposite.rank != place.rank) {
+    rows.push_back({opposite.FirstRow(batch_size), opposite.Rows(batch_size)});
+  }
+  return rows;
+}
+
 }  // namespace
 
 data::SamplerConfig SamplerOf(const v1::TaskSpec& spec) {
@@ -39,15 +55,14 @@ data::SamplerConfig SamplerOf(const v1::TaskSpec& spec) {
   return sampler;
 }
 
-absl::StatusOr<std::unique_ptr<ImageBatches>> ImageBatches::Create(const v1::TaskSpec& spec,
-                                                                   const TaskImages& images,
-                                                                   const TrainingPlan& plan,
-                                                                   int64_t first_step,
-                                                                   const Clock& clock) {
+absl::StatusOr<std::unique_ptr<ImageBatches>> ImageBatches::Create(
+    const v1::TaskSpec& spec, const TaskImages& images, const TrainingPlan& plan,
+    int64_t first_step, const GangPlace& place, const Clock& clock) {
   const int64_t first_micro_batch = plan.FirstMicroBatch(first_step);
   data::LoaderConfig config;
   config.batch_size = plan.batch_size();
   config.last_batch = data::LastBatch::kDrop;
+  config.rows = RowsOf(spec.recipe(), plan.batch_size(), place);
   config.sampler = SamplerOf(spec);
   config.transform = images.transform;
   SetAugmentation(spec.recipe(), &config.transform);
@@ -58,15 +73,16 @@ absl::StatusOr<std::unique_ptr<ImageBatches>> ImageBatches::Create(const v1::Tas
   config.end_epoch = plan.end_epoch();
   DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<data::BatchLoader> loader,
                            data::BatchLoader::Create(images.train, config, clock));
-  return std::unique_ptr<ImageBatches>(
-      new ImageBatches(spec, images.classes, std::move(loader), first_micro_batch));
+  return std::unique_ptr<ImageBatches>(new ImageBatches(
+      spec, images.classes, place.Rows(plan.batch_size()), std::move(loader), first_micro_batch));
 }
 
-ImageBatches::ImageBatches(const v1::TaskSpec& spec, int64_t classes,
+ImageBatches::ImageBatches(const v1::TaskSpec& spec, int64_t classes, int64_t rows,
                            std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch)
     : recipe_(spec.recipe()),
       seed_(spec.seed()),
       classes_(classes),
+      rows_(rows),
       loader_(std::move(loader)),
       micro_batch_(first_micro_batch) {}
 
@@ -81,6 +97,8 @@ absl::StatusOr<TrainingBatch> ImageBatches::Next() {
   const torch::Tensor images =
       torch::from_blob(current_.values.data(), {size, shape.channels, shape.height, shape.width});
   const torch::Tensor labels = torch::from_blob(current_.labels.data(), {size}, torch::kInt64);
+  // Rows are mixed with themselves mirrored, unless those that mirror them follow.
+  const int64_t opposite = size - rows_;
   optimization::MixConfig mix;
   mix.mixup_alpha = recipe_.mixup_alpha();
   mix.cutmix_alpha = recipe_.cutmix_alpha();
@@ -92,8 +110,10 @@ absl::StatusOr<TrainingBatch> ImageBatches::Next() {
       CounterRandom(seed_).Stream("mix").Stream(static_cast<uint64_t>(micro_batch_)));
   ++micro_batch_;
   return TrainingBatch{
-      optimization::MixImages(images, draw),
-      optimization::MixTargets(labels, classes_, recipe_.label_smoothing(), draw.own_share)};
+      optimization::MixImagesWith(images.narrow(0, 0, rows_), images.narrow(0, opposite, rows_),
+                                  draw),
+      optimization::MixTargetsWith(labels.narrow(0, 0, rows_), labels.narrow(0, opposite, rows_),
+                                   classes_, recipe_.label_smoothing(), draw.own_share)};
 }
 
 }  // namespace distill::training

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "distill/v1/task.pb.h"
 #include "worker/data/batch_loader.h"
+#include "worker/training/gang_place.h"
 #include "worker/training/task_images.h"
 #include "worker/training/training_plan.h"
 
@@ -38,23 +39,23 @@ class BatchSource {
 // Batches of images.
 class ImageBatches : public BatchSource {
  public:
-  // Starts at step `first_step` of `plan`. `clock` outlives the source.
-  static absl::StatusOr<std::unique_ptr<ImageBatches>> Create(const v1::TaskSpec& spec,
-                                                              const TaskImages& images,
-                                                              const TrainingPlan& plan,
-                                                              int64_t first_step,
-                                                              const Clock& clock);
+  // Starts at step `first_step` of `plan`. Of each micro-batch, makes the rows of `place`. `clock`
+  // outlives the source.
+  static absl::StatusOr<std::unique_ptr<ImageBatches>> Create(
+      const v1::TaskSpec& spec, const TaskImages& images, const TrainingPlan& plan,
+      int64_t first_step, const GangPlace& place, const Clock& clock);
 
   absl::StatusOr<TrainingBatch> Next() override;
   absl::Duration time_waited() const override { return loader_->time_waited(); }
 
  private:
-  ImageBatches(const v1::TaskSpec& spec, int64_t classes, std::unique_ptr<data::BatchLoader> loader,
-               int64_t first_micro_batch);
+  ImageBatches(const v1::TaskSpec& spec, int64_t classes, int64_t rows,
+               std::unique_ptr<data::BatchLoader> loader, int64_t first_micro_batch);
 
   const v1::TrainingRecipe recipe_;
   const uint64_t seed_;
   const int64_t classes_;
+  const int64_t rows_;  // Of a micro-batch; those that they are mixed with may follow.
   const std::unique_ptr<data::BatchLoader> loader_;
   int64_t micro_batch_;
   data::Batch current_;  // Owns the memory of the batch handed out last.

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "worker/training/assembly.h"
 #include "worker/training/evaluator.h"
+#include "worker/training/gang_place.h"
 #include "worker/training/member_end.h"
 #include "worker/training/module_choice.h"
 #include "worker/training/prior_fit.h"
@@ -152,7 +153,8 @@ void RunLeaseSet(const v1::StartLeaseSet& set, const std::string& numeric_class,
   std::vector<LockstepMember> waiting;
   for (const v1::MemberAssignment& assignment : set.members()) {
     if (EndsBeforeItStarts(assignment, environment.observer)) continue;
-    const absl::Status fits = CheckNumericClass(assignment.spec(), numeric_class);
+    absl::Status fits = CheckNumericClass(assignment.spec(), numeric_class);
+    if (fits.ok()) fits = CheckGang(assignment);
     if (!fits.ok()) {
       environment.observer.OnEnded(FailedEnd(assignment.member(), fits));
       continue;

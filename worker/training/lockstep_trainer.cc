@@ -14,6 +14,7 @@
 #include "worker/training/checkpoint_writer.h"
 #include "worker/training/evaluator.h"
 #include "worker/training/frozen_features.h"
+#include "worker/training/gang_connection.h"
 #include "worker/training/member_end.h"
 #include "worker/training/member_run.h"
 #include "worker/training/model_builder.h"
@@ -96,8 +97,28 @@ class LockstepRun {
       }
     }
     if (live_.empty()) return absl::OkStatus();
+    DISTILL_RETURN_IF_ERROR(JoinGang());
     return Train(live_.front()->steps_done());
   }
+
+  // A member of a gang is alone in its lease set.
+  absl::Status JoinGang() {
+    MemberRun& member = *live_.front();
+    if (member.place().is_alone()) return absl::OkStatus();
+    if (environment_.gangs == nullptr) {
+      return absl::FailedPreconditionError("cannot join the gang: there is nowhere to meet");
+    }
+    ReportPhase("joining gang");
+    GangOptions options;
+    options.interface = member.assignment().gang().interface();
+    DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<GradientReducer> reducer,
+                             ConnectGang(member.name(), member.place(), member.steps_done(),
+                                         member.TrainedParameters(), options, *environment_.gangs));
+    member.JoinGang(std::move(reducer));
+    return absl::OkStatus();
+  }
+
+  bool IsGang() const { return !PlaceOf(*members_.front().assignment).is_alone(); }
 
   absl::Status Prepare() {
     DISTILL_RETURN_IF_ERROR(CheckPrecision(spec().recipe().precision()));
@@ -142,7 +163,8 @@ class LockstepRun {
       });
       ReportProgress(batches->time_waited(), kProgressInterval);
     }
-    ObeyObserver();
+    // All ranks of a gang have what the last step made.
+    if (!IsGang()) ObeyObserver();
     ReportProgress(batches == nullptr ? absl::ZeroDuration() : batches->time_waited(),
                    absl::ZeroDuration());
     while (!live_.empty()) EndMember(0, absl::OkStatus());
@@ -151,7 +173,8 @@ class LockstepRun {
 
   absl::StatusOr<std::unique_ptr<BatchSource>> OpenBatches(int64_t first_step) {
     if (!UsesFrozenFeatures(spec())) {
-      return ImageBatches::Create(spec(), task_images_, *plan_, first_step, clock_);
+      return ImageBatches::Create(spec(), task_images_, *plan_, first_step,
+                                  PlaceOf(*members_.front().assignment), clock_);
     }
     ReportPhase("computing features");
     DISTILL_ASSIGN_OR_RETURN(FrozenFeatures features,
@@ -163,8 +186,7 @@ class LockstepRun {
   absl::StatusOr<FrozenFeatures> FeaturesOf(const MemberRun& member,
                                             std::shared_ptr<const data::Dataset> images) const {
     const auto may_go_on = [&] {
-      const bool is_over = observer_.IsCancelled(member.name()) || observer_.IsStopRequested();
-      return is_over ? absl::CancelledError("training was stopped") : absl::OkStatus();
+      return IsOver(member) ? absl::CancelledError("training was stopped") : absl::OkStatus();
     };
     return ComputeFeatures(member.assignment(), std::move(images), task_images_, member.network(),
                            may_go_on, clock_, environment_.features);
@@ -180,8 +202,15 @@ class LockstepRun {
                                  batch.targets);
       });
     }
-    ForEachLive([](MemberRun& member) { return member.FinishStep(); });
+    ForEachLive([&](MemberRun& member) {
+      if (IsGang()) member.WishToStop(IsOver(member));
+      return member.FinishStep();
+    });
     return absl::OkStatus();
+  }
+
+  bool IsOver(const MemberRun& member) const {
+    return observer_.IsCancelled(member.name()) || observer_.IsStopRequested();
   }
 
   // Outputs of the first 0, 1, ... meta stages, as far as a live member needs them.
@@ -198,12 +227,14 @@ class LockstepRun {
   }
 
   void ObeyObserver() {
+    // The ranks of a gang stop after the same step, or not at all.
+    if (IsGang() && (live_.empty() || !live_.front()->stop_agreed())) return;
     for (size_t i = live_.size(); i-- > 0;) {
       if (observer_.IsCancelled(live_[i]->name())) {
         EndWithoutResult(i, v1::MemberEnded::ENDED_CANCELLED, absl::OkStatus());
       }
     }
-    if (live_.empty() || !observer_.IsStopRequested()) return;
+    if (live_.empty() || !(IsGang() || observer_.IsStopRequested())) return;
     ForEachLive([](MemberRun& member) {
       member.CheckpointNow();
       return absl::OkStatus();
@@ -271,6 +302,7 @@ class LockstepRun {
 
   // Few-shot training is for its accuracy, so that comes along.
   absl::StatusOr<std::vector<v1::ProducedFile>> WriteResults(MemberRun& member) const {
+    if (!member.place().is_first()) return std::vector<v1::ProducedFile>();
     member.TakeAverage();
     DISTILL_ASSIGN_OR_RETURN(const v1::ProducedFile model, member.WriteResult());
     std::vector<v1::ProducedFile> results = {model};
@@ -294,6 +326,7 @@ class LockstepRun {
     v1::MemberEnded ended = status.ok() ? EndWithOutcome(live_[i]->name(), outcome)
                                         : FailedEnd(live_[i]->name(), status);
     ended.set_outcome(outcome);
+    ended.set_lost_gang(IsGang() && absl::IsUnavailable(status));
     FinishEnd(i, std::move(ended));
   }
 

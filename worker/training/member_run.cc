@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/counter_random.h"
 #include "base/file.h"
 #include "base/status_context.h"
@@ -68,6 +69,7 @@ MemberRun::MemberRun(const v1::MemberAssignment& assignment, Trainee trainee,
       series_(plan.total_steps()),
       checkpoint_policy_(absl::Seconds(assignment.spec().checkpoint_interval_seconds()),
                          clock.Now()),
+      place_(PlaceOf(assignment)),
       last_progress_(clock.Now()) {
   const v1::TrainingRecipe& recipe = assignment.spec().recipe();
   if (recipe.precision() == v1::PRECISION_FLOAT16) loss_scaler_.emplace();
@@ -96,11 +98,17 @@ absl::Status MemberRun::Resume(const Checkpoint& checkpoint) {
   return absl::OkStatus();
 }
 
+void MemberRun::JoinGang(std::unique_ptr<GradientReducer> reducer) {
+  DISTILL_CHECK(!place_.is_alone(), "a gang has several ranks");
+  reducer_ = std::move(reducer);
+}
+
 absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tensor& targets) {
   const double cpu_before = ThreadCpuSeconds();
   const v1::TaskSpec& spec = assignment_.spec();
   models::ForwardContext context;
   context.training = true;
+  context.first_image = place_.FirstRow(plan_.batch_size());
   context.random =
       CounterRandom(spec.seed())
           .Stream("dropout")
@@ -119,7 +127,11 @@ absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tens
   }
   step_.images += targets.size(0);
   ++micro_batches_;
-  DISTILL_RETURN_IF_ERROR(CheckFinite(step_.loss));
+  // A gang's loss is known when the step ends, to all ranks alike.
+  if (reducer_ == nullptr) DISTILL_RETURN_IF_ERROR(CheckFinite(step_.loss));
+  if (reducer_ != nullptr && micro_batches_ == plan_.micro_batches_per_step()) {
+    reducer_->BeginLastPass();
+  }
   const double factor = loss_scaler_.has_value() ? share * loss_scaler_->scale() : share;
   (factor == 1.0 ? terms.total : terms.total * factor).backward();
   cpu_seconds_ += ThreadCpuSeconds() - cpu_before;
@@ -137,13 +149,14 @@ absl::Status MemberRun::CheckFinite(double loss) {
 absl::Status MemberRun::FinishStep() {
   const double cpu_before = ThreadCpuSeconds();
   step_.learning_rate = plan_.LearningRate(steps_done_);
+  if (reducer_ != nullptr) DISTILL_RETURN_IF_ERROR(ReduceStep());
   UpdateParameters();
   step_.step = ++steps_done_;
   last_finite_loss_ = step_.loss;
 
   const absl::Duration now = clock_.Now().since_start;
   if (std::optional<v1::Series::Point> point = series_.Add(step_, absl::ToDoubleSeconds(now))) {
-    *pending_.add_points() = *std::move(point);
+    if (place_.is_first()) *pending_.add_points() = *std::move(point);
   }
   progress_loss_sum_ += step_.loss;
   ++progress_steps_;
@@ -151,6 +164,25 @@ absl::Status MemberRun::FinishStep() {
   micro_batches_ = 0;
   cpu_seconds_ += ThreadCpuSeconds() - cpu_before;
   return absl::OkStatus();
+}
+
+absl::Status MemberRun::ReduceStep() {
+  DISTILL_RETURN_IF_ERROR(reducer_->FinishStep());
+  std::vector<double> values = {step_.loss, step_.cross_entropy, step_.distillation, cpu_seconds_,
+                                wishes_to_stop_ ? 1.0 : 0.0};
+  const size_t terms = values.size();
+  for (const auto& [name, loss] : step_.added) values.push_back(loss.value);
+  DISTILL_ASSIGN_OR_RETURN(const std::vector<double> sums, reducer_->Sum(values));
+  const auto ranks = static_cast<double>(place_.size);
+  step_.loss = sums[0] / ranks;
+  step_.cross_entropy = sums[1] / ranks;
+  step_.distillation = sums[2] / ranks;
+  others_cpu_seconds_ = sums[3] - cpu_seconds_;
+  stop_agreed_ = sums[4] > 0;
+  size_t i = terms;
+  for (auto& [name, loss] : step_.added) loss.value = sums[i++] / ranks;
+  step_.images = plan_.images_per_step();
+  return CheckFinite(step_.loss);
 }
 
 void MemberRun::UpdateParameters() {
@@ -179,13 +211,13 @@ void MemberRun::MaybeCheckpoint() {
 }
 
 void MemberRun::CheckpointNow() {
-  if (steps_done_ == last_checkpoint_step_) return;
+  if (!place_.is_first() || steps_done_ == last_checkpoint_step_) return;
   checkpoint_policy_.Begin(clock_.Now());
   const double cpu_before = ThreadCpuSeconds();
   Checkpoint checkpoint;
   checkpoint.fingerprint = fingerprint_;
   checkpoint.step = steps_done_;
-  checkpoint.cpu_seconds = earlier_cpu_seconds_ + cpu_seconds_;
+  checkpoint.cpu_seconds = earlier_cpu_seconds_ + cpu_seconds_ + others_cpu_seconds_;
   checkpoint.images_seen = earlier_images_ + (steps_done_ - first_step_) * plan_.images_per_step();
   checkpoint.parameters = trainee_.State();
   checkpoint.network_run = trainee_.RunState();
@@ -219,7 +251,8 @@ std::optional<v1::MemberProgress> MemberRun::TakeProgress(absl::Duration time_wa
                         : progress_loss_sum_ / static_cast<double>(progress_steps_));
   const double seconds = absl::ToDoubleSeconds(elapsed);
   const double steps_per_second = seconds > 0 ? static_cast<double>(progress_steps_) / seconds : 0;
-  progress.set_images_per_second(steps_per_second * static_cast<double>(plan_.images_per_step()));
+  progress.set_images_per_second(steps_per_second *
+                                 static_cast<double>(place_.Rows(plan_.images_per_step())));
   progress.set_eta_seconds(steps_per_second > 0
                                ? static_cast<double>(plan_.total_steps() - steps_done_) /
                                      steps_per_second
@@ -251,7 +284,8 @@ absl::StatusOr<v1::ProducedFile> MemberRun::WriteResult() const {
 }
 
 absl::StatusOr<std::optional<v1::ProducedFile>> MemberRun::WriteSeries() const {
-  if (series_.series().points().empty()) return std::optional<v1::ProducedFile>();
+  if (!place_.is_first() || series_.series().points().empty())
+    return std::optional<v1::ProducedFile>();
   v1::ProducedFile produced;
   produced.set_name("series");
   produced.set_path(JoinPath(assignment_.output_directory(), "series.pb"));
@@ -265,9 +299,9 @@ v1::AttemptStats MemberRun::Stats(MonotonicTime start) const {
   stats.set_wall_seconds(absl::ToDoubleSeconds(clock_.Now() - start));
   stats.set_cpu_seconds(cpu_seconds_);
   stats.set_peak_memory_bytes(PeakResidentBytes());
-  stats.set_images_seen((steps_done_ - first_step_) * plan_.images_per_step());
+  stats.set_images_seen(place_.Rows((steps_done_ - first_step_) * plan_.images_per_step()));
   stats.set_resumed_from_step(first_step_);
-  stats.set_total_training_cpu_seconds(earlier_cpu_seconds_ + cpu_seconds_);
+  stats.set_total_training_cpu_seconds(earlier_cpu_seconds_ + cpu_seconds_ + others_cpu_seconds_);
   stats.set_parameters(trainee_.parameter_count());
   stats.set_trained_parameters(trainee_.trained_parameter_count());
   return stats;

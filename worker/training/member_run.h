@@ -20,6 +20,8 @@
 #include "worker/training/checkpoint.h"
 #include "worker/training/checkpoint_policy.h"
 #include "worker/training/checkpoint_writer.h"
+#include "worker/training/gang_place.h"
+#include "worker/training/gradient_reducer.h"
 #include "worker/training/series_recorder.h"
 #include "worker/training/trainee.h"
 #include "worker/training/training_observer.h"
@@ -37,17 +39,26 @@ class MemberRun {
       const TrainingPlan& plan, const std::optional<Checkpoint>& checkpoint, const Clock& clock,
       CheckpointWriter& writer);
 
+  // From now on the run is one rank of a gang. Before the first step.
+  void JoinGang(std::unique_ptr<GradientReducer> reducer);
+  // Of a gang: at the end of the next step tells all ranks that this one wants to stop, and whether
+  // any of them did.
+  void WishToStop(bool wish) { wishes_to_stop_ = wish; }
+  bool stop_agreed() const { return stop_agreed_; }
+
   const std::string& name() const { return assignment_.member(); }
+  const GangPlace& place() const { return place_; }
   int64_t prefix_stages() const { return trainee_.prefix_stages(); }
   int64_t steps_done() const { return steps_done_; }
 
   // Adds the gradient of one micro-batch. `input` is the output of the prefix.
   absl::Status Accumulate(const torch::Tensor& input, const torch::Tensor& targets);
   // Updates the parameters and counts the step. kInvalidArgument, naming the step and the last
-  // finite loss, when the loss of the step is not finite.
+  // finite loss, when the loss of the step is not finite; kUnavailable when the gang lost a rank.
   absl::Status FinishStep();
 
-  // Starts a checkpoint if one is due, resp. in any case. Later steps do not disturb it.
+  // Starts a checkpoint if one is due, resp. in any case; of a gang, on the first rank alone. Later
+  // steps do not disturb it.
   void MaybeCheckpoint();
   void CheckpointNow();
 
@@ -62,6 +73,9 @@ class MemberRun {
   absl::StatusOr<v1::ProducedFile> WriteResult() const;
   const v1::MemberAssignment& assignment() const { return assignment_; }
   const models::Network& network() const { return trainee_.network(); }
+  std::vector<models::NamedTensor> TrainedParameters() const {
+    return trainee_.TrainedParameters();
+  }
   // Writes the training curve; no file when there is none.
   absl::StatusOr<std::optional<v1::ProducedFile>> WriteSeries() const;
 
@@ -75,6 +89,8 @@ class MemberRun {
             const Clock& clock, CheckpointWriter& writer);
   absl::Status Resume(const Checkpoint& checkpoint);
   absl::Status CheckFinite(double loss);
+  // Makes gradients and account of the step those of the whole gang.
+  absl::Status ReduceStep();
   // Updates the parameters from the gradients of the step at hand.
   void UpdateParameters();
 
@@ -89,6 +105,12 @@ class MemberRun {
   std::optional<optimization::WeightAverage> average_;   // Where the recipe wants one.
   SeriesRecorder series_;
   CheckpointPolicy checkpoint_policy_;
+
+  const GangPlace place_;
+  std::unique_ptr<GradientReducer> reducer_;  // Of a gang.
+  bool wishes_to_stop_ = false;
+  bool stop_agreed_ = false;
+  double others_cpu_seconds_ = 0;  // Of the other ranks, in this attempt.
 
   int64_t first_step_ = 0;
   int64_t steps_done_ = 0;

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "worker/training/feature_cache.h"
+#include "worker/training/gradient_reducer.h"
 #include "worker/training/image_sets.h"
 #include "worker/training/training_observer.h"
 
@@ -13,6 +14,8 @@ struct TrainingEnvironment {
   ImageSetsCache& images;
   FeatureCache& features;
   TrainingObserver& observer;
+  // Where ranks of a gang meet; null where there are none.
+  GangRendezvous* gangs = nullptr;
 };
 
 }  // namespace distill::training

@@ -101,6 +101,9 @@ AttemptRecord FullAttempt(const TaskId& task, int32_t number) {
   attempt.acquire_request = RequestId("r1");
   attempt.lease_set = "set";
   attempt.lease_set_size = 3;
+  attempt.gang = "gang-1";
+  attempt.gang_rank = 2;
+  attempt.gang_size = 4;
   attempt.state = AttemptState::kFailed;
   attempt.failure_class = FailureClass::kResource;
   attempt.charged = true;

@@ -36,6 +36,10 @@ struct TaskBuilder {
     record.definition.numeric_class = numeric_class;
     return *this;
   }
+  TaskBuilder& Gang(int32_t size) {
+    record.definition.gang_size = size;
+    return *this;
+  }
   TaskBuilder& Given(const Digest& digest) {
     record.definition.inputs.push_back({"given", "", "", digest});
     return *this;

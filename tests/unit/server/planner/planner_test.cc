@@ -164,6 +164,17 @@ TEST(PlannerTest, FinetuneSettingsLeaveModulesAlone) {
                           "finetune-student"));
 }
 
+// Gradients that are summed in another order have other bits; those of one trainer have not.
+TEST(PlannerTest, SizeOfAGangIsPartOfTheKey) {
+  v1::JobSpec alone = FullSpec();
+  alone.mutable_finetune_student()->set_gang_size(1);
+  EXPECT_THAT(Changed(FullSpec(), alone), IsEmpty());
+  v1::JobSpec shared = FullSpec();
+  shared.mutable_finetune_student()->set_gang_size(2);
+  EXPECT_THAT(Changed(FullSpec(), shared),
+              testing::IsSupersetOf({"baseline-b1", "finetune-student"}));
+}
+
 TEST(PlannerTest, TheSeedChangesEverything) {
   v1::JobSpec other = FullSpec();
   other.set_seed(1);

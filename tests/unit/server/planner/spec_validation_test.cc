@@ -463,6 +463,29 @@ v1::FewShotSpec& AddEpisode(v1::JobSpec& spec, const std::string& name) {
   return episode;
 }
 
+std::vector<BadSpec> BadGangs() {
+  return {
+      {"pretrain_meta.gang_size: got 65, want 1 to 64",
+       [](v1::JobSpec& s) { s.mutable_pretrain_meta()->set_gang_size(65); }},
+      {"finetune_teacher.gang_size: got 3, want a divisor of batch_size, 64",
+       [](v1::JobSpec& s) { s.mutable_finetune_teacher()->set_gang_size(3); }},
+      {"distill_modules.gang_size: got 2, want 1",
+       [](v1::JobSpec& s) { s.mutable_distill_modules()->set_gang_size(2); }},
+      {"few_shot[0].recipe.gang_size: got 2, want 1",
+       [](v1::JobSpec& s) { AddEpisode(s, "cub").mutable_recipe()->set_gang_size(2); }},
+      {"finetune_student.gang_size: got 2, want 1; this student's loss depends on the batch",
+       [](v1::JobSpec& s) {
+         NacOf(s);
+         s.mutable_finetune_student()->set_gang_size(2);
+       }},
+      {"pretrain_meta.gang_size: got 2, want 1; trainers of a gang compute in one numeric class",
+       [](v1::JobSpec& s) {
+         s.mutable_pretrain_meta()->set_gang_size(2);
+         s.mutable_execution()->set_numeric_class("any");
+       }},
+  };
+}
+
 std::vector<BadSpec> BadParts() {
   return {
       {"distill_modules.ema_decay: got 1, want at least 0, below 1",
@@ -540,6 +563,8 @@ TEST(SpecValidationTest, RefusesImpossibleShapes) { ExpectRefused(BadShapes()); 
 TEST(SpecValidationTest, RefusesNumbersOutOfBounds) { ExpectRefused(BadNumbers()); }
 TEST(SpecValidationTest, RefusesImpossibleStudents) { ExpectRefused(BadStudents()); }
 TEST(SpecValidationTest, RefusesWrongParts) { ExpectRefused(BadParts()); }
+
+TEST(SpecValidationTest, RefusesWrongGangs) { ExpectRefused(BadGangs()); }
 TEST(SpecValidationTest, RefusesUnknownNames) { ExpectRefused(BadNames()); }
 
 TEST(SpecValidationTest, NamesAllWrongFieldsAtOnce) {

@@ -76,6 +76,7 @@ class FakeTrainer {
       for (const v1::MemberAssignment& assignment : command.start().members()) {
         std::fprintf(stderr, "fake trainer starts %s\n", assignment.member().c_str());
         members_[assignment.member()].assignment = assignment;
+        if (assignment.spec().seed() == kFakeJoinGang) SayContact(assignment);
       }
     }
     if (command.has_cancel()) {
@@ -83,6 +84,14 @@ class FakeTrainer {
       if (found == members_.end()) return;
       if (found->second.assignment.spec().seed() == kFakeIgnoreCancel) return;
       End(command.cancel().member(), v1::MemberEnded::ENDED_CANCELLED);
+    }
+    if (command.has_gang_peers()) {
+      std::string heard;
+      for (const std::string& peer : command.gang_peers().contents()) {
+        absl::StrAppend(&heard, "; ", peer);
+      }
+      std::fprintf(stderr, "heard of %s\n", heard.c_str());
+      Succeed(command.gang_peers().member(), members_.at(command.gang_peers().member()));
     }
     if (command.has_checkpoint_and_stop()) {
       while (!members_.empty()) {
@@ -92,6 +101,15 @@ class FakeTrainer {
         End(members_.begin()->first, v1::MemberEnded::ENDED_RELEASED);
       }
     }
+  }
+
+  void SayContact(const v1::MemberAssignment& assignment) {
+    v1::TrainerEvent event;
+    event.mutable_gang_contact()->set_member(assignment.member());
+    event.mutable_gang_contact()->set_content(absl::StrCat("rank ", assignment.gang().rank(),
+                                                           " of ", assignment.gang().size(), " on ",
+                                                           assignment.gang().interface()));
+    Send(event);
   }
 
   void StepAll() {
@@ -127,6 +145,9 @@ class FakeTrainer {
         break;
       case kFakeJudgeDataset:
         JudgeDataset(name, member);
+        break;
+      case kFakeLoseGang:
+        LoseGang(name);
         break;
       case kFakeCheckpoints:
         if (member.step <= 3) WriteCheckpoint(member);
@@ -165,6 +186,7 @@ class FakeTrainer {
     ended.set_member(name);
     ended.set_outcome(v1::MemberEnded::ENDED_SUCCEEDED);
     for (const std::string& output : member.assignment.spec().outputs()) {
+      if (member.assignment.gang().rank() > 0) break;
       const std::string path = absl::StrCat(member.assignment.output_directory(), "/", output);
       Write(path, absl::StrCat(text, " output ", output));
       v1::ProducedFile& file = *ended.add_results();
@@ -188,6 +210,16 @@ class FakeTrainer {
     event.mutable_ended()->set_failure_class(v1::FAILURE_CLASS_INFRASTRUCTURE);
     event.mutable_ended()->set_message("files are not the job's");
     event.mutable_ended()->add_differing_datasets(dataset.digest());
+    Send(event);
+    members_.erase(name);
+  }
+
+  void LoseGang(const std::string& name) {
+    v1::TrainerEvent event;
+    event.mutable_ended()->set_member(name);
+    event.mutable_ended()->set_outcome(v1::MemberEnded::ENDED_FAILED);
+    event.mutable_ended()->set_failure_class(v1::FAILURE_CLASS_INFRASTRUCTURE);
+    event.mutable_ended()->set_lost_gang(true);
     Send(event);
     members_.erase(name);
   }

@@ -16,6 +16,9 @@ enum FakeBehaviour : uint64_t {
   kFakeFail = 7,         // A user failure.
   // Fails while there is a file "wrong" in the folder of its data set; otherwise succeeds.
   kFakeJudgeDataset = 8,
+  // As rank of a gang: says how it is reached, and succeeds when it has heard of the others.
+  kFakeJoinGang = 9,
+  kFakeLoseGang = 10,  // Fails because another rank is gone.
 };
 
 }  // namespace distill::worker

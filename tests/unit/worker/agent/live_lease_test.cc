@@ -55,6 +55,21 @@ TEST(LiveLeaseTest, ReportsNewestCheckpoint) {
   EXPECT_EQ(lease.Report().checkpoint().digest(), "sha256:late");
 }
 
+TEST(LiveLeaseTest, NewsOfTheGangComeOnce) {
+  int wakes = 0;
+  LiveLease lease(NewGrant("a"), [&] { ++wakes; });
+  lease.SetGangContact("mine");
+  EXPECT_EQ(lease.Report().gang_contact(), "mine");
+  lease.SetGangPeers({"mine", "another"}, "view 1");
+  lease.SetGangPeers({"mine", "another"}, "view 1");
+  EXPECT_EQ(wakes, 1);
+  EXPECT_THAT(lease.TakeGangPeers(), testing::ElementsAre("mine", "another"));
+  EXPECT_THAT(lease.TakeGangPeers(), testing::IsEmpty());
+  EXPECT_EQ(lease.Report().gang_view(), "view 1");
+  lease.SetGangPeers({"mine", "changed"}, "view 2");
+  EXPECT_THAT(lease.TakeGangPeers(), testing::ElementsAre("mine", "changed"));
+}
+
 TEST(LeaseTableTest, DirectivesReachTheLeaseThatTheyName) {
   LeaseTable leases;
   const auto a = std::make_shared<LiveLease>(NewGrant("a"), [] {});

@@ -31,6 +31,7 @@ class WorkerTest : public ::testing::Test {
     config.data_directory = directory_.path();
     config.trainer_binary = FAKE_TRAINER_PATH;
     config.slots = slots;
+    config.gang_network = "lo";
     config.cancel_grace = absl::Milliseconds(300);
     config.warm_idle = warm_idle_;
     config.longest_retry = absl::Milliseconds(200);
@@ -114,6 +115,7 @@ TEST_F(WorkerTest, RegistersWithWhatTheMachineCanDo) {
     const v1::WorkerInfo& info = state.last_registration.worker();
     EXPECT_EQ(info.slots(), 3);
     EXPECT_EQ(info.device_kind(), "cpu");
+    EXPECT_EQ(info.gang_network(), "lo");
     EXPECT_EQ(info.numeric_classes(info.numeric_classes_size() - 1), "cpu-x86-default");
     EXPECT_GT(info.slot_memory_bytes(), 0);
   });
@@ -403,6 +405,57 @@ TEST_F(WorkerTest, HandsBackWithCheckpointWhenDrained) {
   EXPECT_TRUE(AwaitNoLeases());
   EXPECT_TRUE(AwaitNoTrainers());
   EXPECT_TRUE(idle_.cancelled());
+}
+
+// A rank other than the first has no result to deliver, only its end.
+TEST_F(WorkerTest, CarriesContactsBetweenTrainerAndServer) {
+  v1::Grant grant = NewGrant(kFakeJoinGang);
+  grant.mutable_gang()->set_rank(1);
+  grant.mutable_gang()->set_size(2);
+  StartWorker(1);
+  Offer({grant});
+  ASSERT_TRUE(server_.Await([](const State& state) {
+    return state.last_heartbeat.leases_size() == 1 &&
+           state.last_heartbeat.leases(0).gang_contact() == "rank 1 of 2 on lo";
+  }));
+  server_.With([&](State& state) {
+    v1::Directive& directive = state.directives.emplace_back();
+    directive.set_kind(v1::Directive::KIND_JOIN_GANG);
+    *directive.mutable_lease() = grant.lease();
+    directive.add_gang_contacts("the first");
+    directive.add_gang_contacts("the second");
+    directive.set_gang_view("both");
+  });
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
+  v1::CompleteAttemptsRequest::Item item;
+  server_.With([&](State& state) { item = state.completed[0]; });
+  EXPECT_EQ(item.results_size(), 0);
+  ASSERT_EQ(item.observations_size(), 1);
+  EXPECT_THAT(server_.Blob(item.observations(0).digest()),
+              HasSubstr("heard of ; the first; the second"));
+}
+
+TEST_F(WorkerTest, SaysThatAFailureIsThatOfAnotherRank) {
+  v1::Grant grant = NewGrant(kFakeLoseGang);
+  grant.mutable_gang()->set_size(2);
+  StartWorker(1);
+  Offer({grant});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.failed.size() == 1; }));
+  server_.With([](State& state) { EXPECT_TRUE(state.failed[0].lost_gang()); });
+}
+
+// All ranks go on from one step, so none may start over on its own.
+TEST_F(WorkerTest, RankWithoutItsCheckpointDoesNotStart) {
+  v1::Grant grant = NewGrant(kFakeJoinGang);
+  grant.mutable_gang()->set_size(2);
+  grant.mutable_checkpoint()->set_digest(Digest::OfBytes("gone").str());
+  grant.set_checkpoint_step(40);
+  StartWorker(1);
+  Offer({grant});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.failed.size() == 1; }));
+  server_.With([](State& state) {
+    EXPECT_THAT(state.failed[0].bad_inputs(), testing::ElementsAre(Digest::OfBytes("gone").str()));
+  });
 }
 
 // The answer of the server is the last word on a result: a lost lease ends the entry.

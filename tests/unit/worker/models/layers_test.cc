@@ -102,6 +102,25 @@ TEST(DropPathTest, IdentityOutsideTraining) {
   EXPECT_TRUE(torch::equal(Dropout(x, 0.9, {}), x));
 }
 
+// A rank of a gang draws for its images what one trainer draws for them in the whole batch.
+TEST(DropoutTest, PartOfABatchDrawsItsOwnNumbers) {
+  const torch::Tensor ones = torch::ones({6, 3, 5});
+  ForwardContext whole;
+  whole.training = true;
+  ForwardContext part = whole;
+  part.first_image = 2;
+  const auto draws_alike = [&](const auto& drop) {
+    return torch::equal(drop(ones.narrow(0, 2, 3), part.At(1)),
+                        drop(ones, whole.At(1)).narrow(0, 2, 3));
+  };
+  EXPECT_TRUE(draws_alike([](const torch::Tensor& x, const ForwardContext& context) {
+    return Dropout(x, 0.5, context);
+  }));
+  EXPECT_TRUE(draws_alike([](const torch::Tensor& x, const ForwardContext& context) {
+    return DropPath(x, 0.5, context);
+  }));
+}
+
 TEST(DropoutTest, KeepsTheMean) {
   const ForwardContext context = {true, CounterRandom(6), nullptr};
   const torch::Tensor out = Dropout(torch::ones({200, 100}), 0.25, context);

@@ -78,5 +78,23 @@ TEST(MixTargetsTest, RowsSumToOne) {
   EXPECT_TRUE(torch::allclose(targets.sum(1), torch::ones({4})));
 }
 
+// What a rank of a gang does with its part of a batch.
+TEST(MixImagesTest, PartsAreThoseOfTheWholeBatch) {
+  const torch::Tensor images = torch::arange(6 * 16, torch::kFloat).view({6, 1, 4, 4});
+  const torch::Tensor labels = torch::tensor({0, 3, 2, 1, 4, 0}, torch::kLong);
+  const MixDraw draw = {MixKind::kCutMix, 0.75, {1, 3, 0, 2}};
+  const torch::Tensor whole = MixImages(images, draw);
+  const torch::Tensor targets = MixTargets(labels, 5, 0.1, 0.75);
+  for (const int64_t part : {0, 1, 2}) {
+    const int64_t own = 2 * part, opposite = 4 - own;
+    EXPECT_TRUE(
+        torch::equal(MixImagesWith(images.narrow(0, own, 2), images.narrow(0, opposite, 2), draw),
+                     whole.narrow(0, own, 2)));
+    EXPECT_TRUE(torch::equal(
+        MixTargetsWith(labels.narrow(0, own, 2), labels.narrow(0, opposite, 2), 5, 0.1, 0.75),
+        targets.narrow(0, own, 2)));
+  }
+}
+
 }  // namespace
 }  // namespace distill::optimization

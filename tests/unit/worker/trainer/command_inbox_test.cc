@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -55,6 +56,30 @@ TEST_F(CommandInboxTest, NonsenseIsDataLoss) {
   CommandInbox inbox(descriptors_[0], [] { FAIL() << "nothing runs"; });
   ASSERT_EQ(write(descriptors_[1], "\xff\xff\xff\xff", 4), 4);
   EXPECT_THAT(inbox.NextLeaseSet(), StatusIs(absl::StatusCode::kDataLoss, testing::_));
+}
+
+TEST_F(CommandInboxTest, PeersOfAGangAreThoseOfItsMember) {
+  Send(Start("a"));
+  CommandInbox inbox(descriptors_[0], [] { FAIL() << "pipe is not lost"; });
+  ASSERT_TRUE(inbox.NextLeaseSet().value().has_value());
+  v1::TrainerCommand peers;
+  peers.mutable_gang_peers()->set_member("a");
+  peers.mutable_gang_peers()->add_contents("of rank 0");
+  peers.mutable_gang_peers()->add_contents("of rank 1");
+  Send(peers);
+  EXPECT_THAT(inbox.AwaitGangPeers("a", {}),
+              IsOkAndHolds(testing::ElementsAre("of rank 0", "of rank 1")));
+  inbox.LeaseSetEnded();
+
+  // Those of an earlier set are no peers of the next, and a stop ends the wait for them.
+  Send(Start("a"));
+  ASSERT_TRUE(inbox.NextLeaseSet().value().has_value());
+  v1::TrainerCommand stop;
+  stop.mutable_checkpoint_and_stop();
+  Send(stop);
+  EXPECT_THAT(inbox.AwaitGangPeers("a", {}), StatusIs(absl::StatusCode::kCancelled));
+  inbox.LeaseSetEnded();
+  EndPipe();
 }
 
 }  // namespace

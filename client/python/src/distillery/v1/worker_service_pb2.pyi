@@ -58,10 +58,11 @@ class CompleteAttemptsResponse(_message.Message):
     def __init__(self, statuses: _Optional[_Iterable[_Union[ItemStatus, _Mapping]]] = ...) -> None: ...
 
 class Directive(_message.Message):
-    __slots__ = ["gang_contacts", "kind", "lease"]
+    __slots__ = ["gang_contacts", "gang_view", "kind", "lease"]
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = []
     GANG_CONTACTS_FIELD_NUMBER: _ClassVar[int]
+    GANG_VIEW_FIELD_NUMBER: _ClassVar[int]
     KIND_ABANDON_ATTEMPT: Directive.Kind
     KIND_DRAIN: Directive.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -73,9 +74,10 @@ class Directive(_message.Message):
     KIND_UNSPECIFIED: Directive.Kind
     LEASE_FIELD_NUMBER: _ClassVar[int]
     gang_contacts: _containers.RepeatedScalarFieldContainer[bytes]
+    gang_view: str
     kind: Directive.Kind
     lease: LeaseRef
-    def __init__(self, kind: _Optional[_Union[Directive.Kind, str]] = ..., lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., gang_contacts: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    def __init__(self, kind: _Optional[_Union[Directive.Kind, str]] = ..., lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., gang_contacts: _Optional[_Iterable[bytes]] = ..., gang_view: _Optional[str] = ...) -> None: ...
 
 class FailAttemptsRequest(_message.Message):
     __slots__ = ["items", "worker_id"]
@@ -183,11 +185,12 @@ class ItemStatus(_message.Message):
     def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., code: _Optional[int] = ..., message: _Optional[str] = ..., reason: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class LeaseProgress(_message.Message):
-    __slots__ = ["checkpoint", "checkpoint_step", "first_point", "gang_contact", "lease", "points", "progress", "started"]
+    __slots__ = ["checkpoint", "checkpoint_step", "first_point", "gang_contact", "gang_view", "lease", "points", "progress", "started"]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_STEP_FIELD_NUMBER: _ClassVar[int]
     FIRST_POINT_FIELD_NUMBER: _ClassVar[int]
     GANG_CONTACT_FIELD_NUMBER: _ClassVar[int]
+    GANG_VIEW_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     POINTS_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
@@ -196,11 +199,12 @@ class LeaseProgress(_message.Message):
     checkpoint_step: int
     first_point: int
     gang_contact: bytes
+    gang_view: str
     lease: LeaseRef
     points: _containers.RepeatedCompositeFieldContainer[_report_pb2.Series.Point]
     progress: _task_pb2.Progress
     started: bool
-    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.Progress, _Mapping]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., started: bool = ..., points: _Optional[_Iterable[_Union[_report_pb2.Series.Point, _Mapping]]] = ..., first_point: _Optional[int] = ..., gang_contact: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, lease: _Optional[_Union[LeaseRef, _Mapping]] = ..., progress: _Optional[_Union[_task_pb2.Progress, _Mapping]] = ..., checkpoint: _Optional[_Union[_task_pb2.ArtifactRef, _Mapping]] = ..., checkpoint_step: _Optional[int] = ..., started: bool = ..., points: _Optional[_Iterable[_Union[_report_pb2.Series.Point, _Mapping]]] = ..., first_point: _Optional[int] = ..., gang_contact: _Optional[bytes] = ..., gang_view: _Optional[str] = ...) -> None: ...
 
 class LeaseRef(_message.Message):
     __slots__ = ["attempt_number", "job", "lease_id", "task"]
