@@ -66,14 +66,16 @@ TEST_F(DaemonTest, DeliversResultOfAnEarlierRun) {
   auto daemon = StartDaemon();
   ASSERT_TRUE(Eventually([this] { return HasOutboxEntry(); }, absl::Seconds(20)));
   daemon->Kill();
-  server_.With([](State& state) { state.complete_call_code = 0; });
   daemon = StartDaemon();
+  // The lease is named when the worker introduces itself again. Only then may it be delivered:
+  // delivery does not wait for the introduction, and a delivered lease is not named.
+  ASSERT_TRUE(
+      server_.Await([](const State& state) { return state.last_registration.leases_size() == 1; }));
+  server_.With([](State& state) { state.complete_call_code = 0; });
   ASSERT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
   server_.With([](State& state) {
     EXPECT_EQ(state.completed[0].lease().lease_id(), "lease-1");
     EXPECT_EQ(state.blobs[state.completed[0].results(0).digest()], "module 0 output model");
-    // The lease was named when the worker introduced itself again.
-    ASSERT_EQ(state.last_registration.leases_size(), 1);
     EXPECT_EQ(state.last_registration.leases(0).lease_id(), "lease-1");
   });
   EXPECT_TRUE(Eventually([this] { return !HasOutboxEntry(); }, absl::Seconds(10)));
