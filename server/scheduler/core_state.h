@@ -69,6 +69,9 @@ struct Task {
   ReadyQueue::Place place;    // While kReady.
   MonotonicTime not_before;   // While kBackoff.
   MonotonicTime ready_since;  // Since it is QUEUED.
+  // With which it last got its turn: its job's priority, or more for the wait of its lane. 0 when
+  // that is not known.
+  int32_t turn_priority = 0;
   // Charged failures since its checkpoint last advanced; sets the back-off.
   int32_t failures_in_a_row = 0;
   // Workers whose trainer died over it, alone, since its checkpoint last advanced; null: none.

@@ -138,7 +138,7 @@ class CoreStep {
   std::vector<ReadyQueue::Entry> GangsInTurn() const;
   LaneView ViewOf(const ReadyQueue::Entry& head) const;
   // The polls that offer slots to the gang, each as often as it offers one.
-  std::vector<uint64_t> OffersFor(const Requirement& requirement) const;
+  std::vector<uint64_t> OffersFor(const ReadyQueue::Entry& gang) const;
   // Whether a single task that could take one of the offers goes before the gang.
   bool IsPreceded(const ReadyQueue::Entry& gang, const std::vector<uint64_t>& offers) const;
   bool StartGang(const ReadyQueue::Entry& gang);
@@ -270,6 +270,8 @@ class CoreStep {
   enum class Purpose : int8_t { kFirstAttempt, kSecondAttempt, kFurtherRank };
   void GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskRank>& members,
                      Purpose purpose, const GangSeat& seat);
+  // What the priority of the queued task's lane has risen to.
+  int32_t TurnPriority(const ReadyQueue::Place& place) const;
   Grant MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt);
   std::vector<ResolvedInput> ResolveInputs(TaskRank rank) const;
   // A slot is free and nothing is queued for it: asks for members that have not started elsewhere.

@@ -250,10 +250,12 @@ void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskR
                              Purpose purpose, const GangSeat& seat) {
   LeaseSet set;
   set.id = ids_.RandomHex(8);
+  const bool first = purpose == Purpose::kFirstAttempt;
+  const int32_t priority = first ? TurnPriority(state_.TaskAt(members.front()).place) : 0;
   for (const TaskRank rank : members) {
     Task& task = state_.TaskAt(rank);
-    const bool first = purpose == Purpose::kFirstAttempt;
     if (first) {
+      task.turn_priority = priority;
       effects_.attempts_started.push_back(
           AttemptStart{state_.strings.At(task.kind), now_.monotonic - task.ready_since});
       Dequeue(rank);
@@ -285,6 +287,13 @@ void CoreStep::GrantAttempts(Poll& poll, Worker& worker, const std::vector<TaskR
     task.attempts.push_back(std::move(attempt));
   }
   poll.reply.lease_sets.push_back(std::move(set));
+}
+
+int32_t CoreStep::TurnPriority(const ReadyQueue::Place& place) const {
+  for (const ReadyQueue::Entry& head : state_.ready.Heads(place.requirement)) {
+    if (head.place.lane == place.lane) return ViewOf(head).effective_priority;
+  }
+  return state_.lanes[static_cast<size_t>(place.lane)].priority;
 }
 
 Grant CoreStep::MakeGrant(TaskRank rank, const storage::AttemptRecord& attempt) {

@@ -43,9 +43,9 @@ std::vector<ReadyQueue::Entry> CoreStep::GangsInTurn() const {
 void CoreStep::MatchGangs() {
   if (!state_.has_gangs) return;
   // After each start the heads of the lanes are others.
-  while (StartFirstGang()) {
-  }
-  RenewReservation();
+  do {
+    RenewReservation();
+  } while (StartFirstGang());
 }
 
 bool CoreStep::StartFirstGang() {
@@ -54,12 +54,16 @@ bool CoreStep::StartFirstGang() {
                      [this](const ReadyQueue::Entry& gang) { return StartGang(gang); });
 }
 
-std::vector<uint64_t> CoreStep::OffersFor(const Requirement& requirement) const {
+std::vector<uint64_t> CoreStep::OffersFor(const ReadyQueue::Entry& gang) const {
+  const Requirement& requirement = state_.requirements[static_cast<size_t>(gang.place.requirement)];
+  const bool is_kept_for = state_.reservation.has_value() && state_.reservation->task == gang.rank;
+  const LaneView view = ViewOf(gang);
   // Few workers rather than many: what stays on one machine is quicker.
   std::vector<std::tuple<int64_t, WorkerId, uint64_t>> rooms;
   for (const auto& [id, poll] : state_.polls) {
     const Worker& worker = state_.workers.at(poll.worker);
     if (!Fits(requirement, worker.info) || state_.IsQuarantined(poll.worker)) continue;
+    if (!is_kept_for && IsWithheld(worker, &view)) continue;
     const auto asked = poll.max_lease_sets - static_cast<int64_t>(poll.reply.lease_sets.size());
     const int64_t room = std::min(asked, state_.OfferedSlots(poll.worker, worker, now_.monotonic));
     if (room > 0) rooms.emplace_back(-room, poll.worker, id);
@@ -94,7 +98,7 @@ bool CoreStep::StartGang(const ReadyQueue::Entry& gang) {
   const Requirement& requirement = state_.requirements[static_cast<size_t>(gang.place.requirement)];
   const int32_t size = requirement.gang_size;
   if (!state_.QuotaAdmitsGang(state_.JobAt(gang.rank).record.project, size)) return false;
-  const std::vector<uint64_t> offers = OffersFor(requirement);
+  const std::vector<uint64_t> offers = OffersFor(gang);
   if (static_cast<int64_t>(offers.size()) < size || IsPreceded(gang, offers)) return false;
   GangSeat seat{ids_.RandomHex(8), 0, size};
   for (; seat.rank < size; ++seat.rank) {
@@ -183,6 +187,8 @@ absl::Status CoreStep::CompleteRank(const Named& named, CompleteAttempts::Item& 
   ending.stats = std::move(item.stats);
   CloseAttempt(named, std::move(ending));
   NoteSuccess(attempt.worker);
+  // The first rank may have stopped without a result, and have left the end to this one.
+  if (state_.JobAt(named.rank).stopping()) AfterAttempt(named.rank, attempt);
   return absl::OkStatus();
 }
 

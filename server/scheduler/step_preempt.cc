@@ -32,6 +32,9 @@ void CoreStep::PreemptForPriority() {
       const Requirement& demand = state_.requirements[static_cast<size_t>(requirement)];
       const bool admitted = state_.QuotaAdmitsGang(lane.project, demand.gang_size);
       if (!state_.AnyLeaseUpTo(highest) || !admitted) continue;
+      // What is taken for a gang must be kept for it.
+      const bool kept = state_.reservation.has_value() && state_.reservation->task == head.rank;
+      if (demand.gang_size > 1 && !kept) continue;
       const MonotonicTime due = state_.TaskAt(head.rank).ready_since + patience;
       if (due > now_.monotonic) {
         state_.preempt_check = std::min(state_.preempt_check, due);
@@ -61,7 +64,10 @@ void CoreStep::PreemptFor(Lane& lane, const Requirement& requirement, int32_t hi
       // All members are of one job.
       const Lease& lease = state_.leases.at(*leases.begin());
       const Job& job = state_.JobAt(lease.task);
-      const int32_t priority = job.record.limits.priority;
+      // What waited for its turn keeps it: else the two would take the slot from each other for
+      // ever.
+      const int32_t priority =
+          std::max(job.record.limits.priority, state_.TaskAt(lease.task).turn_priority);
       if (priority > highest || job.stopping() || lease.preempt_by < InfiniteFuture()) continue;
       const absl::Duration age = now_.wall - AttemptOf(lease).start_time;
       Order order(priority, age, set);

@@ -186,6 +186,15 @@ TEST_F(CoreGangTest, CancelEndsWhenAllRanksAreBack) {
   EXPECT_EQ(StateOf("j/t"), TaskState::kCancelled);
 }
 
+// The rank had done its part before it heard of the cancellation.
+TEST_F(CoreGangTest, CancelEndsWhenTheLastRankIsDone) {
+  const std::vector<LeaseRef> leases = RunGangOfTwo();
+  EXPECT_THAT(Call(CancelJob{JobId("j")}), IsOk());
+  EXPECT_THAT(Release(leases[0]), IsOk());
+  EXPECT_THAT(CompleteRank(leases[1]), IsOk());
+  EXPECT_EQ(StateOf("j/t"), TaskState::kCancelled);
+}
+
 TEST_F(CoreGangTest, ContactsOfAllRanksGoToEach) {
   const std::vector<LeaseRef> leases = RunGangOfTwo();
   const uint64_t poll = Poll("w2", "news", 0);
@@ -281,6 +290,46 @@ TEST_F(CoreGangTest, HigherPriorityIsNotKeptOut) {
   urgent.job.limits.priority = 9;
   Submit(std::move(urgent));
   EXPECT_EQ(AcquireOne("w1").lease.job, JobId("urgent"));
+}
+
+// Small gangs could keep a large one waiting for ever, each with slots that it had been promised.
+TEST_F(CoreGangTest, SlotsAreKeptFromOtherGangsToo) {
+  Register(GangWorker("w1", 3));
+  Submit("single", {TaskBuilder("a")});
+  const Grant running = AcquireOne("w1");
+  Submit("large", {TaskBuilder("t").Gang(3)});
+  Advance(TestConfig().gang_patience);
+  Beat("w1", {running.lease});
+  Submit("small", {TaskBuilder("t").Gang(2)});
+  EXPECT_THAT(Acquire("w1", 2), IsEmpty());
+  EXPECT_THAT(core_.Explain(JobId("small"), "t", now_)->detail, HasSubstr("kept for a gang"));
+  EXPECT_THAT(Finish(running.lease), IsOk());
+  EXPECT_EQ(Acquire("w1", 3).size(), 3u);
+  EXPECT_EQ(StateOf("large/t"), TaskState::kRunning);
+}
+
+// What it takes from others must not be lost for nothing.
+TEST_F(CoreGangTest, AGangPreemptsOnlyWhileSlotsAreKeptForIt) {
+  Register(GangWorker("w1", 2));
+  Register(GangWorker("w2"));
+  SubmitJob background = MakeJob("background", {TaskBuilder("a"), TaskBuilder("b")});
+  background.job.limits.priority = 1;
+  Submit(std::move(background));
+  const std::vector<Grant> running = Acquire("w1", 2);
+  const std::vector<LeaseRef> leases = {running[0].lease, running[1].lease};
+  EXPECT_THAT(Call(DrainWorker{WorkerId("w2")}), IsOk());
+  SubmitJob urgent = MakeJob("urgent", {TaskBuilder("t").Gang(3)});
+  urgent.job.limits.priority = 9;
+  Submit(std::move(urgent));
+  for (absl::Duration gone; gone <= TestConfig().preempt_patience; gone += kTerm / 2) {
+    Advance(kTerm / 2);
+    EXPECT_THAT(Beat("w1", leases), IsEmpty());
+    EXPECT_THAT(Acquire("w2"), IsEmpty());
+  }
+  // Now there are slots enough.
+  EXPECT_THAT(Call(ReleaseWorker{WorkerId("w2")}), IsOk());
+  EXPECT_THAT(Acquire("w2"), IsEmpty());
+  EXPECT_THAT(Beat("w1", leases), ElementsAre(HasKind(Directive::Kind::kPreemptAttempt)));
 }
 
 // Each of two gangs could hold half of what both need.

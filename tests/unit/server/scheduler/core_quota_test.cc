@@ -85,6 +85,20 @@ TEST_F(CoreQuotaTest, AMuchHigherPriorityTakesASlotAfterAWhile) {
   EXPECT_EQ(AttemptOf("younger/t0", 1).failure_class, storage::FailureClass::kPreempted);
 }
 
+// Else the two take the slot from each other for ever: one by its wait, the other by its priority.
+TEST_F(CoreQuotaTest, WhatIsServedForItsWaitKeepsItsSlot) {
+  SubmitOf("p", "low", 1, 1);
+  Pass(absl::Minutes(80));
+  SubmitOf("p", "high", 1, 9);
+  Register(MakeWorker("w1"));
+  const Grant low = AcquireOne("w1");
+  EXPECT_EQ(low.lease.job, JobId("low"));
+  for (int i = 0; i < 15; ++i) {
+    Advance(absl::Seconds(10));
+    EXPECT_THAT(Beat("w1", {low.lease}), IsEmpty()) << i;
+  }
+}
+
 TEST_F(CoreQuotaTest, ProjectsShareSlotsEvenlyWhoeverCameFirst) {
   SubmitOf("many", "j1", 20);
   SubmitOf("many", "j2", 20);
