@@ -16,6 +16,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "proto/status/grpc_status.h"
+#include "transport/grpc_runtime.h"
 
 namespace distill::client {
 namespace {
@@ -41,6 +42,7 @@ ClientOptions ForSeveralServers(ClientOptions options) {
 
 std::shared_ptr<grpc::Channel> ConnectTo(const std::string& server, const ClientOptions& options,
                                          bool one_of_several) {
+  KeepGrpcRunning();
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Reconnect about as often as calls are tried again, instead of gRPC's up to two minutes.

@@ -1,6 +1,5 @@
 # Finds everything that the build links. All of it comes from Debian bookworm; docs/dependencies.md
 # says why each was chosen, and `./dev` installs it.
-set(CMAKE_THREAD_PREFER_PTHREAD ON)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(Protobuf CONFIG QUIET)

@@ -16,8 +16,8 @@ constexpr double kProgramBytes = 162.0 * (1 << 20);
 constexpr double kMatrixLibraryBytes = 8.0 * (1 << 20);
 // Gradient and two moments.
 constexpr double kFloatsPerTrained = 3.0;
-// Without a backward pass only about one layer's activations are alive at a time.
-constexpr double kAliveInEvaluation = 0.25;
+// Without a backward pass only about one layer's activations of a NAC are alive at a time.
+constexpr double kAliveInEvaluation = 0.15;
 // Of all tokens, how many times their width a pass of a transformer takes for a moment: back, and
 // forward alone. These and the widths of BlockFloats are fitted to tests/system/memory_prediction.
 constexpr double kWidthsOfBackward = 6.5;
@@ -36,6 +36,7 @@ struct Footprint {
   double parameters = 0.0;
   double trained = 0.0;            // Of them.
   double activation_floats = 0.0;  // Of one image, kept for the backward pass.
+  double nac_floats = 0.0;         // Of them, those of a NAC or a module of one.
   double token_floats = 0.0;       // Of one image, in all its tokens.
   // Of one image, not kept: the largest that a layer holds for a moment.
   double transient_floats = 0.0;
@@ -85,8 +86,12 @@ double StackFloats(const v1::VitSpec& vit, int64_t blocks, int64_t tokens, const
 
 Footprint OfWholeVit(const v1::VitSpec& vit, const ImageGeometry& geometry) {
   const double total = static_cast<double>(CountParameters(vit, geometry));
-  return {total, total, StackFloats(vit, vit.depth(), geometry.tokens(), {}, /*is_last=*/true),
-          TokenFloats(vit, geometry.tokens()), 0.0};
+  return {total,
+          total,
+          StackFloats(vit, vit.depth(), geometry.tokens(), {}, /*is_last=*/true),
+          0.0,
+          TokenFloats(vit, geometry.tokens()),
+          0.0};
 }
 
 // Activations of the parts of a NAC. C state width, U receivers, V senders.
@@ -182,9 +187,10 @@ double ModuleFloats(const v1::TaskSpec& task, const ImageGeometry& geometry) {
 Footprint OfWholeStudent(const v1::TaskSpec& task, const ImageGeometry& geometry) {
   const double total = static_cast<double>(
       CountParameters(task.student(), task.modules(), geometry, task.meta().embed_dim()));
-  const double tokens =
-      task.student().has_nac() ? 0.0 : TokenFloats(BackboneOf(task.student()), geometry.tokens());
-  return {total, total, StudentFloats(task, geometry), tokens, 0.0};
+  const double floats = StudentFloats(task, geometry);
+  if (task.student().has_nac()) return {total, total, floats, floats, 0.0, 0.0};
+  return {total, total, floats, 0.0, TokenFloats(BackboneOf(task.student()), geometry.tokens()),
+          0.0};
 }
 
 // A module within the meta model. Only what comes after it is kept for the backward pass.
@@ -216,7 +222,9 @@ Footprint OfHybrid(const v1::TaskSpec& task, const ImageGeometry& geometry, bool
     footprint.trained = static_cast<double>(CountModuleParameters(
         task.student(), task.modules(), index, geometry, task.meta().embed_dim()));
     footprint.parameters += footprint.trained;
-    footprint.activation_floats += ModuleFloats(task, geometry);
+    const double floats = ModuleFloats(task, geometry);
+    footprint.activation_floats += floats;
+    if (task.student().has_nac()) footprint.nac_floats = floats;
   }
   return footprint;
 }
@@ -310,8 +318,7 @@ int64_t PredictMemoryBytes(const v1::TaskSpec& task) {
   double passing = 0.0;
   if (trains) passing = footprint.activation_floats + kWidthsOfBackward * footprint.token_floats;
   if (evaluates) {
-    passing = kWidthsOfForward * footprint.token_floats;
-    if (task.student().has_nac()) passing += kAliveInEvaluation * footprint.activation_floats;
+    passing = kWidthsOfForward * footprint.token_floats + kAliveInEvaluation * footprint.nac_floats;
   }
   const double copies = trains || evaluates ? 1.0 : kCopiesOfAssembled;
   const double floats = copies * footprint.parameters +

@@ -106,7 +106,9 @@ void CoreStep::BookLostResult(TaskRank rank) {
     for (storage::AttemptRecord& attempt : task.attempts) {
       const absl::Duration kept = attempt.device_time - attempt.lost_time;
       if (kept == absl::ZeroDuration()) continue;
-      Book(rank, LedgerEntry::kLostResult, 1, kept);
+      // What expired may still come back, and then all of its loss is taken off one line.
+      const bool may_return = attempt.state == AttemptState::kExpired;
+      Book(rank, may_return ? LossOf(attempt) : LedgerEntry::kLostResult, may_return ? 0 : 1, kept);
       attempt.lost_time = attempt.device_time;
       WriteAttempt(attempt);
     }

@@ -26,7 +26,7 @@ LAYERS = {
                    "server/engine", "server/datasets", "worker/data"],
     # A client of the API like any other.
     "server/web": ["base", "proto", "proto/status"],
-    "server/app": ["base", "proto", "storage", "server", "worker/data"],
+    "server/app": ["base", "transport", "proto", "storage", "server", "worker/data"],
     "worker/data": ["base"],
     "worker/priors/graph": ["base"],
     "worker/priors": ["base", "worker/priors/graph"],

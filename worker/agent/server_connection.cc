@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/support/channel_arguments.h"
+#include "transport/grpc_runtime.h"
 
 namespace distill::worker {
 namespace {
@@ -73,6 +74,7 @@ void ServerConnection::Reconnect() {
 }
 
 void ServerConnection::Open() {
+  KeepGrpcRunning();
   const std::string& address = config_.addresses[current_];
   const grpc::ChannelArguments arguments = ArgumentsOf(config_.security);
   control_ = grpc::CreateCustomChannel(address, credentials_, arguments);

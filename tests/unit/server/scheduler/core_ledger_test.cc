@@ -179,6 +179,29 @@ TEST_F(CoreLedgerTest, ALostResultLosesItsTimeAndAHitOfItSavesNothing) {
   EXPECT_EQ(JobTime("j2", LedgerEntry::kSaved), absl::Seconds(3));
 }
 
+TEST_F(CoreLedgerTest, WhatExpiredMayComeBackAfterTheResultWasLost) {
+  Submit("j", {TaskBuilder("a"), TaskBuilder("b", {"a"})});
+  Register(MakeWorker("w1"));
+  const Grant late = AcquireOne("w1");
+  Pass(absl::Seconds(5));
+  EXPECT_THAT(Upload(DigestFor("checkpoint")), IsOk());
+  Heartbeat beat;
+  beat.worker = WorkerId("w1");
+  beat.leases.push_back({late.lease, {}, {DigestFor("checkpoint"), 0, 3}, true});
+  EXPECT_THAT(Call(beat), IsOk());
+  Pass(kTerm);  // It expires, and has lost what came after the checkpoint.
+  EXPECT_EQ(JobTime("j", LedgerEntry::kLostInfrastructure), kTerm);
+  Pass(absl::Seconds(2));
+  Register(MakeWorker("w2"));
+  RunOne("w2", absl::Seconds(4));
+  EXPECT_THAT(Call(BlobsGone{{DigestFor("result of a")}}), IsOk());
+  EXPECT_EQ(JobTime("j", LedgerEntry::kLostResult), absl::Seconds(4));
+  EXPECT_EQ(JobTime("j", LedgerEntry::kLostInfrastructure), absl::Seconds(5) + kTerm);
+  EXPECT_THAT(Finish(late.lease), IsOk());
+  EXPECT_EQ(JobTime("j", LedgerEntry::kLostInfrastructure), absl::ZeroDuration());
+  EXPECT_EQ(TaskOf("j/a").status.device_time, absl::Seconds(5) + kTerm);
+}
+
 TEST_F(CoreLedgerTest, CancelledWorkIsLostToTheCancellation) {
   Submit("j", {TaskBuilder("a")});
   Register(MakeWorker("w1"));
