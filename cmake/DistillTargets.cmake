@@ -148,7 +148,7 @@ function(distill_add_test name)
     set(sanitizer "TSAN_OPTIONS=ignore_noninstrumented_modules=1:suppressions=${PROJECT_SOURCE_DIR}/tests/support/tsan.supp;")
   elseif(DISTILL_SANITIZER MATCHES "address")
     # An allocation that cannot be is refused, as it is without the sanitizer.
-    set(sanitizer "ASAN_OPTIONS=allocator_may_return_null=1;")
+    set(sanitizer "ASAN_OPTIONS=allocator_may_return_null=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/lsan.supp:print_suppressions=0;")
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77
     ENVIRONMENT "${sanitizer}OMP_NUM_THREADS=1;DISTILL_BIN_DIR=${PROJECT_BINARY_DIR}/bin;DISTILL_SOURCE_DIR=${PROJECT_SOURCE_DIR};DISTILL_CONTEXT=dev")

@@ -42,8 +42,12 @@ class ObjectStoreTest(ProductTest):
     def test_a_job_past_the_server(self):
         server = self.start()
         worker = self.product.start_worker()
-        job = self.run_job()
+        self.run_job()
         self.assertGreater(calls(server, "FinalizeUpload"), 5)
+        # A worker with nothing in its cache goes on from what the first one made.
+        worker.stop()
+        self.product.start_worker()
+        job = self.run_job("--set", "finetune_student.epochs=2")
         self.assertGreater(calls(server, "LocateDownload"), 0)
         self.assertEqual(calls(server, "Upload"), 0)
         self.assertEqual(calls(server, "Download"), 0)
