@@ -541,7 +541,10 @@ Client::StreamTry Client::UploadOnce(const std::string& path, const v1::UploadRe
   v1::UploadResponse response;
   const auto writer = artifacts_->Upload(&context, &response);
   if (SendFrom(file, request, *writer)) writer->WritesDone();
-  return {FromGrpcStatus(writer->Finish()), /*advanced=*/false};
+  const absl::Status status = FromGrpcStatus(writer->Finish());
+  // A try that was thought lost got further: the next one asks again where the upload stands.
+  if (absl::IsOutOfRange(status)) return {absl::UnavailableError(status.message())};
+  return {status, /*advanced=*/false};
 }
 
 absl::StatusOr<std::string> Client::UploadFile(const std::string& path, v1::ArtifactType type,

@@ -2,12 +2,17 @@
 
 #include <grpc/grpc.h>
 
+#include <cstdlib>
+
 namespace distill {
 namespace {
 
 class GrpcRuntime {
  public:
-  GrpcRuntime() { grpc_init(); }
+  GrpcRuntime() {
+    setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "100", /*overwrite=*/0);
+    grpc_init();
+  }
   ~GrpcRuntime() { grpc_shutdown(); }
   GrpcRuntime(const GrpcRuntime&) = delete;
   GrpcRuntime& operator=(const GrpcRuntime&) = delete;

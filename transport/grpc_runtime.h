@@ -3,10 +3,14 @@
 
 namespace distill {
 
-// Keeps gRPC running until the process exits. To be called before a channel is opened or a server
-// listens: otherwise gRPC winds itself down with the last of them, and when the next one starts it
-// anew, its poller (gRPC 1.51, https://github.com/grpc/grpc/issues/32481) may leave what arrives
-// on some sockets unread for seconds. Thread-safe; calls after the first do nothing.
+// Starts gRPC and keeps it running until the process exits. To be called before a channel is opened
+// or a server listens; calls after the first do nothing. Thread-safe, but the first sets a variable
+// of the environment. Without it,
+// * gRPC winds itself down with the last channel or server, and when the next one starts it anew,
+//   its poller (gRPC 1.51, https://github.com/grpc/grpc/issues/32481) may leave what arrives on
+//   some sockets unread for seconds;
+// * a channel that is connecting gets on only while a call waits on it, or every five seconds. A
+//   caller that pauses between calls that fail at once would find a server back late.
 void KeepGrpcRunning();
 
 }  // namespace distill

@@ -61,8 +61,9 @@ class BlobUpload {
   virtual uint64_t committed_size() const = 0;
   // Appends `bytes`, which need only live until the call returns. Not yet durable: after a crash
   // of the machine the upload may have to start again, which committed_size() then tells.
-  // Errors: kFailedPrecondition (offset is not committed_size(): read it again),
-  // kInvalidArgument (more bytes than announced), kResourceExhausted (disk full; retry later).
+  // Errors: kOutOfRange (offset is not committed_size(): read it again), kFailedPrecondition
+  // (ended), kInvalidArgument (more bytes than announced), kResourceExhausted (disk full; retry
+  // later).
   virtual absl::Status Append(uint64_t offset, absl::string_view bytes) = 0;
   // Checks size and digest, then makes the blob durable and visible. Call once: it ends the session
   // in any case, and after an error the upload is started again, with what was kept of it.

@@ -24,7 +24,7 @@ absl::Status CheckUpload(absl::string_view upload_id, const Digest& expected_dig
 absl::Status CheckAppend(absl::string_view upload_id, uint64_t offset, uint64_t committed_size,
                          uint64_t append_size, uint64_t expected_size) {
   if (offset != committed_size) {
-    return absl::FailedPreconditionError(absl::StrCat(
+    return absl::OutOfRangeError(absl::StrCat(
         "cannot append to upload: offset is not where the upload stands, continue from there; "
         "upload_id=",
         upload_id, " offset=", offset, " committed_size=", committed_size));

@@ -104,7 +104,7 @@ TEST_P(BlobStoreTest, AppendAcceptsOnlyTheOffsetWhereItStands) {
   ASSERT_THAT(upload->Append(0, "0123"), IsOk());
   for (const uint64_t offset : {uint64_t{0}, uint64_t{3}, uint64_t{5}, UINT64_MAX}) {
     EXPECT_THAT(upload->Append(offset, "x"),
-                StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("committed_size=4")));
+                StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("committed_size=4")));
   }
   EXPECT_THAT(upload->Append(4, "4567890"),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("more bytes than announced")));

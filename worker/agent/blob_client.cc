@@ -243,7 +243,10 @@ absl::Status BlobClient::Stream(const std::string& upload_id, const LocalBlob& b
   writer->WritesDone();
   const grpc::Status end = writer->Finish();
   DISTILL_RETURN_IF_ERROR(stopped);
-  DISTILL_RETURN_IF_ERROR(FromGrpcStatus(end));
+  const absl::Status status = FromGrpcStatus(end);
+  // A try that was thought lost got further: the next one asks again where the upload stands.
+  if (absl::IsOutOfRange(status)) return absl::UnavailableError(status.message());
+  DISTILL_RETURN_IF_ERROR(status);
   if (response.digest() != blob.digest.str()) {
     return absl::InvalidArgumentError(
         absl::StrCat("server has another digest; path=", blob.path, " got=", response.digest()));

@@ -103,7 +103,7 @@ TEST_F(ArtifactTest, AnInterruptedUploadGoesOnWhereItStood) {
   StartServer();
   EXPECT_EQ(Query("u1", bytes).committed_bytes(), 60'000);
   EXPECT_THAT(SendOne("u1", bytes, 50'000, bytes.substr(50'000)),
-              StatusIs(absl::StatusCode::kFailedPrecondition));
+              StatusIs(absl::StatusCode::kOutOfRange));
   EXPECT_THAT(SendOne("u1", bytes, 60'000, bytes.substr(60'000)), IsOk());
   EXPECT_THAT(Download(Digest::OfBytes(bytes).str()), IsOkAndHolds(bytes));
 }

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, Callable, Iterator, Tuple
 import grpc
 
 from distillery.connection import Connection, PathLike, Stubs, Tries
-from distillery.errors import DataCorrupt, InvalidRequest, NotFound
+from distillery.errors import DataCorrupt, InvalidRequest, NotFound, from_rpc_error
 from distillery.v1 import artifact_service_pb2 as pb
 from distillery.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 
@@ -167,7 +167,14 @@ class Transfer:
             tries.advance()
         except NotFound:
             pass
-        self._artifacts.current.Upload(_upload_messages(path, first, offset))
+        try:
+            self._artifacts.current.Upload(_upload_messages(path, first, offset))
+        except grpc.RpcError as error:
+            if from_rpc_error(error, "upload", self._connection.server).code != "OUT_OF_RANGE":
+                raise
+            # A try that was thought lost got further: ask again where the upload stands.
+            tries.ended("the upload stands elsewhere by now")
+            self._upload_once(path, first, tries)
 
 
 def _upload_messages(path: PathLike, first: pb.UploadRequest, offset: int) -> Iterator[pb.UploadRequest]:
