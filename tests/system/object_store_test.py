@@ -7,7 +7,7 @@ import os
 import re
 import unittest
 
-from product import NOT_FOUND, OK, TINY_JOB, ProductTest, write_idx_dataset
+from product import NOT_FOUND, OK, TINY_JOB, ProductTest, eventually, write_idx_dataset
 
 
 def calls(server, method, code="OK"):
@@ -69,7 +69,8 @@ class ObjectStoreTest(ProductTest):
         self.assertEqual(self.product.distill("artifact", "get", "sha256:" + 64 * "0", "--file", copy).returncode,
                          NOT_FOUND)
 
-        # All of it is still there for the next server.
+        # All of it is still there for the next server. (The report is stored a moment after the job's end.)
+        eventually(lambda: self.product.json("job", "report", job)["markdown_digest"], "a stored report")
         report = self.product.json("job", "report", job)
         server.stop()
         server = self.start()
