@@ -8,7 +8,6 @@
 namespace distill::server {
 
 using storage::JobState;
-using storage::TaskState;
 
 void CoreStep::On(uint64_t call, PauseJob& event) {
   const char* const action = event.paused ? "pause" : "resume";

@@ -86,9 +86,10 @@ absl::Status AddMeta(const v1::ArchitectureDescription& architecture,
   DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> stages,
                            StagesOf(storage::MetaOf(architecture)));
   ChainLink module = std::move(chain->front());
+  const int64_t position = module.position;
   chain->clear();
   for (size_t s = 0; s < stages.size(); ++s) {
-    if (static_cast<int64_t>(s) == module.position) {
+    if (static_cast<int64_t>(s) == position) {
       chain->push_back(std::move(module));
     } else {
       chain->push_back(StageLink(stages[s], static_cast<int64_t>(s), true, true));
