@@ -16,7 +16,6 @@
 namespace distill {
 namespace {
 
-using models::ForwardContext;
 using models::StagedModel;
 using models::StageRole;
 using models::VitConfig;

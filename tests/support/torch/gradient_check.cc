@@ -12,7 +12,7 @@ testing::AssertionResult GradientsAgree(const std::function<torch::Tensor()>& lo
                                         const std::vector<torch::Tensor>& variables,
                                         int64_t samples, double tolerance) {
   constexpr double kStep = 1e-5;
-  for (torch::Tensor variable : variables) {
+  for (const torch::Tensor& variable : variables) {
     if (variable.scalar_type() != torch::kDouble || !variable.is_contiguous()) {
       return testing::AssertionFailure() << "variables must be packed float64 tensors";
     }
@@ -20,7 +20,7 @@ testing::AssertionResult GradientsAgree(const std::function<torch::Tensor()>& lo
   }
   loss().backward();
   for (size_t v = 0; v < variables.size(); ++v) {
-    torch::Tensor variable = variables[v];
+    const torch::Tensor& variable = variables[v];
     const torch::Tensor gradient =
         (variable.grad().defined() ? variable.grad() : torch::zeros_like(variable)).contiguous();
     const torch::NoGradGuard no_gradient;

@@ -29,8 +29,9 @@ TEST(DigestTest, PiecesGiveTheDigestOfTheWhole) {
 
 TEST(DigestTest, ParseAcceptsOnlyTheCanonicalForm) {
   EXPECT_THAT(Digest::Parse(kAbc), IsOkAndHolds(Digest::OfBytes("abc")));
-  for (std::string text : {std::string(), std::string("sha256:"), std::string(kAbc).substr(7),
-                           std::string(kAbc) + "0", std::string(kAbc).substr(0, 70)}) {
+  for (const std::string& text :
+       {std::string(), std::string("sha256:"), std::string(kAbc).substr(7), std::string(kAbc) + "0",
+        std::string(kAbc).substr(0, 70)}) {
     EXPECT_THAT(Digest::Parse(text), StatusIs(absl::StatusCode::kInvalidArgument)) << text;
   }
   std::string upper = kAbc;

@@ -15,7 +15,7 @@ using ::testing::Not;
 
 class LogTest : public ::testing::Test {
  protected:
-  ~LogTest() override { ConfigureLog(LogSeverity::kInfo, LogFormat::kText); }
+  void TearDown() override { ConfigureLog(LogSeverity::kInfo, LogFormat::kText); }
 };
 
 TEST_F(LogTest, WritesTimeSeverityMessageAndFields) {

@@ -6,7 +6,6 @@ namespace distill::client {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 v1::TaskExplanation Queued(v1::WaitReason reason) {
   v1::TaskExplanation explanation;

@@ -6,7 +6,6 @@ namespace distill::client {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 v1::JobPlan TwoTasks() {
   v1::JobPlan plan;

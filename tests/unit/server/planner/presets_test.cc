@@ -17,7 +17,6 @@ using ::google::protobuf::util::MessageDifferencer;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 v1::JobSpec Preset(const std::string& name) {
   v1::JobSpec spec;

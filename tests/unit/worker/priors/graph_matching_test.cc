@@ -18,7 +18,6 @@
 namespace distill::priors {
 namespace {
 
-using ::testing::ElementsAre;
 
 torch::Tensor Permuted(const torch::Tensor& a, const std::vector<int64_t>& p) {
   const torch::Tensor index = torch::tensor(p, torch::kInt64);
