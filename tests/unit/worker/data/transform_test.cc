@@ -12,7 +12,6 @@
 namespace distill::data {
 namespace {
 
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::FloatEq;
 using ::testing::HasSubstr;
