@@ -5,9 +5,7 @@ namespace distill::server {
 namespace {
 
 using storage::FailureClass;
-using storage::JobState;
 using storage::TaskState;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 

@@ -7,7 +7,6 @@
 namespace distill::server {
 namespace {
 
-using storage::AttemptState;
 using storage::FailureClass;
 using storage::JobState;
 using storage::TaskState;

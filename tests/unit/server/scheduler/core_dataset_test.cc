@@ -5,7 +5,6 @@ namespace distill::server {
 namespace {
 
 using storage::DatasetState;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class CoreDatasetTest : public CoreFixture {

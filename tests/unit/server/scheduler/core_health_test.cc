@@ -8,7 +8,6 @@ namespace distill::server {
 namespace {
 
 using storage::FailureClass;
-using storage::JobState;
 using storage::Quarantine;
 using storage::TaskState;
 using ::testing::ElementsAre;

@@ -7,7 +7,6 @@ namespace {
 using storage::FailureClass;
 using storage::JobState;
 using storage::TaskState;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

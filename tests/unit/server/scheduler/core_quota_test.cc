@@ -8,7 +8,6 @@
 namespace distill::server {
 namespace {
 
-using storage::TaskState;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;

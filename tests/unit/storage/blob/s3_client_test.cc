@@ -294,7 +294,8 @@ TEST_F(S3StoreFaultTest, HandsOutNoUploadsWhenTheServerChecksNothing) {
 
 TEST_F(S3StoreFaultTest, AbortsAMultipartUploadThatFails) {
   const std::unique_ptr<S3BlobStore> store = OpenStore(/*checks_payloads=*/true);
-  const std::string bytes(11'000'000, 'x');
+  std::string bytes;
+  bytes.resize(11'000'000, 'x');
   const size_t before = server_.seen().size();
   server_.Plan({404, {}, ""});  // Not there yet.
   server_.Plan({200, {}, "<R><UploadId>id</UploadId></R>"});

@@ -18,7 +18,6 @@
 namespace distill::priors {
 namespace {
 
-
 torch::Tensor Permuted(const torch::Tensor& a, const std::vector<int64_t>& p) {
   const torch::Tensor index = torch::tensor(p, torch::kInt64);
   return a.index_select(0, index).index_select(1, index);
