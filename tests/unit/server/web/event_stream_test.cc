@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "distill/v1/job_service.grpc.pb.h"
@@ -49,6 +50,13 @@ class EventStreamTest : public ::testing::Test {
     server_ = builder.BuildAndStart();
     stub_ = v1::JobService::NewStub(server_->InProcessChannel(grpc::ChannelArguments()));
   }
+  // gRPC must not find its last channel given up by one of its own callbacks, which it would wait
+  // for.
+  void TearDown() override {
+    for (const auto& reader : readers_) {
+      while (reader.use_count() > 1) std::this_thread::yield();
+    }
+  }
 
   std::unique_ptr<WebStream> Watch(const std::string& job, int64_t events) {
     auto request = std::make_shared<v1::WatchJobRequest>();
@@ -57,6 +65,7 @@ class EventStreamTest : public ::testing::Test {
     auto reader = std::make_shared<CallReader<v1::JobEvent>>();
     stub_->async()->WatchJob(&reader->context(), request.get(), reader.get());
     reader->Start();
+    readers_.push_back(reader);
     return std::make_unique<EventStream<v1::JobEvent>>(
         reader, [request](const v1::JobEvent& event) {
           return EventFrame(absl::StrCat(event.revision()), "task", "{}");
@@ -66,6 +75,7 @@ class EventStreamTest : public ::testing::Test {
   ScriptedJobs jobs_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<v1::JobService::Stub> stub_;
+  std::vector<std::shared_ptr<CallReader<v1::JobEvent>>> readers_;
 };
 
 std::string ReadAll(WebStream& stream) {
