@@ -52,9 +52,9 @@ class ObjectStoreTest(ProductTest):
         self.assertEqual(calls(server, "Upload"), 0)
         self.assertEqual(calls(server, "Download"), 0)
         secret = os.environ["AWS_SECRET_ACCESS_KEY"]
-        for text in (server.log(), worker.log()):
-            self.assertNotIn(secret, text)
-            self.assertNotIn("X-Amz-Signature", text)
+        for program in (server, *self.product.workers):
+            self.assertNotIn(secret, program.log())
+            self.assertNotIn("X-Amz-Signature", program.log())
 
         # People have no keys either: theirs go through the server, and so does what it makes itself.
         weights = self.product.write("weights", "x" * 3_000_000)
