@@ -246,6 +246,22 @@ TEST_F(ClientTest, UploadsResumeWhereTheServerStands) {
   EXPECT_THAT(client.UploadFile(directory.Join("blob"), v1::ARTIFACT_TYPE_MODEL), IsOk());
 }
 
+// As when the server before had not yet written what it took, and did so after all.
+TEST_F(ClientTest, UploadsGoOnWhenABrokenTryGotFurtherThanItSeemed) {
+  const std::string bytes = SomeBytes(1'700'000);
+  const TempDir directory;
+  ASSERT_THAT(WriteFileAtomically(directory.Join("blob"), bytes), IsOk());
+  server_.Edit([](Script& script) {
+    script.transfer_breaks = {600'000};
+    script.stale_queries = 2;
+  });
+  Client client = MakeClient(Options());
+  const std::string digest = Digest::OfBytes(bytes).str();
+  EXPECT_THAT(client.UploadFile(directory.Join("blob"), v1::ARTIFACT_TYPE_MODEL),
+              IsOkAndHolds(digest));
+  server_.Edit([&](Script& script) { EXPECT_EQ(script.blobs[digest], bytes); });
+}
+
 TEST_F(ClientTest, UploadsAnEmptyFile) {
   const TempDir directory;
   ASSERT_THAT(WriteFileAtomically(directory.Join("empty"), ""), IsOk());

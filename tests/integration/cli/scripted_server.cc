@@ -259,7 +259,11 @@ class ScriptedServer::Artifacts : public v1::ArtifactService::Service {
                            v1::QueryUploadResponse* response) override {
     MutexLock lock(s_.mu_);
     response->set_complete(s_.script_.blobs.count(request->digest()) > 0);
-    response->set_committed_bytes(static_cast<int64_t>(s_.uploads_[request->upload_id()].size()));
+    if (s_.script_.stale_queries > 0) {
+      --s_.script_.stale_queries;
+    } else {
+      response->set_committed_bytes(static_cast<int64_t>(s_.uploads_[request->upload_id()].size()));
+    }
     return grpc::Status::OK;
   }
 
@@ -276,7 +280,7 @@ class ScriptedServer::Artifacts : public v1::ArtifactService::Service {
         bytes = &s_.uploads_[request.upload_id()];
       }
       if (request.offset() != static_cast<int64_t>(bytes->size())) {
-        return {grpc::StatusCode::FAILED_PRECONDITION, "wrong offset"};
+        return {grpc::StatusCode::OUT_OF_RANGE, "wrong offset"};
       }
       bytes->append(request.data());
       if (breaks_after >= 0 && static_cast<int64_t>(bytes->size()) >= breaks_after) {

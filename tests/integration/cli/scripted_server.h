@@ -48,6 +48,8 @@ struct Script {
   std::map<std::string, std::string> blobs;
   // Each transfer breaks after so many bytes, until the list is used up.
   std::deque<int64_t> transfer_breaks;
+  // So often, where an upload stands is told before the bytes of a broken transfer count.
+  int stale_queries = 0;
   int64_t page_size = 1000;
 };
 

@@ -132,17 +132,21 @@ class DownloadTest(unittest.TestCase):
 
 
 class Uploads(Artifacts):
-    """Keeps what is sent; the first call breaks after `first` messages."""
+    """Keeps what is sent; the first call breaks after `first` messages, which `stale` queries do not know of."""
 
-    def __init__(self, first):
+    def __init__(self, first, stale=0):
         super().__init__()
         self.first = first
+        self.stale = stale
         self.kept = b""
         self.calls = 0
 
     def QueryUpload(self, request, context):  # pylint: disable=invalid-name
         if self.calls == 0:
             abort(context, grpc.StatusCode.NOT_FOUND, "no such upload")
+        if self.stale > 0:
+            self.stale -= 1
+            return pb.QueryUploadResponse()
         return pb.QueryUploadResponse(committed_bytes=len(self.kept))
 
     def Upload(self, requests, context):  # pylint: disable=invalid-name
@@ -151,7 +155,7 @@ class Uploads(Artifacts):
             if self.calls == 1 and i == self.first:
                 abort(context, grpc.StatusCode.UNAVAILABLE, "stopping")
             if request.offset != len(self.kept):
-                abort(context, grpc.StatusCode.INVALID_ARGUMENT, "not where the server stands")
+                abort(context, grpc.StatusCode.OUT_OF_RANGE, "not where the server stands")
             self.kept += request.data
         return pb.UploadResponse(digest=_DIGEST)
 
@@ -167,6 +171,16 @@ class UploadTest(unittest.TestCase):
                 digest = client.upload(file.name)
         self.assertEqual(artifacts.kept, content)
         self.assertEqual((artifacts.calls, digest), (2, "sha256:" + hashlib.sha256(content).hexdigest()))
+
+    def test_goes_on_when_a_broken_try_got_further_than_it_seemed(self):
+        content = os.urandom(3 * 512 * 1024 + 5)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            artifacts = Uploads(first=2, stale=1)
+            with serve(artifacts=artifacts) as address, Client(address, patience=HASTY) as client:
+                client.upload(file.name)
+        self.assertEqual((artifacts.kept, artifacts.calls), (content, 3))
 
     def test_an_empty_file(self):
         artifacts = Uploads(first=10)

@@ -17,6 +17,7 @@ namespace {
 using storage::MisbehavingServer;
 using storage::Misbehaviour;
 using storage::SeenRequest;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 class BlobClientTest : public ::testing::Test {
@@ -75,6 +76,15 @@ TEST_F(BlobClientTest, APresentBlobIsNotSent) {
   EXPECT_THAT(Upload("bytes"), IsOk());
   EXPECT_THAT(object_store_.seen(), SizeIs(0));
   EXPECT_THAT(State().finalized, SizeIs(0));
+}
+
+// The outbox tries again what is unavailable, and then learns where the upload stands.
+TEST_F(BlobClientTest, AnUploadThatStandsElsewhereIsTriedAgain) {
+  object_store_.Plan({503, {}, "slow down"});
+  server_.With([](ScriptedServer::State& state) { state.uploads_elsewhere = 1; });
+  EXPECT_THAT(Upload("bytes"), StatusIs(absl::StatusCode::kUnavailable, HasSubstr("wrong offset")));
+  object_store_.Plan({503, {}, "slow down"});
+  EXPECT_THAT(Upload("bytes"), IsOk());
 }
 
 TEST_F(BlobClientTest, FallsBackOnTheServerBothWays) {

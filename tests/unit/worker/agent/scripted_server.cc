@@ -176,7 +176,7 @@ class ScriptedServer::ArtifactCalls : public v1::ArtifactService::Service {
                       v1::UploadResponse* response) override {
     v1::UploadRequest request;
     std::string id, digest, bytes;
-    bool cut = false;
+    bool cut = false, elsewhere = false;
     while (reader->Read(&request)) {
       if (id.empty()) {
         id = request.upload_id();
@@ -187,9 +187,11 @@ class ScriptedServer::ArtifactCalls : public v1::ArtifactService::Service {
         bytes = server_->partial_uploads_[id];
         cut = server_->state_.uploads_to_cut > 0;
         if (cut) --server_->state_.uploads_to_cut;
+        elsewhere = server_->state_.uploads_elsewhere > 0;
+        if (elsewhere) --server_->state_.uploads_elsewhere;
       }
-      if (request.offset() != static_cast<int64_t>(bytes.size())) {
-        return grpc::Status(grpc::StatusCode::ABORTED, "wrong offset");
+      if (elsewhere || request.offset() != static_cast<int64_t>(bytes.size())) {
+        return grpc::Status(grpc::StatusCode::OUT_OF_RANGE, "wrong offset");
       }
       bytes += request.data();
       if (cut) {

@@ -43,6 +43,8 @@ class ScriptedServer {
     int downloads_to_cut = 0;
     // The next uploads are cut after their first message so many times.
     int uploads_to_cut = 0;
+    // The next uploads are told that they stand elsewhere, so many times.
+    int uploads_elsewhere = 0;
     // The next acquisitions lose their answer so many times, after granting.
     int grants_to_lose = 0;
     // URL to which the locations of blobs point; empty: the server knows no locations, like one of
