@@ -206,6 +206,47 @@ TEST_P(StateStoreTest, KeepsEveryField) {
   EXPECT_THAT(image->quotas, ElementsAre(quota));
 }
 
+// Many more than a store may read at a time; their names say nothing of their age.
+TEST_P(StateStoreTest, LoadsJobsByAgeWithTheirTasksAndAttemptsInPlanOrder) {
+  constexpr int kJobs = 200;
+  std::vector<std::string> jobs;
+  std::vector<std::string> tasks;
+  std::vector<std::string> attempts;
+  for (int i = 0; i < kJobs; ++i) {
+    const std::string id = absl::StrCat("job-", i * 7 % 10, "-", kJobs - i);
+    JobRecord job = FullJob(id, 1 + i);
+    job.status.state = i % 3 == 0 ? JobState::kCancelled : JobState::kRunning;
+    jobs.push_back(id);
+    std::vector<Mutation> mutations = {InsertJob{job}};
+    for (const char* const name : {"z", "a"}) {
+      const TaskRecord task = FullTask(id, name, name[0] == 'z' ? 0 : 1);
+      mutations.push_back(InsertTask{task});
+      tasks.push_back(task.id.str());
+      for (int number = 1; number <= 2; ++number) {
+        mutations.push_back(PutAttempt{FullAttempt(task.id, number)});
+        attempts.push_back(absl::StrCat(task.id.str(), " ", number));
+      }
+    }
+    Apply(mutations);
+  }
+  const StateImage image = store_->Load().value();
+  std::vector<std::string> loaded;
+  for (const JobRecord& job : image.jobs) loaded.push_back(job.id.str());
+  EXPECT_EQ(loaded, jobs);
+  loaded.clear();
+  for (const TaskRecord& task : image.tasks) {
+    loaded.push_back(task.id.str());
+    const bool ended = (loaded.size() - 1) / 2 % 3 == 0;
+    EXPECT_EQ(task.definition.spec.empty(), ended) << task.id.str();
+  }
+  EXPECT_EQ(loaded, tasks);
+  loaded.clear();
+  for (const AttemptRecord& attempt : image.attempts) {
+    loaded.push_back(absl::StrCat(attempt.task.str(), " ", attempt.number));
+  }
+  EXPECT_EQ(loaded, attempts);
+}
+
 TEST_P(StateStoreTest, UpdatesReplaceTheChangingPartOnly) {
   JobRecord job = FullJob("j", 1);
   TaskRecord task = FullTask("j", "t", 0);

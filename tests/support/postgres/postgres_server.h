@@ -20,7 +20,7 @@ class PostgresServer {
 
   // Of an empty space for tables, new with each call.
   std::string NewDatabase();
-  // The same space, reached through another host and port (see tests/fault/proxy).
+  // The same space, reached through another host and port (see tcp_proxy.h).
   static std::string Through(const std::string& conninfo, const std::string& host, int port);
   // Of its socket.
   std::string socket_path() const;

@@ -13,6 +13,7 @@
 #include "tests/support/postgres/postgres_server.h"
 #include "tests/support/state_records.h"
 #include "tests/support/status_matchers.h"
+#include "tests/support/tcp_proxy.h"
 
 namespace distill::storage {
 namespace {
@@ -41,7 +42,7 @@ class PostgresStateStoreTest : public ::testing::Test {
   }
 
   SystemClock clock_;
-  const std::string conninfo_ = SharedPostgresServer().NewDatabase();
+  std::string conninfo_ = SharedPostgresServer().NewDatabase();
   int opened_ = 0;
 };
 
@@ -131,6 +132,23 @@ TEST_F(PostgresStateStoreTest, ALargeTransactionIsOneRoundTrip) {
   ASSERT_THAT(store->Commit(mutations), IsOk());
   EXPECT_EQ(store->CountTasks(JobId("j"))->total, 5000);
   EXPECT_THAT(store->Load()->tasks, SizeIs(5000));
+}
+
+// A new leader waits for it, perhaps far from the database.
+TEST_F(PostgresStateStoreTest, LoadsManyJobsInAFewRoundTrips) {
+  constexpr int kJobs = 300;
+  constexpr absl::Duration kDelay = absl::Milliseconds(10);
+  std::vector<Mutation> mutations;
+  for (int i = 1; i <= kJobs; ++i) mutations.push_back(InsertJob{Job(absl::StrCat("j", i), i)});
+  ASSERT_THAT(Open()->Commit(mutations), IsOk());
+
+  TcpProxy network(SharedPostgresServer().socket_path());
+  conninfo_ = PostgresServer::Through(conninfo_, "127.0.0.1", network.port());
+  auto store = Open();
+  network.SetDelay(TcpProxy::Direction::kToServer, kDelay);
+  const MonotonicTime start = clock_.Now();
+  EXPECT_THAT(store->Load()->jobs, SizeIs(kJobs));
+  EXPECT_LT(clock_.Now() - start, kJobs * kDelay);
 }
 
 TEST_F(PostgresStateStoreTest, AnUnknownRowUndoesTheWholeTransaction) {

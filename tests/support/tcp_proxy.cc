@@ -1,4 +1,4 @@
-#include "tests/fault/proxy/tcp_proxy.h"
+#include "tests/support/tcp_proxy.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -27,6 +27,13 @@ namespace {
 constexpr size_t kChunkBytes = 64 << 10;
 constexpr size_t kMostHeldBytes = 4 << 20;
 
+// What is taken in goes on at once, as through a cable: held back for an acknowledgement it would
+// add 40 ms to each call.
+void SendAtOnce(int descriptor) {
+  const int on = 1;
+  setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 int ConnectTo(const std::string& server) {
   const bool is_path = !server.empty() && server[0] == '/';
   const int descriptor =
@@ -48,6 +55,7 @@ int ConnectTo(const std::string& server) {
                 "the server of a proxy is host:port");
   address.sin_port = htons(static_cast<uint16_t>(port));
   inet_pton(AF_INET, server.substr(0, colon).c_str(), &address.sin_addr);
+  SendAtOnce(descriptor);
   connect(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address));
   return descriptor;
 }
@@ -273,7 +281,9 @@ void TcpProxy::Run() {
     }
     if (polled[1].revents == 0) continue;
     const int client = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (client >= 0) connections.emplace_back(client, ConnectTo(server_));
+    if (client < 0) continue;
+    SendAtOnce(client);
+    connections.emplace_back(client, ConnectTo(server_));
   }
 }
 
