@@ -37,10 +37,12 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
     self_ = shared_from_this();
     absl::Status status = record_.Admit(request);
     if (status.ok() && !place_.admitted()) status = TooManyStreams("follow log", "");
+    if (status.ok()) {
+      // Not under the lock: a hub that is closed wakes at once.
+      events_ = dependencies_.driver->watch_hub().Subscribe(job_, /*after_revision=*/0, Waker());
+    }
     MutexLock lock(mu_);
     if (!status.ok()) return EndLocked(status);
-    busy_ = true;
-    events_ = dependencies_.driver->watch_hub().Subscribe(job_, /*after_revision=*/0, Waker());
     SubmitRound();
   }
 
@@ -214,7 +216,8 @@ class LogReactor : public grpc::ServerWriteReactor<v1::ReadLogResponse>,
   v1::ReadLogResponse response_;
 
   Mutex mu_;
-  bool busy_ ABSL_GUARDED_BY(mu_) = false;  // A round or a write is under way.
+  // A round or a write is under way, or the start, during which there may be a Wake() already.
+  bool busy_ ABSL_GUARDED_BY(mu_) = true;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;

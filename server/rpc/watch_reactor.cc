@@ -3,16 +3,12 @@
 #include <deque>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "base/mutex.h"
-#include "base/status_macros.h"
-#include "server/rpc/convert.h"
+#include "server/rpc/job_event_feed.h"
 
 namespace distill::server {
 namespace {
-
-constexpr int kEventsPerRead = 256;
 
 // At any time either a write is in flight, or a round (on an I/O thread) looks for something to
 // write, or the watch is idle until Wake(). `self_` keeps the object alive until OnDone() and for
@@ -21,15 +17,11 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
                      public std::enable_shared_from_this<WatchReactor> {
  public:
   WatchReactor(const RpcDependencies& dependencies, const CallMetrics& metrics,
-               grpc::CallbackServerContext& context, const v1::WatchJobRequest& request,
-               StreamLimit::Place place)
+               grpc::CallbackServerContext& context, StreamLimit::Place place)
       : dependencies_(dependencies),
         record_(context, "WatchJob", metrics),
-        job_(request.job()),
-        include_progress_(!request.has_include_progress() || request.include_progress()),
         place_(std::move(place)),
-        stall_(*dependencies.stalls, [this] { record_.Cancel(); }),
-        last_revision_(request.after_revision()) {}
+        stall_(*dependencies.stalls, [this] { record_.Cancel(); }) {}
 
   void Start(const v1::WatchJobRequest& request) {
     self_ = shared_from_this();
@@ -38,13 +30,15 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
       status = TooManyStreams("watch job", " or poll GetJob");
     }
     if (!status.ok()) return End(status);
-    // Subscribed before history is read, so that nothing falls between the two.
-    subscription_ = dependencies_.driver->watch_hub().Subscribe(
-        job_, last_revision_, [weak = weak_from_this()] {
+    JobEventFeed::Options options;
+    options.after_revision = request.after_revision();
+    options.include_progress = !request.has_include_progress() || request.include_progress();
+    feed_ = std::make_unique<JobEventFeed>(
+        *dependencies_.store, dependencies_.driver->watch_hub(), JobId(request.job()), options,
+        [weak = weak_from_this()] {
           if (const std::shared_ptr<WatchReactor> watch = weak.lock()) watch->Wake();
         });
     MutexLock lock(mu_);
-    busy_ = true;
     SubmitRound();
   }
 
@@ -64,7 +58,7 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
   }
 
   void OnDone() override {
-    subscription_.reset();
+    feed_.reset();
     self_.reset();  // May delete this.
   }
 
@@ -95,65 +89,16 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
       if (cancelled_) return EndLocked(absl::CancelledError("the watcher is gone"));
       woken_ = false;
     }
-    std::vector<v1::JobEvent> events;
-    bool terminal = false;
-    const absl::Status status = Gather(events, terminal);
+    absl::StatusOr<JobEventFeed::Batch> batch = feed_->Next();
     MutexLock lock(mu_);
-    if (!status.ok()) return EndLocked(status);
-    for (v1::JobEvent& event : events) queue_.push_back(std::move(event));
-    ended_after_writes_ = terminal;
+    if (!batch.ok()) return EndLocked(batch.status());
+    for (v1::JobEvent& event : batch->events) queue_.push_back(std::move(event));
+    ended_after_writes_ = batch->terminal;
     if (WriteNext()) return;
-    if (terminal) return EndLocked(absl::OkStatus());
+    if (ended_after_writes_) return EndLocked(absl::OkStatus());
     if (cancelled_) return EndLocked(absl::CancelledError("the watcher is gone"));
-    if (woken_ || in_history_) return SubmitRound();
+    if (woken_) return SubmitRound();
     busy_ = false;
-  }
-
-  // Only one round runs at a time, so what it alone touches needs no lock.
-  absl::Status Gather(std::vector<v1::JobEvent>& events, bool& terminal) {
-    if (in_history_) return ReadHistory(events, terminal);
-    const WatchBatch batch = subscription_->Next();
-    if (batch.closed) {
-      return ServerStopping();
-    }
-    DISTILL_RETURN_IF_ERROR(Convert(batch.events, events, terminal));
-    if (include_progress_ && !terminal) {
-      for (const ProgressNews& news : batch.progress) events.push_back(ToProto(news));
-    }
-    if (batch.lagged) in_history_ = true;
-    return absl::OkStatus();
-  }
-
-  absl::Status ReadHistory(std::vector<v1::JobEvent>& events, bool& terminal) {
-    DISTILL_ASSIGN_OR_RETURN(const storage::JobRecord record, dependencies_.store->GetJob(job_));
-    shown_job_ = ToProto(record, storage::JobCounts());
-    DISTILL_ASSIGN_OR_RETURN(
-        const std::vector<storage::EventRecord> history,
-        dependencies_.store->EventsAfter(job_, last_revision_, kEventsPerRead));
-    DISTILL_RETURN_IF_ERROR(Convert(history, events, terminal));
-    if (!history.empty()) return absl::OkStatus();
-    in_history_ = false;
-    // Read before the history, so nothing can follow.
-    terminal = storage::IsTerminal(record.status.state);
-    return absl::OkStatus();
-  }
-
-  absl::Status Convert(const std::vector<storage::EventRecord>& records,
-                       std::vector<v1::JobEvent>& events, bool& terminal) {
-    for (const storage::EventRecord& record : records) {
-      if (record.revision <= last_revision_) continue;  // Read from history already.
-      last_revision_ = record.revision;
-      std::vector<storage::NamedBlob> results;
-      if (!record.task.empty() && record.task_state == storage::TaskState::kSucceeded) {
-        DISTILL_ASSIGN_OR_RETURN(
-            const storage::TaskRecord task,
-            dependencies_.store->GetTask(storage::MakeTaskId(job_, record.task)));
-        results = task.status.results;
-      }
-      events.push_back(ToProto(record, shown_job_, results));
-      terminal = terminal || (record.task.empty() && storage::IsTerminal(record.job_state));
-    }
-    return absl::OkStatus();
   }
 
   // Starts the next write, if there is one.
@@ -181,20 +126,14 @@ class WatchReactor : public grpc::ServerWriteReactor<v1::JobEvent>,
 
   const RpcDependencies dependencies_;
   CallRecord record_;
-  const JobId job_;
-  const bool include_progress_;
   const StreamLimit::Place place_;
   StallGuard::Stream stall_;
   std::shared_ptr<WatchReactor> self_;
-  std::unique_ptr<WatchSubscription> subscription_;
-
-  // Touched by rounds only.
-  bool in_history_ = true;
-  int64_t last_revision_;
-  v1::Job shown_job_;
+  std::unique_ptr<JobEventFeed> feed_;  // Used by rounds, of which one runs at a time.
 
   Mutex mu_;
-  bool busy_ ABSL_GUARDED_BY(mu_) = false;  // A round or a write is under way.
+  // A round or a write is under way, or the start, during which there may be a Wake() already.
+  bool busy_ ABSL_GUARDED_BY(mu_) = true;
   bool woken_ ABSL_GUARDED_BY(mu_) = false;
   bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
@@ -211,7 +150,7 @@ grpc::ServerWriteReactor<v1::JobEvent>* StartWatch(const RpcDependencies& depend
                                                    const v1::WatchJobRequest& request,
                                                    StreamLimit::Place place) {
   const auto watch =
-      std::make_shared<WatchReactor>(dependencies, metrics, context, request, std::move(place));
+      std::make_shared<WatchReactor>(dependencies, metrics, context, std::move(place));
   watch->Start(request);
   return watch.get();
 }

@@ -19,6 +19,7 @@ SOURCE_DIR = os.environ.get("DISTILL_SOURCE_DIR",
                             os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 BIN_DIR = os.environ.get("DISTILL_BIN_DIR", os.path.join(SOURCE_DIR, "build", "release", "bin"))
 _PATIENCE_SECONDS = 60
+_LOG_TAIL_CHARACTERS = 6000
 
 # Exit codes of `distill`, as docs/cli.md lists them.
 OK, FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, INVALID, EXHAUSTED, UNREACHABLE, CANCELLED = range(9)
@@ -137,8 +138,16 @@ class Product:
         """Runs the command line; returns the finished process with its two outputs as text."""
         environment = dict(os.environ, NO_COLOR="1", DISTILL_DATA_DIR=self.path("none"))
         environment["DISTILL_SERVER"] = server or (self.server.grpc if self.server else "127.0.0.1:1")
-        return subprocess.run([program("distill"), *arguments], capture_output=True, text=True, timeout=timeout,
-                              env=environment, check=False)
+        try:
+            return subprocess.run([program("distill"), *arguments], capture_output=True, text=True, timeout=timeout,
+                                  env=environment, check=False)
+        except subprocess.TimeoutExpired as late:
+            raise AssertionError(f"distill {' '.join(arguments)} took over {timeout} s\n{self.log_tails()}") from late
+
+    def log_tails(self):
+        """The last that the server and the workers logged, for a test that fails without their having ended."""
+        running = [*([self.server] if self.server else []), *self.workers]
+        return "\n".join(f"--- {one.data_dir}\n{one.log()[-_LOG_TAIL_CHARACTERS:]}" for one in running)
 
     def json(self, *arguments):
         run = self.distill(*arguments, "-o", "json")
