@@ -12,8 +12,8 @@
 #include "client/client.h"
 #include "client/interrupt.h"
 #include "distill/v1/job.pb.h"
-#include "tests/support/tcp_proxy.h"
 #include "tests/support/process.h"
+#include "tests/support/tcp_proxy.h"
 #include "tests/support/temp_dir.h"
 
 namespace distill {
