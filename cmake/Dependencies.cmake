@@ -23,6 +23,10 @@ endif()
 if(DISTILL_WITH_S3)
   find_package(CURL REQUIRED)
 endif()
+# A sanitizer brings an allocator of its own.
+if(DISTILL_WITH_JEMALLOC AND NOT DISTILL_SANITIZER)
+  find_library(DISTILL_JEMALLOC jemalloc REQUIRED)
+endif()
 if(DISTILL_WITH_TORCH)
   find_package(Torch REQUIRED)
   # Gangs of trainers speak through LibTorch's c10d, of which the headers need Gloo's. A LibTorch

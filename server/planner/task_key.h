@@ -25,7 +25,7 @@ inline constexpr absl::string_view kAnyNumericClass = "any";
 int SemanticsVersion(v1::TaskKind kind);
 
 // Keys of the tasks already encoded, by name within the job.
-using ProducerKeys = std::map<std::string, Digest>;
+using ProducerKeys = std::unordered_map<std::string, Digest>;
 
 class CanonicalText;
 

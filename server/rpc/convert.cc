@@ -71,6 +71,7 @@ storage::TaskDefinition ToDefinition(const PlannedTask& task, int index) {
   definition.numeric_class = task.spec.numeric_class();
   definition.memory_bytes = task.predicted_memory_bytes;
   definition.gang_size = std::max(1, task.spec.recipe().gang_size());
+  definition.inputs.reserve(static_cast<size_t>(task.spec.inputs_size()));
   for (const v1::TaskInput& input : task.spec.inputs()) {
     storage::TaskInput stored;
     stored.name = input.name();
@@ -366,6 +367,7 @@ SubmitJob ToSubmission(const JobPlan& plan, const JobId& job, const RequestId& r
   event.job.datasets = DatasetCatalog::NamesIn(plan.spec);
   std::vector<std::string> labels(execution.labels().begin(), execution.labels().end());
   std::sort(labels.begin(), labels.end());
+  event.tasks.reserve(plan.tasks.size());
   int index = 0;
   for (const PlannedTask& task : plan.tasks) {
     storage::TaskRecord record;

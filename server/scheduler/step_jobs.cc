@@ -156,6 +156,7 @@ void CoreStep::On(uint64_t call, SubmitJob& event) {
   effects_.mutations.push_back(storage::InsertJob{job.record});
   effects_.mutations.push_back(storage::AppendEvent{std::move(created)});
   Remember(job, event.request_id, event.body);
+  effects_.mutations.reserve(effects_.mutations.size() + 2 * event.tasks.size());
   int32_t index = 0;
   for (storage::TaskRecord& task : event.tasks) {
     task.job = job.record.id;

@@ -94,6 +94,12 @@ class SqliteCursor : public SqlCursor {
   sqlite3_stmt* const statement_;
 };
 
+// SQLite's statistics of memory, which nobody reads, take a lock at each allocation.
+void CountNoMemory() {
+  static const int result = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  static_cast<void>(result);  // Refused once SQLite is in use by somebody else: then it counts.
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const std::string& path,
@@ -101,6 +107,7 @@ absl::StatusOr<std::unique_ptr<SqliteConnection>> SqliteConnection::Open(const s
   const int flags =
       SQLITE_OPEN_NOMUTEX |
       (mode == Mode::kReadOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  CountNoMemory();
   sqlite3* database = nullptr;
   const int result = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
   if (result != SQLITE_OK) {

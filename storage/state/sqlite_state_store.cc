@@ -46,7 +46,9 @@ absl::Status Migrate(SqliteConnection& connection, const std::string& path) {
 // Sets how commits reach the disk, then migrates.
 absl::Status Prepare(SqliteConnection& connection, const std::string& path) {
   DISTILL_RETURN_IF_ERROR(connection.Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000;"));
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; "
+      // In KiB. A large job is one transaction; what does not fit is written and read again.
+      "PRAGMA cache_size = -16384;"));
   return Migrate(connection, path);
 }
 

@@ -35,7 +35,7 @@ constexpr int kRounds = 3;
 
 [[noreturn]] void Fail(const absl::Status& status) {
   std::fprintf(stderr, "timed_blobs: %s\n", status.ToString().c_str());
-  std::exit(1);
+  std::_Exit(1);
 }
 
 void Require(const absl::Status& status) {

@@ -59,6 +59,10 @@ class ExperimentTest(ProductTest):
         for part in ("Two weights, two seeds", "distillation.alpha=0.9", "baseline B1", "Paired differences",
                      "accuracy-iid.svg | sha256:"):
             self.assertIn(part, page)
+        job_rows = [line for line in page.splitlines() if "| succeeded |" in line]
+        self.assertEqual(len(job_rows), 4)
+        for row in job_rows:
+            self.assertRegex(row, r"\| sha256:[0-9a-f]{64} \|$", "each job's report is stored and named")
         rows = list(csv.DictReader(self.read("results.csv").splitlines()))
         self.assertEqual({row["seed"] for row in rows}, {"0", "1"})
         self.assertTrue(self.read("accuracy-iid.svg").startswith("<svg"))
