@@ -28,10 +28,15 @@ if(DISTILL_WITH_JEMALLOC AND NOT DISTILL_SANITIZER)
   find_library(DISTILL_JEMALLOC jemalloc REQUIRED)
 endif()
 if(DISTILL_WITH_TORCH)
-  find_package(Torch REQUIRED)
-  # Gangs of trainers speak through LibTorch's c10d, of which the headers need Gloo's. A LibTorch
-  # that brings none builds a trainer that refuses to join one.
-  find_path(DISTILL_GLOO_INCLUDE gloo/rendezvous/store.h HINTS ${TORCH_INCLUDE_DIRS})
+  # Gangs of trainers speak through LibTorch's c10d, of which the headers need Gloo's as LibTorch was built with. A
+  # LibTorch that brings none builds a trainer that refuses to join one.
+  if(DISTILL_TORCH_WHEEL)
+    find_package(TorchWheel REQUIRED)
+    find_path(DISTILL_GLOO_INCLUDE gloo/rendezvous/store.h PATHS "${DISTILL_TORCH_WHEEL}/include" NO_DEFAULT_PATH)
+  else()
+    find_package(Torch REQUIRED)
+    find_path(DISTILL_GLOO_INCLUDE gloo/rendezvous/store.h HINTS ${TORCH_INCLUDE_DIRS})
+  endif()
   find_path(DISTILL_C10D_INCLUDE torch/csrc/distributed/c10d/ProcessGroupGloo.hpp HINTS ${TORCH_INCLUDE_DIRS})
   if(DISTILL_GLOO_INCLUDE AND DISTILL_C10D_INCLUDE)
     set(DISTILL_WITH_GANGS ON)
