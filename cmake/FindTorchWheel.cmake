@@ -9,7 +9,16 @@
 #                                            the wheels of NVIDIA that they need
 find_path(TorchWheel_INCLUDE_DIR torch/torch.h
   PATHS "${DISTILL_TORCH_WHEEL}/include/torch/csrc/api/include" NO_DEFAULT_PATH)
-set(TORCH_INCLUDE_DIRS "${DISTILL_TORCH_WHEEL}/include" "${TorchWheel_INCLUDE_DIR}")
+# Beside its own headers lie those of an older protobuf, which must not hide the system's.
+set(headers "${PROJECT_BINARY_DIR}/torch-wheel-include")
+file(MAKE_DIRECTORY "${headers}")
+file(GLOB folders "${DISTILL_TORCH_WHEEL}/include/*")
+list(FILTER folders EXCLUDE REGEX "/google$")
+foreach(folder ${folders})
+  get_filename_component(name "${folder}" NAME)
+  file(CREATE_LINK "${folder}" "${headers}/${name}" SYMBOLIC)
+endforeach()
+set(TORCH_INCLUDE_DIRS "${headers}" "${headers}/torch/csrc/api/include")
 
 set(TorchWheel_CUDA OFF)
 file(GLOB TorchWheel_CUBLAS "${DISTILL_TORCH_WHEEL}/../nvidia/*/lib/libcublas.so.*")
