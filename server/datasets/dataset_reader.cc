@@ -82,12 +82,13 @@ void DatasetReader::Cancel(const DatasetName& name) {
   for (Order& order : orders_) order.cancelled = order.cancelled || order.name == name;
 }
 
-std::optional<DatasetWork> DatasetReader::WorkOn(const DatasetName& name) const {
+std::map<DatasetName, DatasetWork> DatasetReader::Work() const {
   MutexLock lock(mu_);
+  std::map<DatasetName, DatasetWork> work;
   for (const Order& order : orders_) {
-    if (order.name == name && !order.cancelled) return order.work;
+    if (!order.cancelled) work.emplace(order.name, order.work);
   }
-  return std::nullopt;
+  return work;
 }
 
 void DatasetReader::Stop() {

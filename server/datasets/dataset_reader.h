@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -72,8 +71,9 @@ class DatasetReader {
   // The data set was removed: ends what is being done to it.
   void Cancel(const DatasetName& name) ABSL_LOCKS_EXCLUDED(mu_);
 
-  // Empty when nothing is being done to it.
-  std::optional<DatasetWork> WorkOn(const DatasetName& name) const ABSL_LOCKS_EXCLUDED(mu_);
+  // What is being done, by data set. Work leaves it only when its outcome is in the state store:
+  // who asks here first and then the store misses no outcome.
+  std::map<DatasetName, DatasetWork> Work() const ABSL_LOCKS_EXCLUDED(mu_);
 
   // Ends what is being read, forgets the rest, and joins the thread. Idempotent.
   void Stop() ABSL_LOCKS_EXCLUDED(mu_);

@@ -71,15 +71,15 @@ grpc::ServerUnaryReactor* DatasetService::CreateDataset(grpc::CallbackServerCont
   });
 }
 
-v1::Dataset DatasetService::View(const storage::DatasetRecord& record) const {
+v1::Dataset DatasetService::View(const storage::DatasetRecord& record, const WorkByName& work) {
   v1::Dataset dataset = ToProto(record);
-  const std::optional<DatasetWork> work = dependencies_.dataset_reader->WorkOn(record.name);
-  if (!work.has_value()) return dataset;
-  *dataset.mutable_scan() = work->scan;
-  if (!work->verification_request.empty()) {
+  const auto found = work.find(record.name);
+  if (found == work.end()) return dataset;
+  *dataset.mutable_scan() = found->second.scan;
+  if (!found->second.verification_request.empty()) {
     v1::DatasetVerification running;
     running.set_state(v1::DatasetVerification::STATE_RUNNING);
-    running.set_request_id(work->verification_request);
+    running.set_request_id(found->second.verification_request);
     *dataset.mutable_verification() = running;
   }
   return dataset;
@@ -105,8 +105,9 @@ absl::StatusOr<storage::DatasetRecord> DatasetService::Find(const std::string& n
 
 absl::Status DatasetService::Read(const std::string& name, const Caller& caller,
                                   v1::Dataset& response) const {
+  const WorkByName work = dependencies_.dataset_reader->Work();
   DISTILL_ASSIGN_OR_RETURN(const storage::DatasetRecord record, Find(name, caller, Role::kViewer));
-  response = View(record);
+  response = View(record, work);
   return absl::OkStatus();
 }
 
@@ -128,6 +129,7 @@ absl::Status DatasetService::ReadPage(const v1::ListDatasetsRequest& request, co
   const int limit = request.page_size() == 0 ? kMostPageSize : request.page_size();
   const PageScope scope{"datasets", ""};
   DISTILL_ASSIGN_OR_RETURN(const std::string after, ReadPageToken(scope, request.page_token()));
+  const WorkByName work = dependencies_.dataset_reader->Work();
   DISTILL_ASSIGN_OR_RETURN(const std::vector<storage::DatasetRecord> records,
                            dependencies_.store->ListDatasets(DatasetName(after), limit + 1));
   int seen = 0;  // A page holds fewer when some are not the caller's.
@@ -138,7 +140,7 @@ absl::Status DatasetService::ReadPage(const v1::ListDatasetsRequest& request, co
       break;
     }
     if (!MayUse(caller, record, Role::kViewer)) continue;
-    *response.add_datasets() = View(record);
+    *response.add_datasets() = View(record, work);
     LeaveOutLongLists(response.mutable_datasets(response.datasets_size() - 1));
   }
   return absl::OkStatus();
@@ -156,9 +158,10 @@ grpc::ServerUnaryReactor* DatasetService::ListDatasets(grpc::CallbackServerConte
 
 absl::Status DatasetService::StartVerification(const v1::VerifyDatasetRequest& request,
                                                const Caller& caller, v1::Dataset& response) const {
+  const WorkByName work = dependencies_.dataset_reader->Work();
   DISTILL_ASSIGN_OR_RETURN(const storage::DatasetRecord record,
                            Find(request.name(), caller, Role::kEditor));
-  response = View(record);
+  response = View(record, work);
   if (response.state() != v1::DATASET_STATE_READY) {
     return WithReason(absl::FailedPreconditionError(absl::StrCat(
                           "cannot verify data set: it is not ready; dataset=", request.name(),

@@ -2,6 +2,7 @@
 // here, and followed by asking again.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "distill/v1/dataset_service.grpc.pb.h"
@@ -39,7 +40,9 @@ class DatasetService : public v1::DatasetService::CallbackService {
                                               Role role) const;
   absl::Status Read(const std::string& name, const Caller& caller, v1::Dataset& response) const;
   void Delete(const UnaryCallPtr& call, const v1::DeleteDatasetRequest& request);
-  v1::Dataset View(const storage::DatasetRecord& record) const;
+  using WorkByName = std::map<DatasetName, DatasetWork>;
+  // `work` must be older than `record`.
+  static v1::Dataset View(const storage::DatasetRecord& record, const WorkByName& work);
   absl::Status ReadPage(const v1::ListDatasetsRequest& request, const Caller& caller,
                         v1::ListDatasetsResponse& response) const;
   absl::Status StartVerification(const v1::VerifyDatasetRequest& request, const Caller& caller,

@@ -201,6 +201,15 @@ TEST_F(DatasetTest, VerificationSaysWhatDiffers) {
   EXPECT_EQ(Get("small")->verification().request_id(), "v3");
 }
 
+// Nobody takes the answer to an earlier question for that to his own.
+TEST_F(DatasetTest, EachVerificationIsSeenByWhoAskedForIt) {
+  AddAndAwait(Request("small", "r1"));
+  for (int i = 0; i < 200; ++i) {
+    const std::string request_id = absl::StrCat("v", i);
+    ASSERT_EQ(Verify("small", request_id).verification().request_id(), request_id);
+  }
+}
+
 TEST_F(DatasetTest, TheCopyHoldsTheFilesAndNothingElse) {
   ASSERT_THAT(WriteFileAtomically(JoinPath(DatasetDir(), "secret"), "key"), IsOk());
   v1::CreateDatasetRequest request = Request("small", "r1");
