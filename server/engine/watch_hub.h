@@ -7,7 +7,7 @@
 //   auto subscription = hub.Subscribe(job, after_revision, [reactor] { reactor->Wake(); });
 //   1. store.EventsAfter(job, last, 500) until it returns nothing; `last` is the newest revision
 //   sent
-//   2. subscription->Next(), without waiting for Wake(), which may have come during 1: events above
+//   2. subscription->Next(), also without a wake, which may have come during 1: events above
 //   `last`, and progress; when `lagged`, go to 1
 //
 // Memory is bounded: a subscriber whose queue is full loses it and is told that it lagged; the
