@@ -80,22 +80,19 @@ absl::StatusOr<std::vector<ChainLink>> BuildStaged(
   return chain;
 }
 
-// Puts the meta model's other modules around the one that is there.
+// Puts the module that is there in its place in the meta model.
 absl::Status AddMeta(const v1::ArchitectureDescription& architecture,
                      std::vector<ChainLink>* chain) {
   DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> stages,
                            StagesOf(storage::MetaOf(architecture)));
-  ChainLink module = std::move(chain->front());
-  const int64_t position = module.position;
-  chain->clear();
+  std::vector<ChainLink> hybrid;
   for (size_t s = 0; s < stages.size(); ++s) {
-    if (static_cast<int64_t>(s) == position) {
-      chain->push_back(std::move(module));
-    } else {
-      chain->push_back(StageLink(stages[s], static_cast<int64_t>(s), true, true));
-      models::Freeze(*chain->back().network);
-    }
+    hybrid.push_back(StageLink(stages[s], static_cast<int64_t>(s), true, true));
+    models::Freeze(*hybrid.back().network);
   }
+  const auto position = static_cast<size_t>(chain->front().position);
+  hybrid[position] = std::move(chain->front());
+  *chain = std::move(hybrid);
   return absl::OkStatus();
 }
 
