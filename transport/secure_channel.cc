@@ -13,6 +13,7 @@
 #include "grpc/grpc_security_constants.h"
 #include "grpcpp/security/tls_certificate_provider.h"
 #include "grpcpp/security/tls_credentials_options.h"
+#include "transport/grpc_runtime.h"
 
 namespace distill {
 namespace {
@@ -62,6 +63,7 @@ std::shared_ptr<grpc::ChannelCredentials> TlsCredentials(const TlsFiles& files) 
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const std::vector<std::string>& servers, const ChannelSecurity& security, absl::Time now) {
+  KeepGrpcRunning();
   if (!security.files.given()) {
     for (const std::string& server : servers) {
       if (security.allow_plaintext || IsLoopbackAddress(server)) continue;

@@ -2,6 +2,7 @@
 
 #include "base/connection_timing.h"
 #include "server/auth/server_credentials.h"
+#include "transport/grpc_runtime.h"
 
 namespace distill::server {
 namespace {
@@ -20,6 +21,7 @@ int Milliseconds(absl::Duration duration) {
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> ListenCredentials(
     const ServerConfig& config, absl::Time now) {
+  KeepGrpcRunning();
   if (config.tls_certificate.empty()) return grpc::InsecureServerCredentials();
   ServerTls tls;
   tls.files = {config.tls_certificate, config.tls_key, config.tls_client_ca};

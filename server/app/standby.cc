@@ -16,7 +16,6 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "server/app/listening.h"
-#include "transport/grpc_runtime.h"
 
 namespace distill::server {
 namespace {
@@ -77,7 +76,6 @@ class StandbyImpl : public Standby {
     DISTILL_ASSIGN_OR_RETURN(const HostPort grpc_parsed, ParseHostPort(config.listen));
     DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                              ListenCredentials(config, SystemClock().WallNow()));
-    KeepGrpcRunning();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     SetConnectionLimits(builder);
