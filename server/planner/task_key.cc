@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -40,50 +40,72 @@ std::string Readable(absl::string_view value) {
 
 }  // namespace
 
-// Gathers "path=type:value" lines and sorts them.
+// Gathers "path=type:value" lines and sorts them. In one piece of memory: a job may have tens of
+// thousands of tasks.
 class CanonicalText {
  public:
-  void Integer(const std::string& path, int64_t value) { Put(path, absl::StrCat("i:", value)); }
-  void Unsigned(const std::string& path, uint64_t value) { Put(path, absl::StrCat("u:", value)); }
-  void Boolean(const std::string& path, bool value) { Put(path, value ? "b:1" : "b:0"); }
+  void Integer(absl::string_view path, int64_t value) { Put(path, "i:", value); }
+  void Unsigned(absl::string_view path, uint64_t value) { Put(path, "u:", value); }
+  void Boolean(absl::string_view path, bool value) { Put(path, value ? "b:1" : "b:0"); }
   // By bits, with the two zeros made one.
-  void Real(const std::string& path, double value) {
+  void Real(absl::string_view path, double value) {
     if (value == 0.0) value = 0.0;
     uint64_t bits = 0;
     std::memcpy(&bits, &value, sizeof(bits));
-    Put(path, absl::StrFormat("f:%016x", bits));
+    Put(path, "f:", absl::Hex(bits, absl::kZeroPad16));
   }
   // The length in front makes any content unambiguous.
-  void String(const std::string& path, absl::string_view value) {
-    Put(path, absl::StrCat("s", value.size(), ":", value));
+  void String(absl::string_view path, absl::string_view value) {
+    Put(path, "s", value.size(), ":", value);
   }
-  void Reference(const std::string& path, const Digest& digest) {
-    Put(path, absl::StrCat("d:", digest.str()));
-  }
+  void Reference(absl::string_view path, const Digest& digest) { Put(path, "d:", digest.str()); }
 
   std::map<std::string, std::string> ReadableLines() const {
     std::map<std::string, std::string> lines;
-    for (const auto& [path, value] : lines_) lines[path] = Readable(value);
+    for (const Line& line : lines_) lines.emplace(Path(line), Readable(Value(line)));
     return lines;
   }
 
   std::string Finish() {
-    std::sort(lines_.begin(), lines_.end());
-    std::string text(kHeader);
+    std::sort(lines_.begin(), lines_.end(),
+              [this](const Line& a, const Line& b) { return Path(a) < Path(b); });
+    std::string text;
+    text.reserve(kHeader.size() + text_.size());
+    absl::StrAppend(&text, kHeader);
     for (size_t i = 0; i < lines_.size(); ++i) {
-      const auto& [path, value] = lines_[i];
-      DISTILL_CHECK(i == 0 || lines_[i - 1].first != path, "each path is encoded once");
-      absl::StrAppend(&text, path, "=", value, "\n");
+      const Line& line = lines_[i];
+      DISTILL_CHECK(i == 0 || Path(lines_[i - 1]) != Path(line), "each path is encoded once");
+      text.append(text_, line.begin, line.end - line.begin);
     }
     return text;
   }
 
  private:
-  void Put(const std::string& path, std::string value) {
-    lines_.emplace_back(path, std::move(value));
+  // A line of text_, its end included.
+  struct Line {
+    size_t begin;
+    size_t path_size;
+    size_t end;
+  };
+
+  template <typename... Parts>
+  void Put(absl::string_view path, const Parts&... value) {
+    Line line{text_.size(), path.size(), 0};
+    absl::StrAppend(&text_, path, "=", value..., "\n");
+    line.end = text_.size();
+    lines_.push_back(line);
   }
 
-  std::vector<std::pair<std::string, std::string>> lines_;
+  absl::string_view Path(const Line& line) const {
+    return absl::string_view(text_).substr(line.begin, line.path_size);
+  }
+  absl::string_view Value(const Line& line) const {
+    const size_t begin = line.begin + line.path_size + 1;
+    return absl::string_view(text_).substr(begin, line.end - 1 - begin);
+  }
+
+  std::string text_;
+  std::vector<Line> lines_;
 };
 
 namespace {
@@ -295,30 +317,41 @@ void EncodeFewShot(const std::string& path, const v1::FewShotSpec& few_shot, Can
 struct Part {
   std::string path;
   const google::protobuf::Message* message;
-  std::function<void(CanonicalText&)> encode;
+  void (*encode)(const Part&, CanonicalText&);
 };
 
-std::vector<Part> PartsOf(const v1::TaskSpec& spec) {
-  std::vector<Part> parts;
-  const auto add = [&parts](const std::string& path, const auto& message, auto encode) {
-    parts.push_back({path, &message, [path, &message, encode](CanonicalText& text) {
-                       encode(path, message, text);
-                     }});
-  };
-  add("dataset", spec.dataset(), EncodeDataset);
-  if (spec.has_meta()) add("meta", spec.meta(), EncodeVit);
-  if (spec.has_teacher()) add("teacher", spec.teacher(), EncodeVit);
-  if (spec.has_student()) add("student", spec.student(), EncodeStudent);
-  if (spec.has_recipe()) add("recipe", spec.recipe(), EncodeRecipe);
-  if (spec.has_distillation()) add("distillation", spec.distillation(), EncodeDistillation);
-  if (spec.has_evaluation()) add("evaluation", spec.evaluation(), EncodeEvaluation);
-  if (spec.has_few_shot()) add("few_shot", spec.few_shot(), EncodeFewShot);
+template <typename Message, void (*kEncode)(const std::string&, const Message&, CanonicalText&)>
+Part MakePart(std::string path, const Message& message) {
+  return {std::move(path), &message, [](const Part& part, CanonicalText& text) {
+            kEncode(part.path, static_cast<const Message&>(*part.message), text);
+          }};
+}
+
+using Parts = absl::InlinedVector<Part, 8>;
+
+Parts PartsOf(const v1::TaskSpec& spec) {
+  Parts parts;
+  const auto add = [&parts](Part part) { parts.push_back(std::move(part)); };
+  add(MakePart<v1::DatasetSpec, EncodeDataset>("dataset", spec.dataset()));
+  if (spec.has_meta()) add(MakePart<v1::VitSpec, EncodeVit>("meta", spec.meta()));
+  if (spec.has_teacher()) add(MakePart<v1::VitSpec, EncodeVit>("teacher", spec.teacher()));
+  if (spec.has_student()) add(MakePart<v1::StudentSpec, EncodeStudent>("student", spec.student()));
+  if (spec.has_recipe()) add(MakePart<v1::TrainingRecipe, EncodeRecipe>("recipe", spec.recipe()));
+  if (spec.has_distillation()) {
+    add(MakePart<v1::DistillationSpec, EncodeDistillation>("distillation", spec.distillation()));
+  }
+  if (spec.has_evaluation()) {
+    add(MakePart<v1::EvaluationSpec, EncodeEvaluation>("evaluation", spec.evaluation()));
+  }
+  if (spec.has_few_shot()) {
+    add(MakePart<v1::FewShotSpec, EncodeFewShot>("few_shot", spec.few_shot()));
+  }
   return parts;
 }
 
 std::string TextOf(const Part& part) {
   CanonicalText text;
-  part.encode(text);
+  part.encode(part, text);
   return text.Finish();
 }
 
@@ -390,9 +423,14 @@ absl::StatusOr<std::string> TaskKeyEncoder::Text(const v1::TaskSpec& spec,
   CanonicalText text;
   DISTILL_RETURN_IF_ERROR(EncodeOwn(spec, producers, text));
   for (const Part& part : PartsOf(spec)) {
-    Digest& digest = parts_[absl::StrCat(part.path, "\n", part.message->SerializeAsString())];
-    if (digest.empty()) digest = Digest::OfBytes(TextOf(part));
-    text.Reference(part.path, digest);
+    part_key_ = part.path;
+    part_key_.push_back('\n');
+    part.message->AppendToString(&part_key_);
+    auto known = parts_.find(part_key_);
+    if (known == parts_.end()) {
+      known = parts_.emplace(part_key_, Digest::OfBytes(TextOf(part))).first;
+    }
+    text.Reference(part.path, known->second);
   }
   return text.Finish();
 }
@@ -402,7 +440,7 @@ absl::StatusOr<std::map<std::string, std::string>> TaskKeyEncoder::Parts(
   CanonicalText text;
   DISTILL_RETURN_IF_ERROR(EncodeOwn(spec, producers, text));
   // Their paths begin with that of the part.
-  for (const Part& part : PartsOf(spec)) part.encode(text);
+  for (const Part& part : PartsOf(spec)) part.encode(part, text);
   return text.ReadableLines();
 }
 

@@ -54,6 +54,8 @@ class TaskKeyEncoder {
   const std::string scope_;
   // Of parts already encoded, by their path and protobuf's bytes.
   std::unordered_map<std::string, Digest> parts_;
+  // The one that is looked up; kept for its memory.
+  std::string part_key_;
 };
 
 }  // namespace distill::server
