@@ -24,7 +24,9 @@ std::set<std::string> TermNames(const v1::Series& series) {
 }
 
 std::string SeriesCsvHeader(const std::set<std::string>& terms) {
-  std::string header = "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation";
+  std::string header =
+      "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,accuracy,"
+      "teacher_accuracy";
   for (const std::string& name : terms) absl::StrAppend(&header, ",", name, ",", name, "_weight");
   return header + "\n";
 }
@@ -36,7 +38,9 @@ std::string SeriesCsvRows(absl::string_view task, const v1::Series& series,
     absl::StrAppend(&rows, task, ",", point.step(), ",", Number(point.loss()), ",",
                     Number(point.learning_rate()), ",", Number(point.images_per_second()), ",",
                     Number(point.cross_entropy()), ",");
-    absl::StrAppend(&rows, Number(point.distillation()));
+    absl::StrAppend(&rows, Number(point.distillation()), ",",
+                    point.has_accuracy() ? Number(point.accuracy()) : "", ",",
+                    point.has_teacher_accuracy() ? Number(point.teacher_accuracy()) : "");
     for (const std::string& name : terms) {
       const auto term =
           std::find_if(point.terms().begin(), point.terms().end(),

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(SOURCE_DIR, "client", "python", "src"))
 
 from distillery import Client, Patience, Weights, errors, is_over, load_job, safetensors, state_name
 from distillery.architecture import parse_architecture
+from distillery.frames import plan_frame
 from distillery.v1 import artifact_service_pb2, job_pb2
 from distillery.v1.artifact_service_pb2_grpc import ArtifactServiceStub
 
@@ -49,6 +50,9 @@ class JobTest(PythonClientTest):
         self.product.start_worker()
         changes = {"display_name": "from Python",
                    "student.vmoe": {"experts": 2, "backbone": {"embed_dim": 8, "heads": 2, "depth": 2}}}
+        planned = plan_frame(self.client.plan(self.job_file, changes))
+        self.assertEqual(set(planned["execution"]), {"runs"})
+        self.assertEqual(self.client.jobs(), [])
         job = self.client.submit(self.job_file, changes, request_id="mine")
         self.assertEqual(self.client.submit(self.job_file, changes, request_id="mine").id, job.id)
         events = list(self.client.watch(job))
@@ -59,6 +63,11 @@ class JobTest(PythonClientTest):
         self.assertEqual((job.spec.display_name, state_name(job.state)), ("from Python", "succeeded"))
         self.assertEqual([j.id for j in self.client.jobs(limit=5)], [job.id])
 
+        # Its results would serve another like it.
+        again = self.client.plan(self.job_file, changes)
+        self.assertEqual({task.id for task in again.tasks}, {task["id"] for task in self.product.tasks(job.id)})
+        self.assertEqual(set(plan_frame(again).loc[list(planned.index)]["execution"]), {"reuses"})
+        self.assertEqual(again.predicted_seconds, 0)
         self._check_report(job)
         self._check_series(job)
         self._check_artifacts(job)
@@ -75,6 +84,9 @@ class JobTest(PythonClientTest):
         frame = self.client.series_frame(job)
         self.assertIn("distill-module-1", frame.index.get_level_values("task"))
         self.assertTrue((frame["loss"] > 0).all())
+        self.assertTrue(frame["accuracy"].between(0, 1).all())
+        self.assertEqual(frame.loc["pretrain-meta"]["teacher_accuracy"].count(), 0)
+        self.assertTrue(frame.loc["distill-module-1"]["teacher_accuracy"].between(0, 1).all())
         self.assertEqual(len(self.client.series(job, "evaluate-student").points), 0)
         log = self.client.log(job, "distill-module-0")
         self.assertIn("task starts", log)

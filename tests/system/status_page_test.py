@@ -27,7 +27,8 @@ except ImportError:
     print("skipped: python3-selenium is not installed")
     sys.exit(77)
 
-from product import SOURCE_DIR, Product, eventually, program, write_idx_dataset
+from authority import Authority
+from product import Product, eventually, program, write_idx_dataset
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 SCREENSHOTS = os.environ.get("DISTILL_SCREENSHOT_DIR", "/tmp/distill-screenshots")
@@ -238,6 +239,7 @@ class StatusPageTest(unittest.TestCase):
             ("queue", "#/queue", "Nothing is ready", "main"),
             ("graph", f"#/jobs/{nac}", "module 2", ".card"),
             ("curves", f"#/jobs/{nac}/curves", "Loss: Student modules", "figcaption"),
+            ("module", f"#/jobs/{nac}/tasks/distill-module-1", "Accuracy on training images", ".panel figcaption"),
             ("accuracy", f"#/jobs/{nac}/accuracy", "student distilled", "tbody"),
             ("prior", f"#/jobs/{nac}/pictures", "Mediators by number of links", "figcaption"),
             ("experts", f"#/jobs/{mixture}/pictures", "Share of token visits", "figcaption"),
@@ -253,6 +255,11 @@ class StatusPageTest(unittest.TestCase):
             if page.is_narrow:
                 self.assertLessEqual(page.script("return document.documentElement.scrollWidth"), 390, f"{name} is wider than a phone")
             page.screenshot(f"{look}-{name}")
+            if name == "curves":
+                page.script("""const select = document.querySelector('main select'); select.value = 'accuracy';
+                    select.dispatchEvent(new Event('change'))""")
+                page.await_text("Accuracy: Student modules", "figcaption")
+                page.screenshot(f"{look}-{name}-of-accuracy")
         # From a report to what a number comes from.
         student = next(found["digest"] for found in self.product.json("task", "get", nac, "finetune-student")["results"])
         page.go(f"#/artifacts/{student}")
@@ -324,12 +331,10 @@ class StatusPageTokenTest(unittest.TestCase):
             self.skipTest("chromium and chromium-driver are not installed")
         self.product = Product()
         self.addCleanup(self.product.close)
-        folder, self.token = self.product.path("ca"), self.product.path("token")
-        for arguments in (["init"], ["server", "localhost", "127.0.0.1"]):
-            subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", folder, *arguments], check=True, capture_output=True)
+        self.token = self.product.path("token")
         subprocess.run([program("distill-server"), "--data-dir", self.product.path("server"), "--issue-admin-token", self.token], check=True,
                        capture_output=True)
-        self.product.start_server("--tls-cert", f"{folder}/server.pem", "--tls-key", f"{folder}/server.key", "--tls-client-ca", f"{folder}/ca.pem")
+        self.product.start_server(*Authority(self.product.path("ca")).server_flags())
 
     def test_a_token_is_asked_for_and_kept_in_the_tab(self):
         page = Page(self.product.server.http)

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -64,10 +65,19 @@ absl::StatusOr<std::vector<std::string>> NumericEnvironment(
     absl::string_view numeric_class, const std::vector<std::string>& available) {
   std::string wanted(numeric_class);
   if (wanted.empty() || wanted == "any") wanted = available.front();
+  const bool is_available =
+      std::find(available.begin(), available.end(), wanted) != available.end();
+  if (is_available && absl::StartsWith(wanted, kCudaClassPrefix)) {
+    return std::vector<std::string>{
+        absl::StrCat(kNumericClassVariable, "=", wanted),
+        "OMP_NUM_THREADS=1",
+        // cuBLAS repeats its results only with a workspace of its own for each stream.
+        "CUBLAS_WORKSPACE_CONFIG=:4096:8",
+    };
+  }
   const auto known = std::find_if(kNumericClasses.begin(), kNumericClasses.end(),
                                   [&](const NumericClass& c) { return wanted == c.name; });
-  if (known == kNumericClasses.end() ||
-      std::find(available.begin(), available.end(), wanted) == available.end()) {
+  if (known == kNumericClasses.end() || !is_available) {
     return absl::InvalidArgumentError(absl::StrCat(
         "cannot pin trainer to numeric class: this machine does not have it; class=", wanted,
         " available=", absl::StrJoin(available, ",")));

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "worker/agent/cuda_devices.h"
 
 namespace distill::worker {
 
@@ -36,6 +37,8 @@ struct DeviceInventory {
   int cores = 1;
   int64_t memory_bytes = 0;
   std::string driver_version;  // "535.104.05"; empty: no device with a driver.
+  // What trainers compute on, of one kind; empty: the processor.
+  std::vector<CudaDevice> cuda_devices;
 };
 
 // Reads the machine. kInternal when /proc/meminfo cannot be understood.

@@ -45,6 +45,7 @@ struct Flags {
   std::string worker_id;
   ChannelSecurity security;
   std::string gang_network;
+  Worker::Config::Device device = Worker::Config::Device::kAuto;
   int slots = 0;
   int64_t cache_bytes = int64_t{20} << 30;
   int64_t dataset_cache_bytes = int64_t{50} << 30;
@@ -68,7 +69,13 @@ void Declare(CLI::App& app, Flags& flags) {
                  "Folder for cached inputs, running attempts and unsent results; of this worker "
                  "alone")
       ->required();
-  app.add_option("--slots", flags.slots, "Trainers at a time; 0: one for each core")
+  using Device = Worker::Config::Device;
+  app.add_option("--device", flags.device,
+                 "Where trainers compute: cpu, cuda, or auto: on GPUs where there are some and the "
+                 "trainer can use them; of those in CUDA_VISIBLE_DEVICES. Default auto")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, Device>{
+          {"auto", Device::kAuto}, {"cpu", Device::kCpu}, {"cuda", Device::kCuda}}));
+  app.add_option("--slots", flags.slots, "Trainers at a time; 0: one for each GPU, or core")
       ->capture_default_str();
   app.add_option("--trainer", flags.trainer, "Trainer program; default: beside this one");
   app.add_option("--http", flags.http, "Where to serve /metrics and /healthz, host:port")
@@ -137,6 +144,7 @@ absl::StatusOr<Worker::Config> ConfigFrom(const Flags& flags) {
   config.trainer_binary =
       std::filesystem::absolute(flags.trainer.empty() ? DefaultTrainer() : flags.trainer).string();
   config.slots = flags.slots;
+  config.device = flags.device;
   config.worker_id = flags.worker_id;
   config.security = flags.security;
   config.gang_network = flags.gang_network;

@@ -43,6 +43,8 @@ absl::Status TrainerSeat::Prepare(const Demand& demand, const std::function<bool
   config.log = config_.log;
   DISTILL_ASSIGN_OR_RETURN(config.environment,
                            NumericEnvironment(demand.numeric_class, config_.numeric_classes));
+  config.environment.insert(config.environment.end(), config_.device_environment.begin(),
+                            config_.device_environment.end());
   if (config_.json_log) {
     config.environment.push_back(absl::StrCat(kTrainerLogFormatVariable, "=json"));
   }
@@ -89,7 +91,7 @@ absl::Status TrainerSeat::AwaitReady(absl::Duration timeout, const std::string& 
           actual != numeric_class) {
         return absl::FailedPreconditionError(absl::StrCat(
             "trainer runs in another numeric class: is OpenBLAS (libopenblas0-pthread) "
-            "installed?; want=",
+            "installed, or the GPU gone?; want=",
             numeric_class, " got=", actual));
       }
       return absl::OkStatus();

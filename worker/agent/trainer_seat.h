@@ -25,6 +25,8 @@ class TrainerSeat {
     std::string stamp_directory;
     // What this machine can pin, best first.
     std::vector<std::string> numeric_classes;
+    // "NAME=value" of the slot's device, beside what pins the class.
+    std::vector<std::string> device_environment;
     // A trainer that has not said Ready by then is broken.
     absl::Duration ready_timeout = absl::Seconds(120);
     // For one that has just finished a lease set.

@@ -4,12 +4,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
+#include "worker/agent/nvml.h"
 #include "worker/agent/trainer_sandbox.h"
 #include "worker/agent/worker_identity.h"
 
@@ -53,16 +57,64 @@ absl::Status Validate(const Worker::Config& config) {
   return absl::OkStatus();
 }
 
+int64_t SlotMemoryBytes(const DeviceInventory& inventory, int slots) {
+  const int devices = static_cast<int>(inventory.cuda_devices.size());
+  if (devices == 0) return inventory.memory_bytes / slots;
+  // Slots go around the devices.
+  const int slots_of_first = (slots + devices - 1) / devices;
+  return inventory.cuda_devices.front().memory_bytes / slots_of_first;
+}
+
+// Finds out whether trainers can compute on GPUs, and makes that the inventory.
+// kFailedPrecondition: they cannot.
+absl::Status TakeCudaInventory(const Worker::Config& config, DeviceInventory& inventory) {
+  const absl::StatusOr<std::unique_ptr<Nvml>> nvml = Nvml::Open(config.nvml_library);
+  if (!nvml.ok()) return absl::FailedPreconditionError(nvml.status().message());
+  const char* const visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  DISTILL_ASSIGN_OR_RETURN(
+      const std::vector<CudaDevice> devices,
+      VisibleCudaDevices(ListCudaDevices(**nvml),
+                         visible == nullptr ? std::optional<std::string>() : visible));
+  if (devices.empty()) return absl::FailedPreconditionError("this machine has no GPU to use");
+  TrainerProcess::Config trainer;
+  trainer.binary = config.trainer_binary;
+  trainer.working_directory = config.data_directory;
+  DISTILL_ASSIGN_OR_RETURN(const std::string numeric_class,
+                           AskCudaNumericClass(std::move(trainer), devices.front()));
+  inventory.cuda_devices = CudaDevicesOfOneKind(devices);
+  inventory.device_kind = "cuda";
+  inventory.numeric_classes = {numeric_class};
+  return absl::OkStatus();
+}
+
+absl::StatusOr<DeviceInventory> InventoryFor(const Worker::Config& config) {
+  DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, TakeInventory());
+  if (config.device == Worker::Config::Device::kCpu) return inventory;
+  const absl::Status cuda = TakeCudaInventory(config, inventory);
+  if (cuda.ok() && !config.gang_network.empty()) {
+    return absl::InvalidArgumentError(
+        "cannot start worker: --gang-network: gangs compute on processors; leave it out, or give "
+        "--device cpu");
+  }
+  if (cuda.ok()) return inventory;
+  if (config.device == Worker::Config::Device::kCuda || !absl::IsFailedPrecondition(cuda)) {
+    return Annotate(cuda, "cannot start worker on GPUs");
+  }
+  LogInfo("trainers compute on the processor", {{"because", cuda.message()}});
+  return inventory;
+}
+
 v1::WorkerInfo InfoOf(const Worker::Config& config, const DeviceInventory& inventory,
                       const std::string& worker_id) {
   v1::WorkerInfo info;
   info.set_worker_id(worker_id);
   info.set_hostname(inventory.hostname);
   info.set_version(DISTILL_VERSION);
-  info.set_slots(config.slots > 0 ? config.slots : inventory.cores);
+  const int devices = static_cast<int>(inventory.cuda_devices.size());
+  info.set_slots(config.slots > 0 ? config.slots : devices > 0 ? devices : inventory.cores);
   info.set_device_kind(inventory.device_kind);
   for (const std::string& name : inventory.numeric_classes) info.add_numeric_classes(name);
-  info.set_slot_memory_bytes(inventory.memory_bytes / info.slots());
+  info.set_slot_memory_bytes(SlotMemoryBytes(inventory, info.slots()));
   info.mutable_labels()->insert(config.labels.begin(), config.labels.end());
   info.set_driver_version(inventory.driver_version);
   info.set_gang_network(config.gang_network);
@@ -83,7 +135,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Config config, Dependenci
   DISTILL_RETURN_IF_ERROR(CreateDirectories(config.data_directory));
   DISTILL_ASSIGN_OR_RETURN(FileLock lock,
                            FileLock::Acquire(JoinPath(config.data_directory, "lock")));
-  DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, TakeInventory());
+  DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, InventoryFor(config));
   if (!CanLeaveNetwork()) {
     LogWarning(
         "trainers keep the network: neither this user nor the kernel's setting for user "
@@ -188,6 +240,11 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.seat.working_directory = config_.data_directory;
   config.seat.stamp_directory = JoinPath(config_.data_directory, "digest-stamps");
   config.seat.numeric_classes = inventory_.numeric_classes;
+  const std::vector<CudaDevice>& devices = inventory_.cuda_devices;
+  if (!devices.empty()) {
+    config.seat.device_environment = {
+        OnlyCudaDevice(devices[static_cast<size_t>(index) % devices.size()])};
+  }
   config.seat.json_log = config_.json_log;
   config.warm_idle = config_.warm_idle;
   return std::make_unique<Slot>(

@@ -48,7 +48,12 @@ class Worker : private WorkReceiver {
     // Absolute; belongs to this worker alone.
     std::string data_directory;
     std::string trainer_binary;
-    // 0: one for each core.
+    // Where trainers compute. Auto: on GPUs where there are some and the trainer can use them.
+    enum class Device { kAuto, kCpu, kCuda };
+    Device device = Device::kAuto;
+    // Tells of GPUs; searched as dlopen() searches.
+    std::string nvml_library = "libnvidia-ml.so.1";
+    // 0: one for each GPU, or core.
     int slots = 0;
     std::map<std::string, std::string> labels;
     // Network interface over which trainers exchange gradients, unencrypted; empty: no gangs.

@@ -187,6 +187,10 @@ void Freeze(const Network& network) {
   for (NamedTensor& parameter : network.Parameters()) parameter.tensor.set_requires_grad(false);
 }
 
+torch::Device DeviceOf(const Network& network) {
+  return network.Parameters().front().tensor.device();
+}
+
 int64_t CountParameters(const Network& network) {
   int64_t count = 0;
   for (const NamedTensor& parameter : network.Parameters()) count += parameter.tensor.numel();

@@ -60,6 +60,10 @@ class Network {
   // First values, a function of `random` and the names alone.
   virtual void Initialize(const CounterRandom& random) = 0;
 
+  // Computes on `device` from now on. Parameters stay the leaves that they are; inputs must come on
+  // the same device.
+  virtual void MoveTo(const torch::Device& device) = 0;
+
   // JSON that says all that is needed to build the network again, without its weights.
   virtual std::string Architecture() const = 0;
 
@@ -93,6 +97,7 @@ class StagedNetwork : public Network {
   // Takes flat (timm's) names too.
   absl::Status Import(const StateMap& state, const ImportOptions& options) override;
   void Initialize(const CounterRandom& random) override;
+  void MoveTo(const torch::Device& device) override { model_.MoveTo(device); }
   std::string Architecture() const override;
   bool IsClassifier(absl::string_view parameter) const override;
 
@@ -116,6 +121,7 @@ class StageNetwork : public Network {
   std::vector<NamedTensor> State() const override { return ExportState(stage_); }
   absl::Status Import(const StateMap& state, const ImportOptions& options) override;
   void Initialize(const CounterRandom& random) override;
+  void MoveTo(const torch::Device& device) override { stage_.ptr()->to(device); }
   std::string Architecture() const override;
   bool IsClassifier(absl::string_view parameter) const override;
 
@@ -128,6 +134,9 @@ class StageNetwork : public Network {
 
 // Switches gradients of all parameters off; activations keep theirs.
 void Freeze(const Network& network);
+
+// Where the network computes.
+torch::Device DeviceOf(const Network& network);
 
 // Numbers in all parameters.
 int64_t CountParameters(const Network& network);

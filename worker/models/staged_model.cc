@@ -29,6 +29,12 @@ torch::Tensor StagedModel::Forward(const torch::Tensor& x, const ForwardContext&
   return ForwardStages(x, 0, stage_count(), context);
 }
 
+void StagedModel::MoveTo(const torch::Device& device) const {
+  for (const VitStage& stage : stages_) {
+    if (!stage.is_empty()) stage.ptr()->to(device);
+  }
+}
+
 torch::Tensor StagedModel::ForwardStages(torch::Tensor x, int64_t first, int64_t last,
                                          const ForwardContext& context) const {
   DISTILL_CHECK(0 <= first && first <= last && last <= stage_count(),

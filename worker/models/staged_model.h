@@ -28,6 +28,9 @@ class StagedModel {
   torch::Tensor ForwardStages(torch::Tensor x, int64_t first, int64_t last,
                               const ForwardContext& context) const;
 
+  // Computes on `device` from now on. Stages are shared between copies, and so is this.
+  void MoveTo(const torch::Device& device) const;
+
   const std::vector<VitStage>& stages() const { return stages_; }
   int64_t stage_count() const { return static_cast<int64_t>(stages_.size()); }
 

@@ -12,6 +12,10 @@ constexpr int kTrainerEventDescriptor = 4;    // The trainer writes TrainerEvent
 // daemon sets OPENBLAS_CORETYPE, ATEN_CPU_CAPABILITY and the thread counts to match.
 constexpr char kNumericClassVariable[] = "DISTILL_NUMERIC_CLASS";
 
+// What the numeric classes of GPUs begin with. A trainer that is pinned to this alone says in
+// TrainerEvent.ready which of them it has.
+constexpr char kCudaClassPrefix[] = "cuda";
+
 // "json": log lines are JSON, as the daemon's own are.
 constexpr char kTrainerLogFormatVariable[] = "DISTILL_LOG_FORMAT";
 

@@ -33,6 +33,7 @@ struct Arguments {
   std::string lease_set_file;
   StandAloneTask task;
   std::vector<std::string> inputs;  // "name=path"
+  torch::DeviceType device = torch::kCPU;
 };
 
 // A step frees and takes the same megabytes again and again. Kept from the kernel, they need not be
@@ -54,7 +55,8 @@ int RunByHand(Arguments arguments, const Clock& clock) {
   const absl::StatusOr<v1::StartLeaseSet> set = arguments.lease_set_file.empty()
                                                     ? ReadTask(arguments.task)
                                                     : ReadLeaseSet(arguments.lease_set_file);
-  const absl::Status status = set.ok() ? RunStandAlone(*set, clock) : set.status();
+  const absl::Status status =
+      set.ok() ? RunStandAlone(*set, clock, arguments.device) : set.status();
   if (status.ok()) return kTrainerExitOk;
   std::cerr << "distill-trainer: " << status.message() << "\n";
   return set.ok() ? kExitFailed : kTrainerExitUsage;
@@ -75,6 +77,18 @@ int RunForWorker(const Arguments& arguments, const Clock& clock) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   return RunPipeSession(arguments.pipe, clock, arguments.stamp_directory);
+}
+
+void AddDeviceOption(CLI::App& command, torch::DeviceType& device) {
+  command
+      .add_option_function<std::string>(
+          "--device",
+          [&device](const std::string& name) {
+            device = name == "cuda" ? torch::kCUDA : torch::kCPU;
+          },
+          "Where to compute; default cpu")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->type_name("");
 }
 
 int Run(int argc, char** argv) {
@@ -103,7 +117,8 @@ int Run(int argc, char** argv) {
     }
   });
   training::PredictionRequest prediction;
-  const CLI::App* const predict = AddPredictCommand(app, prediction);
+  CLI::App* const predict = AddPredictCommand(app, prediction);
+  for (CLI::App* const command : {run, predict}) AddDeviceOption(*command, arguments.device);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -115,7 +130,15 @@ int Run(int argc, char** argv) {
   ConfigureLog(LogSeverity::kInfo, json ? LogFormat::kJson : LogFormat::kText);
   KeepFreedMemory();
   ConfigureNumericRuntime();
-  if (predict->parsed()) return RunPrediction(prediction);
+  if (!IsAvailable(arguments.device)) {
+    std::cerr << "distill-trainer: --device cuda: LibTorch " << LibTorchVersion()
+              << " finds no GPU that it can use; is it a build with CUDA, and the driver loaded?\n";
+    return kExitFailed;
+  }
+  if (predict->parsed()) {
+    prediction.device = arguments.device;
+    return RunPrediction(prediction);
+  }
   const SystemClock clock;
   return arguments.is_run ? RunByHand(std::move(arguments), clock) : RunForWorker(arguments, clock);
 }

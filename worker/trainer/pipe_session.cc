@@ -186,7 +186,8 @@ bool CommandInbox::Take(const v1::TrainerCommand& command) {
 
 int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
                    const std::string& stamp_directory) {
-  const std::string numeric_class = ActiveNumericClass();
+  const torch::DeviceType device = PinnedDevice();
+  const std::string numeric_class = ActiveNumericClass(device);
   CommandInbox inbox(descriptors.commands, EndForLostPipe);
   PipeObserver observer(descriptors.events, inbox);
   LoggingObserver logging(clock, observer);
@@ -202,7 +203,8 @@ int RunPipeSession(PipeDescriptors descriptors, const Clock& clock,
     if (!set->has_value()) return kTrainerExitOk;
     const LogScope scope = ScopeOf(**set);
     logging.LogStart(**set);
-    training::RunLeaseSet(**set, numeric_class, {clock, images, features, logging, &observer});
+    training::RunLeaseSet(**set, numeric_class,
+                          {clock, images, features, logging, &observer, device});
     inbox.LeaseSetEnded();
   }
 }

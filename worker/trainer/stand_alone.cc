@@ -129,12 +129,14 @@ absl::StatusOr<v1::StartLeaseSet> ReadLeaseSet(const std::string& file) {
   return set;
 }
 
-absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock) {
+absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock,
+                           torch::DeviceType device) {
   std::signal(SIGINT, [](int) { interrupted = 1; });
   PrintingObserver observer(clock);
   training::ImageSetsCache images(clock);
   training::FeatureCache features;
-  training::RunLeaseSet(set, ActiveNumericClass(), {clock, images, features, observer});
+  training::RunLeaseSet(set, ActiveNumericClass(device),
+                        {clock, images, features, observer, nullptr, device});
   return observer.all_succeeded() ? absl::OkStatus()
                                   : absl::AbortedError("a member did not succeed");
 }

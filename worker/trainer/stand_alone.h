@@ -2,6 +2,8 @@
 // leaves results in a folder.
 #pragma once
 
+#include <torch/torch.h>
+
 #include <map>
 #include <string>
 #include <vector>
@@ -29,6 +31,7 @@ absl::StatusOr<v1::StartLeaseSet> ReadLeaseSet(const std::string& file);
 // Runs the set; an interrupt (SIGINT) makes it write checkpoints and stop. Prints a line about each
 // member at most once a second, and one about each file that it makes. kAborted when a member did
 // not succeed.
-absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock);
+absl::Status RunStandAlone(const v1::StartLeaseSet& set, const Clock& clock,
+                           torch::DeviceType device);
 
 }  // namespace distill::worker

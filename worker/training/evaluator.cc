@@ -32,11 +32,13 @@ struct Subject {
 };
 
 absl::StatusOr<Subject> LoadWholeModel(const v1::MemberAssignment& assignment,
-                                       absl::StatusOr<std::unique_ptr<models::Network>> built) {
+                                       absl::StatusOr<std::unique_ptr<models::Network>> built,
+                                       const torch::Device& device) {
   DISTILL_RETURN_IF_ERROR(built.status());
   const std::shared_ptr<models::Network> model = *std::move(built);
   DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "model"));
   DISTILL_RETURN_IF_ERROR(LoadModel(path, *model));
+  model->MoveTo(device);
   return Subject{[model](const torch::Tensor& images, const models::ForwardContext& context) {
                    return model->Forward(images, context);
                  },
@@ -53,19 +55,21 @@ int64_t CountParameters(const models::StagedModel& meta) {
 
 absl::StatusOr<Subject> LoadHybrid(const v1::MemberAssignment& assignment,
                                    absl::StatusOr<std::unique_ptr<models::Network>> built,
-                                   absl::string_view input) {
+                                   absl::string_view input, const torch::Device& device) {
   const v1::TaskSpec& spec = assignment.spec();
   const int64_t index = spec.module_index();
   DISTILL_RETURN_IF_ERROR(built.status());
   const std::shared_ptr<models::Network> module = *std::move(built);
   DISTILL_ASSIGN_OR_RETURN(const std::string module_path, InputPath(assignment, input));
   DISTILL_RETURN_IF_ERROR(LoadModule(module_path, index, *module));
+  module->MoveTo(device);
   DISTILL_ASSIGN_OR_RETURN(const std::vector<models::StageConfig> stages, MetaStages(spec, 0));
   std::vector<bool> wanted(stages.size(), true);
   wanted[static_cast<size_t>(index)] = false;
   DISTILL_ASSIGN_OR_RETURN(const std::string meta_path, InputPath(assignment, "meta"));
   DISTILL_ASSIGN_OR_RETURN(const models::StagedModel meta,
                            LoadFrozenStages(stages, wanted, meta_path));
+  meta.MoveTo(device);
   return Subject{
       [meta, module, index](const torch::Tensor& images, const models::ForwardContext& context) {
         return models::HybridLogits(meta, index, *module,
@@ -74,19 +78,20 @@ absl::StatusOr<Subject> LoadHybrid(const v1::MemberAssignment& assignment,
       CountParameters(meta) + models::CountParameters(*module)};
 }
 
-absl::StatusOr<Subject> LoadSubject(const v1::MemberAssignment& assignment) {
+absl::StatusOr<Subject> LoadSubject(const v1::MemberAssignment& assignment,
+                                    const torch::Device& device) {
   const v1::TaskSpec& spec = assignment.spec();
   switch (spec.subject()) {
     case v1::EVALUATION_SUBJECT_META:
-      return LoadWholeModel(assignment, BuildMeta(spec, 0));
+      return LoadWholeModel(assignment, BuildMeta(spec, 0), device);
     case v1::EVALUATION_SUBJECT_TEACHER:
-      return LoadWholeModel(assignment, BuildTeacher(spec, 0));
+      return LoadWholeModel(assignment, BuildTeacher(spec, 0), device);
     case v1::EVALUATION_SUBJECT_STUDENT:
-      return LoadWholeModel(assignment, BuildStudent(spec, 0));
+      return LoadWholeModel(assignment, BuildStudent(spec, 0), device);
     case v1::EVALUATION_SUBJECT_TEACHER_HYBRID:
-      return LoadHybrid(assignment, BuildTeacherStage(spec, 0), "teacher_stage");
+      return LoadHybrid(assignment, BuildTeacherStage(spec, 0), "teacher_stage", device);
     case v1::EVALUATION_SUBJECT_STUDENT_HYBRID:
-      return LoadHybrid(assignment, BuildStudentModule(spec, 0), "module");
+      return LoadHybrid(assignment, BuildStudentModule(spec, 0), "module", device);
     default:
       return absl::InvalidArgumentError(absl::StrCat("cannot evaluate: unknown subject; subject=",
                                                      static_cast<int>(spec.subject())));
@@ -228,7 +233,7 @@ absl::StatusOr<v1::EvaluationResult> Evaluate(const v1::MemberAssignment& assign
                                               const TrainingEnvironment& environment) {
   const v1::TaskSpec& task = assignment.spec();
   const v1::EvaluationSpec& spec = task.evaluation();
-  DISTILL_ASSIGN_OR_RETURN(Subject subject, LoadSubject(assignment));
+  DISTILL_ASSIGN_OR_RETURN(Subject subject, LoadSubject(assignment, environment.device));
   DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<const ImageSets> sets,
                            environment.images.Open(task.dataset()));
   DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<const data::Dataset> test,
@@ -278,7 +283,8 @@ v1::EvaluationResult EvaluateFeatures(const models::Network& network,
                                       const FrozenFeatures& features) {
   const torch::NoGradGuard no_gradient;
   const torch::Tensor labels = torch::tensor(features.labels, torch::kInt64);
-  const torch::Tensor logits = network.Classify(features.features).to(torch::kFloat64);
+  const torch::Tensor logits = network.Classify(features.features.to(models::DeviceOf(network)))
+                                   .to(torch::kCPU, torch::kFloat64);
   v1::EvaluationResult result;
   const int64_t images = labels.size(0);
   result.set_images(images);

@@ -83,9 +83,11 @@ absl::StatusOr<FrozenFeatures> ComputeFeatures(const v1::MemberAssignment& assig
     if (!features.defined()) {
       features = network
                      .Features(torch::from_blob(batch->values.data(),
-                                                {1, shape.channels, shape.height, shape.width}),
+                                                {1, shape.channels, shape.height, shape.width})
+                                   .to(models::DeviceOf(network)),
                                models::ForwardContext())
-                     .squeeze(0);
+                     .squeeze(0)
+                     .cpu();
       cache.Add(image, features);
     }
     rows.push_back(features);

@@ -88,7 +88,7 @@ class LockstepRun {
     for (const LockstepMember& member : members_) {
       absl::StatusOr<std::unique_ptr<MemberRun>> run = GuardTorch("build the network", [&] {
         return MemberRun::Create(*member.assignment, meta_, *plan_, member.checkpoint, clock_,
-                                 writer_);
+                                 writer_, environment_.device);
       });
       if (run.ok()) {
         live_.push_back(*std::move(run));
@@ -143,6 +143,7 @@ class LockstepRun {
     DISTILL_ASSIGN_OR_RETURN(const std::string path,
                              InputPath(*members_.front().assignment, "meta"));
     DISTILL_ASSIGN_OR_RETURN(models::StagedModel meta, LoadFrozenStages(stages, wanted, path));
+    meta.MoveTo(environment_.device);
     meta_ = std::make_shared<const models::StagedModel>(std::move(meta));
     return absl::OkStatus();
   }
@@ -196,10 +197,11 @@ class LockstepRun {
   absl::Status TrainStep(BatchSource& batches) {
     for (int64_t micro = 0; micro < plan_->micro_batches_per_step(); ++micro) {
       DISTILL_ASSIGN_OR_RETURN(const TrainingBatch batch, batches.Next());
-      const std::vector<torch::Tensor> prefixes = PrefixOutputs(batch.images);
+      const std::vector<torch::Tensor> prefixes =
+          PrefixOutputs(batch.images.to(environment_.device));
+      const torch::Tensor targets = batch.targets.to(environment_.device);
       ForEachLive([&](MemberRun& member) {
-        return member.Accumulate(prefixes[static_cast<size_t>(member.prefix_stages())],
-                                 batch.targets);
+        return member.Accumulate(prefixes[static_cast<size_t>(member.prefix_stages())], targets);
       });
     }
     ForEachLive([&](MemberRun& member) {

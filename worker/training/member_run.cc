@@ -49,8 +49,8 @@ double ValueOf(const torch::Tensor& scalar) {
 absl::StatusOr<std::unique_ptr<MemberRun>> MemberRun::Create(
     const v1::MemberAssignment& assignment, std::shared_ptr<const models::StagedModel> meta,
     const TrainingPlan& plan, const std::optional<Checkpoint>& checkpoint, const Clock& clock,
-    CheckpointWriter& writer) {
-  DISTILL_ASSIGN_OR_RETURN(Trainee trainee, Trainee::Create(assignment, std::move(meta)));
+    CheckpointWriter& writer, const torch::Device& device) {
+  DISTILL_ASSIGN_OR_RETURN(Trainee trainee, Trainee::Create(assignment, std::move(meta), device));
   std::unique_ptr<MemberRun> run(
       new MemberRun(assignment, std::move(trainee), plan, clock, writer));
   if (checkpoint.has_value()) DISTILL_RETURN_IF_ERROR(run->Resume(*checkpoint));
@@ -120,6 +120,8 @@ absl::Status MemberRun::Accumulate(const torch::Tensor& input, const torch::Tens
   step_.loss += share * ValueOf(terms.total);
   step_.cross_entropy += share * ValueOf(terms.cross_entropy);
   step_.distillation += share * ValueOf(terms.distillation);
+  step_.accuracy += share * ValueOf(terms.accuracy);
+  step_.teacher_accuracy += share * ValueOf(terms.teacher_accuracy);
   for (const auto& [name, loss] : models::SumByName(terms.added)) {
     models::NamedLoss& sum = step_.added[name];
     sum.value += share * loss.value;
@@ -168,7 +170,12 @@ absl::Status MemberRun::FinishStep() {
 
 absl::Status MemberRun::ReduceStep() {
   DISTILL_RETURN_IF_ERROR(reducer_->FinishStep());
-  std::vector<double> values = {step_.loss, step_.cross_entropy, step_.distillation, cpu_seconds_,
+  std::vector<double> values = {step_.loss,
+                                step_.cross_entropy,
+                                step_.distillation,
+                                step_.accuracy,
+                                step_.teacher_accuracy,
+                                cpu_seconds_,
                                 wishes_to_stop_ ? 1.0 : 0.0};
   const size_t terms = values.size();
   for (const auto& [name, loss] : step_.added) values.push_back(loss.value);
@@ -177,8 +184,10 @@ absl::Status MemberRun::ReduceStep() {
   step_.loss = sums[0] / ranks;
   step_.cross_entropy = sums[1] / ranks;
   step_.distillation = sums[2] / ranks;
-  others_cpu_seconds_ = sums[3] - cpu_seconds_;
-  stop_agreed_ = sums[4] > 0;
+  step_.accuracy = sums[3] / ranks;
+  step_.teacher_accuracy = sums[4] / ranks;
+  others_cpu_seconds_ = sums[5] - cpu_seconds_;
+  stop_agreed_ = sums[6] > 0;
   size_t i = terms;
   for (auto& [name, loss] : step_.added) loss.value = sums[i++] / ranks;
   step_.images = plan_.images_per_step();

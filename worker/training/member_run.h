@@ -32,12 +32,13 @@ namespace distill::training {
 // One thread.
 class MemberRun {
  public:
-  // Goes on from `checkpoint` if there is one. `assignment`, `plan`, `clock` and `writer` outlive
-  // this. Errors: those of Trainee::Create; kDataLoss when the checkpoint does not fit.
+  // Computes on `device`; goes on from `checkpoint` if there is one. `assignment`, `plan`, `clock`
+  // and `writer` outlive this. Errors: those of Trainee::Create; kDataLoss when the checkpoint does
+  // not fit.
   static absl::StatusOr<std::unique_ptr<MemberRun>> Create(
       const v1::MemberAssignment& assignment, std::shared_ptr<const models::StagedModel> meta,
       const TrainingPlan& plan, const std::optional<Checkpoint>& checkpoint, const Clock& clock,
-      CheckpointWriter& writer);
+      CheckpointWriter& writer, const torch::Device& device = torch::kCPU);
 
   // From now on the run is one rank of a gang. Before the first step.
   void JoinGang(std::unique_ptr<GradientReducer> reducer);

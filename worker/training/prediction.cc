@@ -73,6 +73,7 @@ absl::StatusOr<NamedTensors> ReadBatch(const PredictionRequest& request,
     }
     if (tensor.is_floating_point()) tensor = tensor.to(dtype);
   }
+  for (auto& [name, tensor] : file.tensors) tensor = tensor.to(request.device);
   if (file.tensors.count(kInput) == 0) return WrongTensor(request, kInput, "it is missing");
   DISTILL_RETURN_IF_ERROR(CheckInput(request, architecture, file.tensors.at(kInput)));
   return std::move(file.tensors);
@@ -231,6 +232,7 @@ absl::Status RunPrediction(const PredictionRequest& request) {
   if (architecture.has_meta()) {
     DISTILL_RETURN_IF_ERROR(LoadChain(architecture, request.meta_file, true, chain));
   }
+  for (const ChainLink& link : chain) link.network->MoveTo(request.device);
 
   TensorFile file;
   torch::Tensor input = batch.at(kInput);

@@ -25,6 +25,7 @@ struct PredictionRequest {
   bool wants_loss = false;
   bool wants_gradients = false;  // Of the loss.
   bool is_double = false;        // Computes and writes in float64 rather than float32.
+  torch::Device device = torch::kCPU;
   // Not used without teacher logits.
   optimization::DistillationConfig distillation;
   double label_smoothing = 0.0;  // Of targets that are classes.

@@ -27,7 +27,7 @@ absl::StatusOr<Score> Scorer::Run(std::shared_ptr<const data::Dataset> images,
                                   data::CorruptImagePolicy corrupt_images,
                                   const std::vector<int64_t>& classes) {
   const torch::NoGradGuard no_gradient;
-  const torch::Tensor columns = torch::tensor(classes, torch::kLong);
+  const torch::Tensor columns = torch::tensor(classes, torch::kLong).to(environment_.device);
   data::LoaderConfig config;
   config.batch_size = config_.batch_size;
   config.last_batch = data::LastBatch::kKeep;
@@ -44,8 +44,10 @@ absl::StatusOr<Score> Scorer::Run(std::shared_ptr<const data::Dataset> images,
     DISTILL_ASSIGN_OR_RETURN(std::optional<data::Batch> batch, loader->Next());
     if (!batch.has_value()) return score;
     const auto size = static_cast<int64_t>(batch->labels.size());
-    Add(torch::from_blob(batch->values.data(), {size, shape.channels, shape.height, shape.width}),
-        torch::from_blob(batch->labels.data(), {size}, torch::kInt64), columns, &score);
+    Add(torch::from_blob(batch->values.data(), {size, shape.channels, shape.height, shape.width})
+            .to(environment_.device),
+        torch::from_blob(batch->labels.data(), {size}, torch::kInt64).to(environment_.device),
+        columns, &score);
     ReportProgress(size);
     loader->Recycle(*std::move(batch));
   }

@@ -1,6 +1,7 @@
 #include "worker/training/series_recorder.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/check.h"
 
@@ -21,6 +22,8 @@ std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, d
   loss_sum_ += record.loss;
   cross_entropy_sum_ += record.cross_entropy;
   distillation_sum_ += record.distillation;
+  accuracy_sum_ += record.accuracy;
+  teacher_accuracy_sum_ += record.teacher_accuracy;
   for (const auto& [name, loss] : record.added) added_sums_[name] += loss.value;
   if (record.step % stride_ != 0 && record.step != total_steps_) return std::nullopt;
 
@@ -31,6 +34,8 @@ std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, d
   point.set_learning_rate(record.learning_rate);
   point.set_cross_entropy(cross_entropy_sum_ / steps);
   point.set_distillation(distillation_sum_ / steps);
+  point.set_accuracy(accuracy_sum_ / steps);
+  if (!std::isnan(teacher_accuracy_sum_)) point.set_teacher_accuracy(teacher_accuracy_sum_ / steps);
   for (const auto& [name, loss] : record.added) {
     v1::Series::Term& term = *point.add_terms();
     term.set_name(name);
@@ -42,6 +47,7 @@ std::optional<v1::Series::Point> SeriesRecorder::Add(const StepRecord& record, d
   last_point_seconds_ = now_seconds;
   steps_ = images_ = 0;
   loss_sum_ = cross_entropy_sum_ = distillation_sum_ = 0;
+  accuracy_sum_ = teacher_accuracy_sum_ = 0;
   added_sums_.clear();
   // The last step may fall one beyond the last full stride; it then takes that point's place.
   if (series_.points_size() == kMostSeriesPoints) series_.mutable_points()->RemoveLast();

@@ -23,6 +23,9 @@ struct StepRecord {
   // The two terms of a distillation loss; NaN otherwise.
   double cross_entropy = 0;
   double distillation = 0;
+  // Shares of images classified correctly; the teacher's is NaN without one.
+  double accuracy = 0;
+  double teacher_accuracy = 0;
   // What layers and regularisers add to the loss.
   std::map<std::string, models::NamedLoss> added;
 };
@@ -36,8 +39,8 @@ class SeriesRecorder {
   // Takes the points of an earlier attempt, up to the step at which this one starts.
   void Restore(const v1::Series& series);
 
-  // Returns the point that ends with this step, if one does: losses are means since the point
-  // before. `now_seconds` is any clock's reading and serves the point's speed only.
+  // Returns the point that ends with this step, if one does: losses and accuracies are means since
+  // the point before. `now_seconds` is any clock's reading and serves the point's speed only.
   std::optional<v1::Series::Point> Add(const StepRecord& record, double now_seconds);
 
   const v1::Series& series() const { return series_; }
@@ -52,6 +55,8 @@ class SeriesRecorder {
   double loss_sum_ = 0;
   double cross_entropy_sum_ = 0;
   double distillation_sum_ = 0;
+  double accuracy_sum_ = 0;
+  double teacher_accuracy_sum_ = 0;
   std::map<std::string, double> added_sums_;
   std::optional<double> last_point_seconds_;
 };

@@ -39,6 +39,11 @@ absl::StatusOr<std::unique_ptr<models::Network>> BuildNetwork(const v1::TaskSpec
   }
 }
 
+// The share of rows whose largest logit is at their class; float64.
+torch::Tensor Accuracy(const torch::Tensor& logits, const torch::Tensor& classes) {
+  return (logits.detach().argmax(1) == classes).to(torch::kFloat64).mean();
+}
+
 // Everything but the classifier comes from the model, and only the classifier is trained.
 absl::Status PrepareFewShot(const v1::MemberAssignment& assignment, models::Network& network) {
   DISTILL_ASSIGN_OR_RETURN(const std::string path, InputPath(assignment, "model"));
@@ -140,7 +145,8 @@ absl::StatusOr<std::string> InputPath(const v1::MemberAssignment& assignment,
 }
 
 absl::StatusOr<Trainee> Trainee::Create(const v1::MemberAssignment& assignment,
-                                        std::shared_ptr<const models::StagedModel> meta) {
+                                        std::shared_ptr<const models::StagedModel> meta,
+                                        const torch::Device& device) {
   const v1::TaskSpec& spec = assignment.spec();
   Trainee trainee;
   trainee.kind_ = spec.kind();
@@ -153,8 +159,10 @@ absl::StatusOr<Trainee> Trainee::Create(const v1::MemberAssignment& assignment,
   }
   DISTILL_ASSIGN_OR_RETURN(trainee.network_, BuildNetwork(spec));
   DISTILL_RETURN_IF_ERROR(PrepareWeights(assignment, *trainee.network_));
+  trainee.network_->MoveTo(device);
   if (spec.kind() == v1::TASK_KIND_DISTILL_MODULE || HasWholeTeacher(spec)) {
     DISTILL_ASSIGN_OR_RETURN(trainee.teacher_, LoadTeacher(assignment));
+    trainee.teacher_->MoveTo(device);
     trainee.distillation_ = DistillationOf(spec.distillation());
   }
   return trainee;
@@ -187,6 +195,8 @@ LossTerms Trainee::Loss(const torch::Tensor& input, const torch::Tensor& targets
     teacher_logits = TeacherLogits(input);
   }
   logits = Widened(logits);
+  const torch::Tensor classes = targets.argmax(1);
+  terms.accuracy = Accuracy(logits, classes);
   terms.total = optimization::SoftTargetCrossEntropy(logits, targets);
   if (teacher_logits.defined()) {
     const optimization::DistillationLoss loss = optimization::CombineDistillation(
@@ -194,6 +204,7 @@ LossTerms Trainee::Loss(const torch::Tensor& input, const torch::Tensor& targets
     terms.total = loss.total;
     terms.cross_entropy = loss.cross_entropy;
     terms.distillation = loss.distillation;
+    terms.teacher_accuracy = Accuracy(teacher_logits, classes);
   }
   const torch::Tensor auxiliary = models::WeightedSum(terms.added);
   if (auxiliary.defined()) terms.total = terms.total + auxiliary;

@@ -31,16 +31,22 @@ struct LossTerms {
   torch::Tensor distillation;
   // What layers and regularisers add, before it is weighed.
   std::vector<models::AuxiliaryLoss> added;
+  // Shares of images whose largest logit is that of the class with the largest target; float64. The
+  // teacher's is undefined unless there is one.
+  torch::Tensor accuracy;
+  torch::Tensor teacher_accuracy;
 };
 
 // One thread.
 class Trainee {
  public:
   // Builds the network of a training task, with first weights from the task's seed or loaded from
-  // its inputs. `meta` is the frozen meta model that hybrids of one lease set share; null for
-  // tasks without. Errors: those of model_builder.h; kInvalidArgument for a missing input.
+  // its inputs, to compute on `device`. `meta` is the frozen meta model that hybrids of one lease
+  // set share, on the same device; null for tasks without. Errors: those of model_builder.h;
+  // kInvalidArgument for a missing input.
   static absl::StatusOr<Trainee> Create(const v1::MemberAssignment& assignment,
-                                        std::shared_ptr<const models::StagedModel> meta);
+                                        std::shared_ptr<const models::StagedModel> meta,
+                                        const torch::Device& device = torch::kCPU);
 
   // How many meta stages run on the images before this network does.
   int64_t prefix_stages() const { return meta_ == nullptr ? 0 : module_index_; }

@@ -1,5 +1,5 @@
-// Training curves of a job: the loss of each module, beside each other by phase, and what a curve is
-// made of. Curves of tasks that are over are read once, those of running tasks go on as steps come.
+// Training curves of a job: loss and accuracy of each module, beside each other by phase, and what a
+// curve is made of. Curves of tasks that are over are read once, those of running tasks go on as steps come.
 import {getJson} from './api.js';
 import {empty, h} from './dom.js';
 import {number} from './format.js';
@@ -25,6 +25,8 @@ export const MEASURES = {
   loss: {title: 'Loss', of: point => number(point.loss)},
   cross_entropy: {title: 'Cross entropy', of: point => number(point.cross_entropy)},
   distillation: {title: 'Distillation term', of: point => number(point.distillation)},
+  accuracy: {title: 'Accuracy', of: point => number(point.accuracy)},
+  teacher_accuracy: {title: 'Accuracy of the teacher', of: point => number(point.teacher_accuracy)},
   learning_rate: {title: 'Learning rate', of: point => number(point.learning_rate)},
   images_per_second: {title: 'Images a second', of: point => number(point.images_per_second)},
 };

@@ -137,11 +137,13 @@ export class TaskPanel {
     if (!TRAINING.has(kindOf(this.task))) return null;
     const points = this.curves.pointsOf(this.task);
     if (points.length === 0) return null;
-    const parts = ['loss', 'cross_entropy', 'distillation'].map((measure, colour) => ({...seriesOf(this.curves, [this.task], measure)[0],
+    const of = measures => measures.map((measure, colour) => ({...seriesOf(this.curves, [this.task], measure)[0],
       name: MEASURES[measure].title, colour})).filter(one => one.points.some(point => Number.isFinite(point[1])));
     const terms = termSeries(points);
     const options = {x: 'step', y: 'loss'};
-    return h('div', {class: 'plots'}, plot({...options, title: 'Loss'}, parts),
+    const accuracies = of(['accuracy', 'teacher_accuracy']);
+    return h('div', {class: 'plots'}, plot({...options, title: 'Loss'}, of(['loss', 'cross_entropy', 'distillation'])),
+      accuracies.length > 0 && plot({x: 'step', y: 'accuracy', title: 'Accuracy on training images'}, accuracies),
       terms.length > 0 && plot({...options, title: 'Weighted terms of the network'}, terms));
   }
 

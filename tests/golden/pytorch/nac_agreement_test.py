@@ -1,12 +1,10 @@
 """The trainer beside PyTorch: whole NACs, and every module of them in its hybrid."""
 
-import unittest
-
 import torch
 
 import nac
 import vit
-from trainer import Hybrid, TrainerTest, distillation_loss, random, randomize
+from trainer import Hybrid, TrainerTest, distillation_loss, main, random, randomize
 
 _BATCH, _CLASSES = 3, 5
 _CONFIG = dict(image=16, channels=2, classes=_CLASSES, state=16, code=12, signature=6, input_latents=3,
@@ -100,4 +98,4 @@ class NacModuleTest(TrainerTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -17,6 +18,10 @@ _BIN = os.environ.get("DISTILL_BIN_DIR") or os.path.join(
 
 # (relative, absolute) by type. Programs that sum in another order agree to a few units in the last place of
 # the largest term; what a fault would change is far larger.
+# Where the trainer computes; PyTorch itself stays on the processor.
+_DEVICE = os.environ.get("DISTILL_TEST_DEVICE", "cpu")
+SKIPPED = 77  # Of ctest.
+
 TOLERANCES = {torch.float32: (1e-4, 2e-5), torch.float64: (1e-9, 1e-11)}
 
 
@@ -50,13 +55,25 @@ def predict(architecture, weights, batch, options=(), meta=None):
         if meta is not None:
             safetensors_file.write(paths["meta"], meta)
             given.append("meta")
-        command = [program("distill-trainer"), "predict", *options]
+        command = [program("distill-trainer"), "predict", "--device", _DEVICE, *options]
         for name in given:
             command += ["--" + name, paths[name]]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             raise RuntimeError(f"{' '.join(command)}: {run.returncode}: {run.stderr}")
         return safetensors_file.read(paths["output"])
+
+
+def main():
+    """Runs the tests of the calling program, unless they want a device that this machine or the trainer has not."""
+    if _DEVICE != "cpu":
+        # It looks for the device before it looks at files.
+        probe = subprocess.run([program("distill-trainer"), "predict", "--device", _DEVICE, "--arch", "-", "--weights", "-",
+                                "--input", "-", "--output", "-"], capture_output=True, text=True, check=False)
+        if "finds no GPU" in probe.stderr:
+            print(f"skipped: {probe.stderr.strip()}")
+            sys.exit(SKIPPED)
+    unittest.main()
 
 
 class TrainerTest(unittest.TestCase):

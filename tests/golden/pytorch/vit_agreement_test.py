@@ -1,13 +1,11 @@
 """The trainer beside PyTorch: whole ViTs and V-MoEs, and every module of them in its hybrid."""
 
-import unittest
-
 import torch
 
 import losses
 import routers
 import vit
-from trainer import Hybrid, TrainerTest, distillation_loss, random, randomize
+from trainer import Hybrid, TrainerTest, distillation_loss, main, random, randomize
 
 _IMAGE = dict(image=12, patch=4, channels=2, classes=5)
 _DESCRIBED = dict(image_size=12, patch_size=4, channels=2, classes=5)
@@ -169,4 +167,4 @@ class HybridTest(TrainerTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -77,8 +77,9 @@ class TaskBitsTest : public testing::Test {
 };
 
 TEST_F(TaskBitsTest, EveryKindGivesTheBitsOnRecord) {
-  if (worker::ActiveNumericClass() != kNumericClass) {
-    GTEST_SKIP() << "computes in " << worker::ActiveNumericClass() << "; run through ctest on a "
+  if (worker::ActiveNumericClass(torch::kCPU) != kNumericClass) {
+    GTEST_SKIP() << "computes in " << worker::ActiveNumericClass(torch::kCPU)
+                 << "; run through ctest on a "
                  << "processor with AVX2";
   }
   const std::string meta =

@@ -23,6 +23,7 @@ class NacNetwork : public Network {
   std::vector<NamedTensor> State() const override;
   absl::Status Import(const StateMap& state, const ImportOptions& options) override;
   void Initialize(const CounterRandom& random) override;
+  void MoveTo(const torch::Device& device) override { nac_.ptr()->to(device); }
   std::string Architecture() const override;
   bool IsClassifier(absl::string_view parameter) const override;
 
@@ -43,6 +44,7 @@ class NacModuleNetwork : public Network {
   std::vector<NamedTensor> State() const override;
   absl::Status Import(const StateMap& state, const ImportOptions& options) override;
   void Initialize(const CounterRandom& random) override;
+  void MoveTo(const torch::Device& device) override { module_.ptr()->to(device); }
   std::string Architecture() const override;
   bool IsClassifier(absl::string_view parameter) const override;
 

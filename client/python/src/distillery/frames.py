@@ -32,12 +32,15 @@ def series_frame(curves: Iterable[Tuple[str, report_pb2.Series]]) -> pandas.Data
             row: Dict[str, Any] = {
                 "task": task, "step": point.step, "loss": point.loss, "learning_rate": point.learning_rate,
                 "images_per_second": point.images_per_second, "cross_entropy": point.cross_entropy,
-                "distillation": point.distillation}
+                "distillation": point.distillation,
+                "accuracy": point.accuracy if point.HasField("accuracy") else float("nan"),
+                "teacher_accuracy": point.teacher_accuracy if point.HasField("teacher_accuracy") else float("nan")}
             for term in point.terms:
                 row[term.name] = term.value
                 row[term.name + "_weight"] = term.weight
             rows.append(row)
-    columns = ["task", "step", "loss", "learning_rate", "images_per_second", "cross_entropy", "distillation"]
+    columns = ["task", "step", "loss", "learning_rate", "images_per_second", "cross_entropy", "distillation", "accuracy",
+               "teacher_accuracy"]
     frame = load_pandas().DataFrame(rows, columns=None if rows else columns)
     return frame.set_index(["task", "step"])
 

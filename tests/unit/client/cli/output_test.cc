@@ -50,8 +50,12 @@ TEST(SeriesCsvTest, LeavesNumbersThatDoNotExistEmpty) {
   point.set_cross_entropy(std::numeric_limits<double>::quiet_NaN());
   point.set_distillation(std::numeric_limits<double>::quiet_NaN());
   EXPECT_EQ(SeriesCsvHeader({}) + SeriesCsvRows("pretrain-meta", series, {}),
-            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation\n"
-            "pretrain-meta,10,0.5,0.001,1234.5,,\n");
+            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,accuracy,"
+            "teacher_accuracy\n"
+            "pretrain-meta,10,0.5,0.001,1234.5,,,,\n");
+  point.set_accuracy(0.25);
+  EXPECT_EQ(SeriesCsvRows("pretrain-meta", series, {}),
+            "pretrain-meta,10,0.5,0.001,1234.5,,,0.25,\n");
 }
 
 TEST(SeriesCsvTest, TermsOfTheLossHaveColumns) {
@@ -64,10 +68,11 @@ TEST(SeriesCsvTest, TermsOfTheLossHaveColumns) {
   load.set_weight(0.005);
   EXPECT_THAT(TermNames(series), testing::ElementsAre("router_load"));
   const std::set<std::string> terms = {"router_importance", "router_load"};
-  EXPECT_EQ(SeriesCsvHeader(terms) + SeriesCsvRows("distill-module-0", series, terms),
-            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,"
-            "router_importance,router_importance_weight,router_load,router_load_weight\n"
-            "distill-module-0,1,0,0,0,0,0,,,0.25,0.005\n");
+  EXPECT_EQ(
+      SeriesCsvHeader(terms) + SeriesCsvRows("distill-module-0", series, terms),
+      "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,accuracy,"
+      "teacher_accuracy,router_importance,router_importance_weight,router_load,router_load_weight\n"
+      "distill-module-0,1,0,0,0,0,0,,,,,0.25,0.005\n");
 }
 
 TEST(YamlTest, HasTheStructureOfTheJson) {

@@ -33,6 +33,13 @@ void Write(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
+std::string Variable(const char* name) {
+  const char* const value = getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string Device() { return Variable("CUDA_VISIBLE_DEVICES"); }
+
 class FakeTrainer {
  public:
   int Run() {
@@ -60,8 +67,12 @@ class FakeTrainer {
   void SayReady() {
     v1::TrainerEvent event;
     event.mutable_ready()->set_process_id(getpid());
-    const char* numeric_class = getenv(kNumericClassVariable);
-    event.mutable_ready()->set_numeric_class(numeric_class == nullptr ? "" : numeric_class);
+    std::string numeric_class = Variable(kNumericClassVariable);
+    // Asked which it has.
+    if (numeric_class == kCudaClassPrefix) {
+      numeric_class = Device() == kFakeBrokenGpu ? "cuda-none" : kFakeCudaClass;
+    }
+    event.mutable_ready()->set_numeric_class(numeric_class);
     Send(event);
   }
 
@@ -74,7 +85,8 @@ class FakeTrainer {
   void Obey(const v1::TrainerCommand& command) {
     if (command.has_start()) {
       for (const v1::MemberAssignment& assignment : command.start().members()) {
-        std::fprintf(stderr, "fake trainer starts %s\n", assignment.member().c_str());
+        std::fprintf(stderr, "fake trainer starts %s on %s\n", assignment.member().c_str(),
+                     Device().empty() ? "the processor" : Device().c_str());
         members_[assignment.member()].assignment = assignment;
         if (assignment.spec().seed() == kFakeJoinGang) SayContact(assignment);
       }

@@ -5,6 +5,10 @@
 
 namespace distill::worker {
 
+// What it says of GPUs: all can be used but one.
+inline constexpr char kFakeCudaClass[] = "cuda-sm90-libtorch2.11";
+inline constexpr char kFakeBrokenGpu[] = "GPU-1";
+
 enum FakeBehaviour : uint64_t {
   kFakeSucceed = 0,       // At its first step.
   kFakeSlow = 1,          // Succeeds at step 20.

@@ -23,19 +23,36 @@ namespace {
 using ::testing::HasSubstr;
 using State = ScriptedServer::State;
 
+// An environment variable for the length of a scope.
+class ScopedVariable {
+ public:
+  ScopedVariable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~ScopedVariable() { unsetenv(name_); }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+ private:
+  const char* const name_;
+};
+
 class WorkerTest : public ::testing::Test {
  protected:
-  void StartWorker(int slots) {
+  absl::StatusOr<std::unique_ptr<Worker>> Create(int slots) {
     Worker::Config config;
+    config.device = device_;
+    config.nvml_library = FAKE_NVML_PATH;
     config.servers = {server_.address()};
     config.data_directory = directory_.path();
     config.trainer_binary = FAKE_TRAINER_PATH;
     config.slots = slots;
-    config.gang_network = "lo";
+    if (device_ == Worker::Config::Device::kCpu) config.gang_network = "lo";
     config.cancel_grace = absl::Milliseconds(300);
     config.warm_idle = warm_idle_;
     config.longest_retry = absl::Milliseconds(200);
-    auto worker = Worker::Create(config, {clock_, ids_, metrics_, [this] { idle_.Cancel(); }});
+    return Worker::Create(config, {clock_, ids_, metrics_, [this] { idle_.Cancel(); }});
+  }
+  void StartWorker(int slots) {
+    auto worker = Create(slots);
     ASSERT_THAT(worker.status(), IsOk());
     worker_ = *std::move(worker);
     worker_->Start();
@@ -103,6 +120,7 @@ class WorkerTest : public ::testing::Test {
   CancelToken idle_;
   TempDir directory_;
   ScriptedServer server_;
+  Worker::Config::Device device_ = Worker::Config::Device::kCpu;
   absl::Duration warm_idle_ = absl::Seconds(30);
   int grants_ = 0;
   std::unique_ptr<Worker> worker_;
@@ -120,6 +138,50 @@ TEST_F(WorkerTest, RegistersWithWhatTheMachineCanDo) {
     EXPECT_GT(info.slot_memory_bytes(), 0);
   });
   EXPECT_THAT(worker_->Readiness(), IsOk());
+}
+
+TEST_F(WorkerTest, AMachineWithGpusHasASlotForEach) {
+  device_ = Worker::Config::Device::kAuto;
+  StartWorker(/*slots=*/0);
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.heartbeats > 0; }));
+  server_.With([&](State& state) {
+    const v1::WorkerInfo& info = state.last_registration.worker();
+    EXPECT_EQ(info.device_kind(), "cuda");
+    EXPECT_EQ(info.slots(), 2);
+    EXPECT_EQ(info.slot_memory_bytes(), int64_t{8} << 30);
+    ASSERT_EQ(info.numeric_classes_size(), 1);
+    EXPECT_EQ(info.numeric_classes(0), kFakeCudaClass);
+  });
+  v1::Grant grant = NewGrant(kFakeSucceed);
+  grant.mutable_spec()->set_numeric_class(kFakeCudaClass);
+  Offer({grant});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
+  v1::CompleteAttemptsRequest::Item item;
+  server_.With([&](State& state) { item = state.completed[0]; });
+  EXPECT_THAT(server_.Blob(item.observations(0).digest()), HasSubstr("lease-1 on GPU-"));
+}
+
+TEST_F(WorkerTest, SlotsOfOneGpuShareItsMemory) {
+  device_ = Worker::Config::Device::kCuda;
+  ScopedVariable visible("CUDA_VISIBLE_DEVICES", "GPU-0");
+  StartWorker(/*slots=*/2);
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.heartbeats > 0; }));
+  server_.With([&](State& state) {
+    EXPECT_EQ(state.last_registration.worker().slots(), 2);
+    EXPECT_EQ(state.last_registration.worker().slot_memory_bytes(), int64_t{4} << 30);
+  });
+}
+
+TEST_F(WorkerTest, AGpuThatTheTrainerCannotUseIsLeftAlone) {
+  ScopedVariable visible("CUDA_VISIBLE_DEVICES", "1");
+  device_ = Worker::Config::Device::kCuda;
+  EXPECT_THAT(Create(/*slots=*/1).status(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("built with CUDA")));
+  device_ = Worker::Config::Device::kAuto;
+  StartWorker(/*slots=*/1);
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.heartbeats > 0; }));
+  server_.With(
+      [&](State& state) { EXPECT_EQ(state.last_registration.worker().device_kind(), "cpu"); });
 }
 
 TEST_F(WorkerTest, RunsTaskFromItsInputsToItsResult) {

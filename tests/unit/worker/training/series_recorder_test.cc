@@ -14,7 +14,8 @@ StepRecord Record(int64_t step, double loss) {
   record.images = 10;
   record.loss = loss;
   record.learning_rate = 0.5;
-  record.cross_entropy = record.distillation = std::numeric_limits<double>::quiet_NaN();
+  record.cross_entropy = record.distillation = record.teacher_accuracy =
+      std::numeric_limits<double>::quiet_NaN();
   return record;
 }
 
@@ -46,6 +47,25 @@ TEST(SeriesRecorderTest, PointsAreMeansAndSpeedsOverTheirSteps) {
   ASSERT_TRUE(point.has_value());
   EXPECT_EQ(point->loss(), 2.5);
   EXPECT_EQ(point->images_per_second(), 10.0);
+}
+
+TEST(SeriesRecorderTest, AccuraciesAreMeans) {
+  SeriesRecorder recorder(2 * kMostSeriesPoints);
+  StepRecord record = Record(1, 1.0);
+  record.accuracy = 0.5;
+  recorder.Add(record, 0);
+  record.step = 2;
+  record.accuracy = 1;
+  auto point = recorder.Add(record, 0);
+  ASSERT_TRUE(point.has_value());
+  EXPECT_EQ(point->accuracy(), 0.75);
+  EXPECT_FALSE(point->has_teacher_accuracy());
+  // The next point starts anew.
+  record.teacher_accuracy = 0.25;
+  record.step = 4;
+  point = recorder.Add(record, 0);
+  EXPECT_EQ(point->accuracy(), 1.0);
+  EXPECT_EQ(point->teacher_accuracy(), 0.25);
 }
 
 TEST(SeriesRecorderTest, TermsAreMeansBeforeTheirWeights) {

@@ -121,22 +121,26 @@ class Report(_message.Message):
 class Series(_message.Message):
     __slots__ = ["points"]
     class Point(_message.Message):
-        __slots__ = ["cross_entropy", "distillation", "images_per_second", "learning_rate", "loss", "step", "terms"]
+        __slots__ = ["accuracy", "cross_entropy", "distillation", "images_per_second", "learning_rate", "loss", "step", "teacher_accuracy", "terms"]
+        ACCURACY_FIELD_NUMBER: _ClassVar[int]
         CROSS_ENTROPY_FIELD_NUMBER: _ClassVar[int]
         DISTILLATION_FIELD_NUMBER: _ClassVar[int]
         IMAGES_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
         LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
         LOSS_FIELD_NUMBER: _ClassVar[int]
         STEP_FIELD_NUMBER: _ClassVar[int]
+        TEACHER_ACCURACY_FIELD_NUMBER: _ClassVar[int]
         TERMS_FIELD_NUMBER: _ClassVar[int]
+        accuracy: float
         cross_entropy: float
         distillation: float
         images_per_second: float
         learning_rate: float
         loss: float
         step: int
+        teacher_accuracy: float
         terms: _containers.RepeatedCompositeFieldContainer[Series.Term]
-        def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., images_per_second: _Optional[float] = ..., cross_entropy: _Optional[float] = ..., distillation: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[Series.Term, _Mapping]]] = ...) -> None: ...
+        def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., images_per_second: _Optional[float] = ..., cross_entropy: _Optional[float] = ..., distillation: _Optional[float] = ..., terms: _Optional[_Iterable[_Union[Series.Term, _Mapping]]] = ..., accuracy: _Optional[float] = ..., teacher_accuracy: _Optional[float] = ...) -> None: ...
     class Term(_message.Message):
         __slots__ = ["name", "value", "weight"]
         NAME_FIELD_NUMBER: _ClassVar[int]
