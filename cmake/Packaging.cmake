@@ -30,6 +30,7 @@ install(FILES "${deploy}/prometheus/rules.yml" "${deploy}/prometheus/prometheus.
   DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/distillery-server/prometheus COMPONENT server)
 install(DIRECTORY "${deploy}/grafana/" DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/distillery-server/grafana
   COMPONENT server FILES_MATCHING PATTERN "*.json")
+install(PROGRAMS "${deploy}/ca/ca.sh" TYPE BIN RENAME distill-ca COMPONENT server)
 
 distill_install_service(worker distill-worker)
 if(TARGET distill-trainer)
@@ -63,6 +64,7 @@ set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_SERVER_PACKAGE_NAME distillery-server)
 set(CPACK_COMPONENT_SERVER_DESCRIPTION "The server: jobs, tasks, leases and artifacts")
 set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "systemd | systemd-standalone-sysusers")
+set(CPACK_DEBIAN_SERVER_PACKAGE_RECOMMENDS openssl)  # distill-ca
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS "distillery-client, postgresql, prometheus")
 set(CPACK_DEBIAN_WORKER_PACKAGE_NAME distillery-worker)
 set(CPACK_COMPONENT_WORKER_DESCRIPTION "The worker and its trainer, for every machine that trains")

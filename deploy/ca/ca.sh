@@ -1,11 +1,12 @@
 #!/bin/sh
 # A private certificate authority for one Distillery: makes and revokes the certificates of the
-# server, of workers and of people. Needs openssl alone. See docs/security.md.
+# server, of workers and of people. Needs openssl alone. Packages call it distill-ca. See docs/security.md.
 set -eu
+program=$(basename "$0")
 
 usage() {
-  cat <<'USAGE'
-usage: ca.sh [--dir DIR] [--days N] COMMAND
+  cat <<USAGE
+usage: $program [--dir DIR] [--days N] COMMAND
 
   init                       make the authority: DIR/ca.pem, and DIR/ca.key, which never leaves here
   server HOST [HOST...]      certificate of the server, for these host names and addresses
@@ -23,7 +24,7 @@ USAGE
 }
 
 fail() {
-  echo "ca.sh: $*" >&2
+  echo "$program: $*" >&2
   exit 1
 }
 
@@ -78,7 +79,7 @@ CONFIG
 
 # issue NAME COMMON_NAME USAGE ALT_NAMES: leaves DIR/NAME.pem and DIR/NAME.key.
 issue() {
-  [ -f "$dir/ca.key" ] || fail "$dir holds no authority; run: ca.sh --dir $dir init"
+  [ -f "$dir/ca.key" ] || fail "$dir holds no authority; run: $program --dir $dir init"
   [ ! -e "$dir/$1.key" ] || mv "$dir/$1.key" "$dir/$1.key.old"
   write_config
   cat > "$dir/extensions.cnf" <<EXTENSIONS

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 import urllib.request
 
-from package_test import bare_system, make_packages
+from machine import bare_system, make_packages
 from product import SOURCE_DIR, TINY_JOB, eventually, write_idx_dataset
 from units_test import run
 
