@@ -13,7 +13,7 @@
 #include "storage/admin/backup.h"
 #include "storage/admin/doctor.h"
 #include "storage/admin/strays.h"
-#include "storage/blob/filesystem_blob_store.h"
+#include "storage/settings/blob_place.h"
 #include "storage/state/postgres_leadership.h"
 #include "storage/state/sqlite_connection.h"
 
@@ -27,6 +27,7 @@ using storage::SqliteConnection;
 struct Place {
   std::string data_dir;
   std::string postgres;  // Empty: the SQLite file in the data directory.
+  storage::BlobPlace blobs;
   bool without_blobs = false;
 };
 
@@ -47,14 +48,18 @@ absl::StatusOr<std::unique_ptr<SqlConnection>> OpenDatabase(const Place& place, 
   return std::unique_ptr<SqlConnection>(std::move(connection));
 }
 
-// Null with --without-blobs.
-absl::StatusOr<std::unique_ptr<storage::BlobStore>> OpenBlobs(const Place& place) {
+// What the server itself keeps on local disk for its blobs.
+std::string BlobFolder(const Place& place) { return JoinPath(place.data_dir, "blobs"); }
+
+// Null with --without-blobs. Uploads, whose folder is the server's, only where servers are kept
+// away.
+absl::StatusOr<std::unique_ptr<storage::BlobStore>> OpenBlobs(const Session& session,
+                                                              const Place& place,
+                                                              Metrics& metrics) {
   if (place.without_blobs) return nullptr;
-  storage::FilesystemBlobStore::Config config;
-  config.root = JoinPath(place.data_dir, "blobs");
-  DISTILL_ASSIGN_OR_RETURN(std::unique_ptr<storage::FilesystemBlobStore> blobs,
-                           storage::FilesystemBlobStore::Open(std::move(config)));
-  return std::unique_ptr<storage::BlobStore>(std::move(blobs));
+  DISTILL_RETURN_IF_ERROR(storage::CheckBlobPlace(place.blobs));
+  return storage::OpenBlobPlace(place.blobs, BlobFolder(place), {}, *session.environment().clock,
+                                metrics);
 }
 
 // Keeps servers away while something changes: their lock for SQLite, their leadership for
@@ -103,7 +108,8 @@ void PrintBackup(Session& session, const storage::BackupInfo& info, const std::s
 
 absl::StatusOr<ExitCode> Backup(Session& session, const Place& place, const std::string& folder) {
   DISTILL_ASSIGN_OR_RETURN(const auto connection, OpenDatabase(place, Access::kRead));
-  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(place));
+  NullMetrics metrics;
+  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(session, place, metrics));
   DISTILL_ASSIGN_OR_RETURN(const storage::BackupInfo info,
                            storage::MakeBackup(*connection, blobs.get(), folder));
   PrintBackup(session, info, folder);
@@ -114,7 +120,8 @@ absl::StatusOr<ExitCode> Restore(Session& session, const Place& place, const std
   DISTILL_RETURN_IF_ERROR(CreateDirectories(place.data_dir));
   DISTILL_ASSIGN_OR_RETURN(const Exclusion exclusion, Exclude(session, place));
   DISTILL_ASSIGN_OR_RETURN(const auto connection, OpenDatabase(place, Access::kChange));
-  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(place));
+  NullMetrics metrics;
+  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(session, place, metrics));
   DISTILL_ASSIGN_OR_RETURN(const storage::BackupInfo info,
                            storage::RestoreBackup(folder, *connection, blobs.get()));
   PrintBackup(session, info, folder);
@@ -152,10 +159,11 @@ void PrintDiagnosis(Session& session, const storage::Diagnosis& diagnosis) {
 
 absl::StatusOr<ExitCode> Doctor(Session& session, const Place& place, bool verify) {
   DISTILL_ASSIGN_OR_RETURN(const auto connection, OpenDatabase(place, Access::kRead));
-  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(place));
+  NullMetrics metrics;
+  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(session, place, metrics));
   storage::DoctorOptions options;
   options.verify_blobs = verify;
-  if (!place.without_blobs) options.blob_folder = JoinPath(place.data_dir, "blobs");
+  if (!place.without_blobs) options.blob_folder = BlobFolder(place);
   DISTILL_ASSIGN_OR_RETURN(const storage::Diagnosis diagnosis,
                            storage::Examine(*connection, blobs.get(), options));
   PrintDiagnosis(session, diagnosis);
@@ -165,7 +173,8 @@ absl::StatusOr<ExitCode> Doctor(Session& session, const Place& place, bool verif
 absl::StatusOr<ExitCode> CollectStrays(Session& session, const Place& place) {
   DISTILL_ASSIGN_OR_RETURN(const Exclusion exclusion, Exclude(session, place));
   DISTILL_ASSIGN_OR_RETURN(const auto connection, OpenDatabase(place, Access::kRead));
-  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(place));
+  NullMetrics metrics;
+  DISTILL_ASSIGN_OR_RETURN(const auto blobs, OpenBlobs(session, place, metrics));
   DISTILL_ASSIGN_OR_RETURN(const storage::RemovedStrays removed,
                            storage::RemoveStrays(*connection, *blobs));
   if (session.json()) {
@@ -183,6 +192,7 @@ void AddPlaceOptions(CLI::App& command, Place& place) {
   command.add_option("--postgres", place.postgres,
                      "Connection string of the server's PostgreSQL database, without a password; "
                      "default: its SQLite file");
+  storage::AddBlobPlaceOptions(command, place.blobs);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 #include "storage/blob/blob_store.h"
+#include "storage/settings/blob_place.h"
 
 namespace CLI {
 class App;
@@ -19,17 +20,10 @@ class App;
 namespace distill::server {
 
 struct BlobSettings {
-  std::string store = "file";                  // file or s3.
+  storage::BlobPlace place;
   int64_t max_disk_bytes = int64_t{50} << 30;  // Of all blobs; 0: no cap.
   int64_t min_free_disk_bytes = int64_t{1} << 30;
 
-  std::string s3_endpoint;
-  std::string s3_bucket;
-  std::string s3_prefix;
-  std::string s3_region = "us-east-1";
-  std::string s3_addressing = "path";  // path or virtual-hosted.
-  std::string s3_credentials_file;     // Empty: from the environment.
-  std::string s3_ca_file;
   std::string s3_transfers = "direct";  // direct or server.
   std::string s3_verify = "checksum";   // checksum or read-back.
 

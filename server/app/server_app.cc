@@ -42,7 +42,6 @@
 #include "server/web/status_page.h"
 #include "storage/blob/blob_store.h"
 #include "storage/state/file_lock_leadership.h"
-#include "transport/grpc_runtime.h"
 
 namespace distill::server {
 namespace {
@@ -251,7 +250,6 @@ class ServerAppImpl : public ServerApp {
     services_.push_back(std::make_unique<AuthService>(dependencies));
     DISTILL_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
                              ListenCredentials(config_, dependencies_.clock->WallNow()));
-    KeepGrpcRunning();
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;

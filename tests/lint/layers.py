@@ -11,6 +11,7 @@ LAYERS = {
     "storage/archive": ["base"],
     "storage/http": ["base"],
     "storage/blob": ["base", "proto", "storage/http"],
+    "storage/settings": ["base", "storage/blob"],
     "storage/state": ["base", "proto"],
     "storage/admin": ["base", "storage/blob", "storage/state"],
     # Of storage, only plain structs: records, and the image of them that recovery hands over.

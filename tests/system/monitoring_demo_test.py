@@ -3,13 +3,12 @@ does not, and a pair of servers whose leader dies; every panel and the alerts th
 
 import os
 import re
-import shutil
 import socket
-import subprocess
 import time
 import unittest
 
 from monitoring import RULES, MonitoredTest, panels
+from postgres import start_postgres
 from product import BIN_DIR, OK, TINY_JOB, Program, eventually, write_idx_dataset
 
 _FAKE_GPUS = os.path.join(os.path.dirname(BIN_DIR), "test_bin", "libfake_nvml.so")
@@ -86,32 +85,8 @@ class MonitoringDemoTest(MonitoredTest):
 
 
 class FailoverTest(MonitoredTest):
-    def start_postgres(self):
-        """A database server as its own user, reached by a socket. Returns its connection string."""
-        programs = sorted(os.path.join("/usr/lib/postgresql", v, "bin") for v in os.listdir("/usr/lib/postgresql")) \
-            if os.path.isdir("/usr/lib/postgresql") else []
-        if not programs or os.getuid() != 0 or shutil.which("runuser") is None:
-            self.skipTest("needs Debian's package postgresql, and root to start it as another user")
-        folder = self.product.path("postgres")
-        os.makedirs(folder)
-        os.chmod(self.product.dir, 0o755)
-        shutil.chown(folder, "postgres", "postgres")
-        as_postgres = ["runuser", "-u", "postgres", "--"]
-        subprocess.run([*as_postgres, f"{programs[-1]}/initdb", "-D", f"{folder}/data", "-A", "trust", "-U", "postgres"],
-                       check=True, capture_output=True, cwd="/")
-        with open(self.product.path("postgres.log"), "wb") as log:
-            process = subprocess.Popen(
-                [*as_postgres, f"{programs[-1]}/postgres", "-D", f"{folder}/data", "-k", folder, "-h", ""],
-                stdout=log, stderr=log, cwd="/")
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        conninfo = f"host={folder} user=postgres dbname=postgres"
-        eventually(lambda: subprocess.run(["psql", conninfo, "-c", "select 1"], capture_output=True, check=False)
-                   .returncode == 0, "the database answers")
-        return conninfo
-
     def test_the_leader_of_a_pair_dies(self):
-        conninfo = self.start_postgres()
+        conninfo = start_postgres(self)
         blobs = self.product.path("shared")
         servers = {}
         for name in ("one", "two"):

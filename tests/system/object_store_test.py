@@ -4,33 +4,15 @@ Run by tests/support/s3/s3_server.py, which starts a real S3 server and tells wh
 """
 
 import os
-import re
 import unittest
 
-from product import NOT_FOUND, OK, TINY_JOB, ProductTest, eventually, write_idx_dataset
+from object_store import ObjectStoreTestCase, calls
+from product import NOT_FOUND, OK, TINY_JOB, eventually, write_idx_dataset
 
 
-def calls(server, method, code="OK"):
-    """How many calls of that method ended so."""
-    pattern = f'distill_grpc_server_handled_total\\{{grpc_code="{code}",grpc_method="{method}"\\}} (\\d+)'
-    found = re.search(pattern, server.get("/metrics"))
-    return int(found.group(1)) if found else 0
-
-
-class ObjectStoreTest(ProductTest):
-    def setUp(self):
-        super().setUp()
-        if "DISTILL_S3_ENDPOINT" not in os.environ:
-            self.skipTest("needs the S3 server that tests/support/s3/s3_server.py starts")
-        self.keys = self.product.write("keys", "[default]\naws_access_key_id = {AWS_ACCESS_KEY_ID}\n"
-                                       "aws_secret_access_key = {AWS_SECRET_ACCESS_KEY}\n".format(**os.environ))
-        os.chmod(self.keys, 0o600)
-
+class ObjectStoreTest(ObjectStoreTestCase):
     def start(self, *flags):
-        return self.product.start_server(
-            "--blobs", "s3", "--s3-endpoint", os.environ["DISTILL_S3_ENDPOINT"],
-            "--s3-bucket", os.environ["DISTILL_S3_BUCKET"], "--s3-region", os.environ["DISTILL_S3_REGION"],
-            "--s3-credentials-file", self.keys, "--s3-prefix", f"{os.path.basename(self.product.dir)}/", *flags)
+        return self.product.start_server(*self.s3_flags(), *flags)
 
     def run_job(self, *flags):
         job_file = self.product.write("job.yaml", TINY_JOB % write_idx_dataset(self.product.path("data")))

@@ -122,11 +122,11 @@ class Product:
         self.server = Program("distill-server", ["--listen", listen, *flags], folder, http).await_ready()
         return self.server
 
-    def restart_killed_server(self):
+    def restart_killed_server(self, *flags):
         """Kills the server as a machine does, and starts it again where it was: same data, same addresses."""
         killed = self.server
         killed.kill()
-        return self.start_server(data_dir=killed.data_dir, listen=killed.grpc, http=killed.http)
+        return self.start_server(*flags, data_dir=killed.data_dir, listen=killed.grpc, http=killed.http)
 
     def start_worker(self, *flags):
         folder = self.path(f"worker-{len(self.workers) + 1}")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import unittest
 
+from authority import Authority
 from product import SOURCE_DIR, TINY_JOB, ProductTest, program, write_idx_dataset
 
 sys.path.insert(0, os.path.join(SOURCE_DIR, "client", "python", "src"))
@@ -17,25 +18,16 @@ from distillery.v1.auth_service_pb2_grpc import AuthServiceStub
 class PythonSecurityTest(ProductTest):
     def setUp(self):
         super().setUp()
-        self.ca("init")
-        self.ca("server", "localhost", "127.0.0.1")
-        self.ca("user", "alice", "admin")
+        self.authority = Authority(self.product.path("ca"))
+        self.authority.make("user", "alice", "admin")
         token = self.product.path("admin.token")
         subprocess.run([program("distill-server"), "--data-dir", self.product.path("server"), "--issue-admin-token", token],
                        check=True, capture_output=True)
-        self.tls = Tls(ca=self.file("ca.pem"))
+        self.tls = Tls(ca=self.authority.file("ca.pem"))
         data = write_idx_dataset(self.product.path("data"))
         self.job_file = self.product.write("job.yaml", TINY_JOB % data)
-        self.product.start_server("--tls-cert", self.file("server.pem"), "--tls-key", self.file("server.key"),
-                                  "--tls-client-ca", self.file("ca.pem"), "--dataset-root", self.product.dir)
+        self.product.start_server(*self.authority.server_flags(), "--dataset-root", self.product.dir)
         self.admin = self.connect(token_file=token)
-
-    def ca(self, *arguments):
-        subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", self.product.path("ca"), *arguments],
-                       check=True, capture_output=True)
-
-    def file(self, name):
-        return self.product.path("ca", name)
 
     def connect(self, **options):
         client = Client(self.product.server.grpc, patience=Patience(retry=2), **{"tls": self.tls, **options})
@@ -73,13 +65,11 @@ class PythonSecurityTest(ProductTest):
             self.assertTrue(raised.exception.hint)
 
     def test_a_certificate(self):
-        tls = Tls(self.file("ca.pem"), self.file("user-alice.pem"), self.file("user-alice.key"))
+        tls = Tls(self.authority.file("ca.pem"), self.authority.file("user-alice.pem"), self.authority.file("user-alice.key"))
         self.assertEqual(self.connect(tls=tls).whoami().caller, "user/alice")
 
     def test_another_authority_and_plaintext(self):
-        subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", self.product.path("other"), "init"],
-                       check=True, capture_output=True)
-        other = Tls(self.product.path("other", "ca.pem"))
+        other = Tls(Authority(self.product.path("other")).file("ca.pem"))
         self.assertRaises(errors.ServerUnavailable, self.connect(tls=other, token="distill_1_2").jobs)
         self.assertRaises(errors.ServerUnavailable, self.connect(tls=None).jobs)
 

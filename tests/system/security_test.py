@@ -7,41 +7,26 @@ import stat
 import subprocess
 import unittest
 
-from product import (INVALID, NOT_ALLOWED, NOT_FOUND, OK, SOURCE_DIR, TINY_JOB, UNREACHABLE, ProductTest, eventually, program,
+from authority import Authority
+from product import (INVALID, NOT_ALLOWED, NOT_FOUND, OK, TINY_JOB, UNREACHABLE, ProductTest, eventually, program,
                      write_idx_dataset)
 
 
 class SecurityTest(ProductTest):
     def setUp(self):
         super().setUp()
-        self.ca_dir = self.product.path("ca")
-        self.ca("init")
-        self.ca("server", "localhost", "127.0.0.1")
-
-    def ca(self, *arguments):
-        made = subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", self.ca_dir, *arguments],
-                              capture_output=True, text=True, check=False)
-        self.assertEqual(made.returncode, 0, made.stderr)
-        return made.stdout
-
-    def files(self, name):
-        return ["--tls-ca", os.path.join(self.ca_dir, "ca.pem"), "--tls-cert", os.path.join(self.ca_dir, f"{name}.pem"),
-                "--tls-key", os.path.join(self.ca_dir, f"{name}.key")]
-
-    def server_flags(self):
-        return ["--tls-cert", os.path.join(self.ca_dir, "server.pem"), "--tls-key", os.path.join(self.ca_dir, "server.key"),
-                "--tls-client-ca", os.path.join(self.ca_dir, "ca.pem")]
+        self.authority = Authority(self.product.path("ca"))
 
     def as_user(self, name, *arguments):
-        return self.product.distill(*arguments, *self.files(f"user-{name}"))
+        return self.product.distill(*arguments, *self.authority.client_flags(f"user-{name}"))
 
     def test_a_job_runs_over_tls_and_only_its_project_sees_it(self):
         for user, role in (("alice", "admin"), ("bob", "editor@vision"), ("carol", "viewer@audio")):
-            self.ca("user", user, role)
-        self.ca("worker", "gpu-01")
+            self.authority.make("user", user, role)
+        self.authority.make("worker", "gpu-01")
         # A copy in the object store is what the worker trains from: it may read that, and nothing else.
         data = write_idx_dataset(self.product.path("data"))
-        self.product.start_server(*self.server_flags(), "--dataset-root", self.product.path("data"))
+        self.product.start_server(*self.authority.server_flags(), "--dataset-root", self.product.path("data"))
         added = self.as_user("bob", "dataset", "add", "digits", "--path", data, "--upload", "--project", "vision")
         self.assertEqual(added.returncode, OK, added.stderr)
         os.rename(data, self.product.path("moved"))
@@ -52,7 +37,7 @@ class SecurityTest(ProductTest):
         self.assertEqual(submitted.returncode, OK, submitted.stderr)
         job = submitted.stdout.strip()
 
-        worker = self.product.start_worker(*self.files("worker-gpu-01"))
+        worker = self.product.start_worker(*self.authority.client_flags("worker-gpu-01"))
         waited = self.as_user("bob", "job", "wait", job)
         self.assertEqual(waited.returncode, OK, waited.stderr + worker.log())
         self.assertEqual(worker.log().count("PERMISSION_DENIED"), 0, worker.log())
@@ -84,10 +69,10 @@ class SecurityTest(ProductTest):
         self.assertNotEqual(again.returncode, OK)
         self.assertIn(token, again.stderr)
 
-        server = self.product.start_server(*self.server_flags())
+        server = self.product.start_server(*self.authority.server_flags())
         running = subprocess.run([*issue[:-1], self.product.path("other")], capture_output=True, text=True, check=False)
         self.assertIn("the server runs", running.stderr)
-        ca = ["--tls-ca", os.path.join(self.ca_dir, "ca.pem")]
+        ca = ["--tls-ca", self.authority.file("ca.pem")]
         admin = [*ca, "--token-file", token]
         self.assertIn("admin in all projects", self.product.distill("whoami", *admin).stdout)
         bob = self.product.path("bob.token")
@@ -126,12 +111,12 @@ class SecurityTest(ProductTest):
             return subprocess.run([program("distill-server"), "--data-dir", self.product.path("s"), "--http", "none", *flags],
                                   capture_output=True, text=True, timeout=60, check=False)
         self.assertIn("--tls-cert", server("--listen", "0.0.0.0:0").stderr)
-        half = server("--tls-cert", os.path.join(self.ca_dir, "server.pem"))
+        half = server("--tls-cert", self.authority.file("server.pem"))
         self.assertEqual(half.returncode, 2)
         self.assertIn("--tls-key", half.stderr)
-        self.ca("user", "bob", "viewer")
-        flags = self.server_flags()
-        flags[3] = os.path.join(self.ca_dir, "user-bob.key")
+        self.authority.make("user", "bob", "viewer")
+        flags = self.authority.server_flags()
+        flags[3] = self.authority.file("user-bob.key")
         self.assertIn("does not belong", server("--listen", "0.0.0.0:0", *flags).stderr)
         flags[3] = "/no/such.key"
         self.assertIn("path=/no/such.key", server("--listen", "0.0.0.0:0", *flags).stderr)
@@ -142,31 +127,29 @@ class SecurityTest(ProductTest):
         self.assertEqual(run.returncode, 2)
         self.assertIn("--tls-ca", run.stderr)
         run = subprocess.run([program("distill-worker"), "--server", "control.invalid:7700", "--data-dir", self.product.path("w"),
-                              *self.files("user-bob")], capture_output=True, text=True, timeout=60, check=False)
+                              *self.authority.client_flags("user-bob")], capture_output=True, text=True, timeout=60, check=False)
         self.assertIn("it names no worker", run.stderr)
-        self.ca("worker", "gpu-01")
+        self.authority.make("worker", "gpu-01")
         run = subprocess.run([program("distill-worker"), "--server", "control.invalid:7700", "--data-dir", self.product.path("w"),
-                              "--worker-id", "gpu-02", *self.files("worker-gpu-01")], capture_output=True, text=True, timeout=60,
+                              "--worker-id", "gpu-02", *self.authority.client_flags("worker-gpu-01")], capture_output=True, text=True, timeout=60,
                              check=False)
         self.assertEqual(run.returncode, 2)
         self.assertIn("want gpu-01 or gpu-01.anything", run.stderr)
 
     def test_strangers_get_nothing(self):
-        self.product.start_server(*self.server_flags())
-        self.ca("user", "old", "admin")
-        ca = ["--tls-ca", os.path.join(self.ca_dir, "ca.pem")]
+        self.product.start_server(*self.authority.server_flags())
+        self.authority.make("user", "old", "admin")
+        ca = ["--tls-ca", self.authority.file("ca.pem")]
         nobody = self.product.distill("job", "list", *ca)
         self.assertEqual(nobody.returncode, NOT_ALLOWED, nobody.stderr)
         self.assertIn("--token-file", nobody.stderr)
         # Plaintext to a server that speaks TLS.
         self.assertEqual(self.product.distill("job", "list").returncode, UNREACHABLE)
         # Of another authority, with the name of an administrator of ours.
-        other = self.product.path("other-ca")
-        subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", other, "init"], check=True, capture_output=True)
-        subprocess.run([os.path.join(SOURCE_DIR, "deploy", "ca", "ca.sh"), "--dir", other, "user", "old", "admin"], check=True,
-                       capture_output=True)
-        forged = self.product.distill("job", "list", *ca, "--tls-cert", os.path.join(other, "user-old.pem"), "--tls-key",
-                                      os.path.join(other, "user-old.key"))
+        other = Authority(self.product.path("other-ca"))
+        other.make("user", "old", "admin")
+        forged = self.product.distill("job", "list", *ca, "--tls-cert", other.file("user-old.pem"), "--tls-key",
+                                      other.file("user-old.key"))
         self.assertEqual(forged.returncode, UNREACHABLE, forged.stderr)
         self.assertEqual(self.as_user("old", "job", "list").returncode, OK)
 

@@ -300,7 +300,7 @@ TEST_F(CommandsTest, ReportPrintsMarkdownAndSavesAllOfIt) {
   EXPECT_EQ(Run({"job", "report", "job-1", "--save", saved}).code, 0);
   EXPECT_THAT(ReadFile(saved + "/report.md"), IsOkAndHolds("# Report\n"));
   EXPECT_THAT(ReadFile(saved + "/series/pretrain-meta.csv"),
-              IsOkAndHolds(HasSubstr("pretrain-meta,1,0,0,0,0,0\n")));
+              IsOkAndHolds(HasSubstr("pretrain-meta,1,0,0,0,0,0,,\n")));
   EXPECT_TRUE(FileExists(saved + "/report.json"));
 }
 
@@ -308,8 +308,9 @@ TEST_F(CommandsTest, SeriesAreCsv) {
   ScriptJob(v1::JOB_STATE_SUCCEEDED);
   server_.Edit([](Script& script) { script.series["pretrain-meta"].add_points()->set_step(7); });
   EXPECT_EQ(Run({"job", "series", "job-1"}).out,
-            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation\n"
-            "pretrain-meta,7,0,0,0,0,0\n");
+            "task,step,loss,learning_rate,images_per_second,cross_entropy,distillation,accuracy,"
+            "teacher_accuracy\n"
+            "pretrain-meta,7,0,0,0,0,0,,\n");
   const CommandResult lines = Run({"job", "series", "job-1", "-o", "json"});
   EXPECT_EQ(json::parse(lines.out)["task"], "pretrain-meta");
   EXPECT_EQ(Run({"job", "series", "job-1", "--task", "nothing"}).code, 3);
