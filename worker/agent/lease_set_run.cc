@@ -267,6 +267,7 @@ absl::Status LeaseSetRun::SendStart() {
     seat.set_interface(config_.gang_network);
   }
   DISTILL_RETURN_IF_ERROR(dependencies_.seat.trainer()->Send(command));
+  first_word_deadline_ = dependencies_.clock.Now() + config_.first_word_timeout;
   for (const auto& member : members_) {
     if (member->state != Member::State::kPreparing) continue;
     member->state = Member::State::kRunning;
@@ -296,7 +297,14 @@ void LeaseSetRun::Supervise() {
       HandleTrainerDeath(events.status());
       return;
     }
+    if (!events->empty()) first_word_deadline_ = InfiniteFuture();
     for (const v1::TrainerEvent& event : *events) HandleEvent(event);
+    if (dependencies_.clock.Now() >= first_word_deadline_) {
+      HandleTrainerDeath(absl::DeadlineExceededError(absl::StrCat(
+          "it hung: it said nothing for ", absl::FormatDuration(config_.first_word_timeout),
+          " after it got its tasks")));
+      return;
+    }
   }
   if (!all_succeeded_) {
     seat.End();
@@ -355,7 +363,7 @@ bool LeaseSetRun::CancelOverdue() const {
 
 absl::Duration LeaseSetRun::NextTimeout() const {
   const MonotonicTime now = dependencies_.clock.Now();
-  absl::Duration timeout = kLongestWait;
+  absl::Duration timeout = std::min(kLongestWait, first_word_deadline_ - now);
   for (const auto& member : members_) {
     if (member->state != Member::State::kRunning) continue;
     timeout = std::min(timeout, member->cancel_deadline - now);

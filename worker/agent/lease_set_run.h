@@ -37,6 +37,9 @@ class LeaseSetRun {
     std::string gang_network;
     // How long a member may take to end after CancelMember, before the trainer is killed.
     absl::Duration cancel_grace = absl::Seconds(5);
+    // A trainer that has its tasks says at once that it begins; one that is silent for so long
+    // hangs. The server would never notice: to it the attempt is still being prepared.
+    absl::Duration first_word_timeout = absl::Seconds(120);
   };
   // All must outlive the run.
   struct Dependencies {
@@ -111,6 +114,7 @@ class LeaseSetRun {
   const Config config_;
   const Dependencies dependencies_;
   std::vector<std::unique_ptr<Member>> members_;
+  MonotonicTime first_word_deadline_ = InfiniteFuture();
   bool all_succeeded_ = true;
   bool stop_sent_ = false;
   bool ready_again_ = false;  // The trainer has said that it can take another lease set.

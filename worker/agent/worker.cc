@@ -236,6 +236,7 @@ std::unique_ptr<Slot> Worker::NewSlot(int index) {
   config.run.attempts_directory = JoinPath(config_.data_directory, "attempts");
   config.run.gang_network = config_.gang_network;
   config.run.cancel_grace = config_.cancel_grace;
+  config.run.first_word_timeout = config_.first_word_timeout;
   config.seat.trainer_binary = config_.trainer_binary;
   config.seat.working_directory = config_.data_directory;
   config.seat.stamp_directory = JoinPath(config_.data_directory, "digest-stamps");

@@ -63,6 +63,8 @@ class Worker : private WorkReceiver {
     // Certificates to trust where blobs go straight to an object store; empty: the system's.
     std::string object_store_ca_file;
     absl::Duration cancel_grace = absl::Seconds(5);
+    // How long a trainer may be silent after it got its tasks.
+    absl::Duration first_word_timeout = absl::Seconds(120);
     absl::Duration warm_idle = absl::Seconds(30);
     absl::Duration poll_wait = absl::Seconds(20);
     // Trainers log JSON lines.

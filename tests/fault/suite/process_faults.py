@@ -58,7 +58,7 @@ def has_trained(task):
 @fault("F17", "a trainer that hangs while its worker's heartbeats go on", 5)
 def trainer_hangs(seed, strikes):
     def strike(stage):
-        # One that hangs while it gets ready is the worker's to end, after two minutes.
+        # One that hangs while it gets ready, or when it is given work, is the worker's to end, after two minutes.
         job = stage.product.json("job", "list")["jobs"][0]["id"]
         trains = any(has_trained(task) for task in stage.product.tasks(job) if task["state"].endswith("RUNNING"))
         trainers = stage.trainers()

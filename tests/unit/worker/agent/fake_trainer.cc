@@ -87,6 +87,7 @@ class FakeTrainer {
       for (const v1::MemberAssignment& assignment : command.start().members()) {
         std::fprintf(stderr, "fake trainer starts %s on %s\n", assignment.member().c_str(),
                      Device().empty() ? "the processor" : Device().c_str());
+        if (assignment.spec().seed() == kFakeFreeze) pause();
         members_[assignment.member()].assignment = assignment;
         if (assignment.spec().seed() == kFakeJoinGang) SayContact(assignment);
       }

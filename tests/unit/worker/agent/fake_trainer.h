@@ -23,6 +23,7 @@ enum FakeBehaviour : uint64_t {
   // As rank of a gang: says how it is reached, and succeeds when it has heard of the others.
   kFakeJoinGang = 9,
   kFakeLoseGang = 10,  // Fails because another rank is gone.
+  kFakeFreeze = 11,    // Hangs before it says that it starts.
 };
 
 }  // namespace distill::worker

@@ -47,6 +47,7 @@ class WorkerTest : public ::testing::Test {
     config.slots = slots;
     if (device_ == Worker::Config::Device::kCpu) config.gang_network = "lo";
     config.cancel_grace = absl::Milliseconds(300);
+    config.first_word_timeout = first_word_timeout_;
     config.warm_idle = warm_idle_;
     config.longest_retry = absl::Milliseconds(200);
     return Worker::Create(config, {clock_, ids_, metrics_, [this] { idle_.Cancel(); }});
@@ -122,6 +123,7 @@ class WorkerTest : public ::testing::Test {
   ScriptedServer server_;
   Worker::Config::Device device_ = Worker::Config::Device::kCpu;
   absl::Duration warm_idle_ = absl::Seconds(30);
+  absl::Duration first_word_timeout_ = absl::Seconds(120);
   int grants_ = 0;
   std::unique_ptr<Worker> worker_;
 };
@@ -260,6 +262,18 @@ TEST_F(WorkerTest, ReportsCrashWithExitAndLastLine) {
   // The slot is good for the next.
   Offer({NewGrant(kFakeSucceed)});
   EXPECT_TRUE(server_.Await([](const State& state) { return state.completed.size() == 1; }));
+}
+
+TEST_F(WorkerTest, EndsTrainerThatHangsBeforeItStarts) {
+  first_word_timeout_ = absl::Milliseconds(300);
+  StartWorker(1);
+  Offer({NewGrant(kFakeFreeze)});
+  ASSERT_TRUE(server_.Await([](const State& state) { return state.failed.size() == 1; }));
+  server_.With([](State& state) {
+    EXPECT_EQ(state.failed[0].failure_class(), v1::FAILURE_CLASS_INFRASTRUCTURE);
+    EXPECT_THAT(state.failed[0].message(), HasSubstr("it said nothing for 300ms"));
+  });
+  EXPECT_TRUE(AwaitNoTrainers());
 }
 
 TEST_F(WorkerTest, ReportsWantOfMemoryAsSuch) {
