@@ -35,7 +35,11 @@ class Examination {
     for (const std::string& damage : damages) {
       Problem(absl::StrCat("the database is damaged: ", damage), kRestore);
     }
+    // The server may run: rows that were read one table after the other would contradict each other
+    // without being wrong.
+    DISTILL_RETURN_IF_ERROR(connection_.BeginSnapshot());
     DISTILL_ASSIGN_OR_RETURN(image_, SqlStateStore::LoadFrom(connection_));
+    DISTILL_RETURN_IF_ERROR(connection_.Execute("COMMIT"));
     diagnosis_.jobs = static_cast<int64_t>(image_.jobs.size());
     diagnosis_.tasks = static_cast<int64_t>(image_.tasks.size());
     diagnosis_.blobs = static_cast<int64_t>(image_.blobs.size());

@@ -42,9 +42,9 @@ def eventually(condition, what, seconds=_PATIENCE_SECONDS):
 
 
 class Program:
-    """A running distill-server or distill-worker. `grpc` is empty for a worker."""
+    """A running distill-server or distill-worker. `grpc` is empty for a worker. `environment`: variables besides ours."""
 
-    def __init__(self, name, arguments, folder, http="127.0.0.1:0"):
+    def __init__(self, name, arguments, folder, http="127.0.0.1:0", environment=None):
         os.makedirs(folder, exist_ok=True)
         self.name = name
         self.data_dir = folder
@@ -57,7 +57,7 @@ class Program:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [program(name), "--data-dir", folder, "--http", http, "--addresses-file", self._addresses,
-                 *arguments], stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1"))
+                 *arguments], stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1", **(environment or {})))
 
     def await_ready(self):
         eventually(lambda: os.path.exists(self._addresses) or self.process.poll() is not None, f"{self.name} is ready")
@@ -117,9 +117,9 @@ class Product:
             file.write(text)
         return self.path(name)
 
-    def start_server(self, *flags, data_dir=None, listen="127.0.0.1:0", http="127.0.0.1:0"):
+    def start_server(self, *flags, data_dir=None, listen="127.0.0.1:0", http="127.0.0.1:0", environment=None):
         folder = data_dir or self.path("server")
-        self.server = Program("distill-server", ["--listen", listen, *flags], folder, http).await_ready()
+        self.server = Program("distill-server", ["--listen", listen, *flags], folder, http, environment).await_ready()
         return self.server
 
     def restart_killed_server(self, *flags):

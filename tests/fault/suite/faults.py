@@ -17,6 +17,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # For what they register.
 import network_faults  # noqa: E402, F401, from the folder just added
+import power_faults  # noqa: E402, F401
 import process_faults  # noqa: E402, F401
 import storage_faults  # noqa: E402, F401
 from registry import FAULTS, Missing  # noqa: E402

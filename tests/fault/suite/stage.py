@@ -53,18 +53,19 @@ def orphans():
 
 class Stage:
     """`address` of the server may be a proxy's: pass `through`, which gets the server's address and returns the one that the
-    workers are to use."""
+    workers are to use. `server_environment` gets the server's folder and returns variables that it is to have besides."""
 
-    def __init__(self, seed, workers=2, through=None, server_flags=()):
+    def __init__(self, seed, workers=2, through=None, server_flags=(), server_environment=None):
         self.random = random.Random(seed)
         self.product = products.Product()
         self._orphans_before = orphans()
         self._flags = [*_SERVER_FLAGS, *server_flags]
+        self._environment = server_environment(self.product.path("server")) if server_environment else {}
         try:
             data = products.write_idx_dataset(self.product.path("data"), [i % 10 for i in range(_TRAIN_IMAGES)],
                                               [i % 10 for i in range(100)])
             self.job_file = self.product.write("job.yaml", _JOB % data)
-            self.server = self.product.start_server(*self._flags)
+            self.server = self.product.start_server(*self._flags, environment=self._environment)
             self.worker_address = through(self.server.grpc) if through else self.server.grpc
             for _ in range(workers):
                 self.start_worker()
@@ -93,7 +94,8 @@ class Stage:
     def restart_server(self, flags=()):
         """Starts the server again on the same folder and address."""
         begin = time.monotonic()
-        self.server = self.product.start_server(*self._flags, *flags, listen=self.server.grpc)
+        self.server = self.product.start_server(*self._flags, *flags, listen=self.server.grpc,
+                                                environment=self._environment)
         return time.monotonic() - begin
 
     def revive_worker(self, worker):

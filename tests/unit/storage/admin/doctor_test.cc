@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 
 #include <cstdio>
+#include <functional>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/blob/filesystem_blob_store.h"
@@ -27,6 +30,32 @@ auto Finds(Finding::Severity severity, const std::string& what) {
                Field(&Finding::remedy, Not(IsEmpty())));
 }
 auto Problem(const std::string& what) { return Finds(Finding::Severity::kProblem, what); }
+
+// Lets something happen after the tasks were read and before the attempts are.
+class InterruptedConnection : public SqlConnection {
+ public:
+  InterruptedConnection(SqlConnection& connection, std::function<void()> interruption)
+      : connection_(connection), interruption_(std::move(interruption)) {}
+
+  absl::Status Execute(const std::string& sql) override { return connection_.Execute(sql); }
+  SqlStatement Prepare(const char* sql) override {
+    if (absl::StrContains(sql, "JOIN attempts") && interruption_ != nullptr) {
+      std::exchange(interruption_, nullptr)();
+    }
+    return connection_.Prepare(sql);
+  }
+  void Forget() override { connection_.Forget(); }
+  absl::StatusOr<int64_t> SchemaVersion() override { return connection_.SchemaVersion(); }
+  absl::Status MigrateTo(int64_t version) override { return connection_.MigrateTo(version); }
+  absl::StatusOr<std::vector<std::string>> CheckIntegrity() override {
+    return connection_.CheckIntegrity();
+  }
+  absl::Status BeginSnapshot() override { return connection_.BeginSnapshot(); }
+
+ private:
+  SqlConnection& connection_;
+  std::function<void()> interruption_;
+};
 
 class DoctorTest : public ::testing::Test {
  protected:
@@ -124,6 +153,17 @@ TEST_F(DoctorTest, RowsThatDisagreeAreFound) {
               ElementsAre(Problem("RUNNING without"), Problem("though its job is SUCCEEDED")));
   Change("UPDATE jobs SET state=1, revision=77; UPDATE tasks SET state=2");
   EXPECT_THAT(Examined().findings, ElementsAre(Problem("revision that was never given")));
+}
+
+TEST_F(DoctorTest, ARunningServerIsNotTakenForADamagedOne) {
+  const auto connection = Open();
+  bool interrupted = false;
+  InterruptedConnection busy(*connection, [&] {
+    interrupted = true;
+    Change("DELETE FROM attempts");
+  });
+  EXPECT_TRUE(Examine(busy, blobs_.get(), {{}, {}, 0}).value().healthy());
+  EXPECT_TRUE(interrupted);
 }
 
 TEST_F(DoctorTest, RowsWithoutAnOwnerAreFound) {
