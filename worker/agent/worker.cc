@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "worker/agent/cancel_token.h"
 #include "worker/agent/nvml.h"
 #include "worker/agent/trainer_sandbox.h"
 #include "worker/agent/worker_identity.h"
@@ -22,6 +23,21 @@ namespace {
 
 constexpr int kMaxSlots = 1024;
 constexpr size_t kCachedDigestsTold = 200;
+
+constexpr absl::Duration kLockPatience = absl::Seconds(2);
+constexpr absl::Duration kLockPause = absl::Milliseconds(20);
+
+// With some patience: a trainer that was being started when the worker before was killed has that
+// one's lock for a moment.
+absl::StatusOr<FileLock> LockDirectory(const std::string& directory, const Clock& clock) {
+  CancelToken never;
+  const MonotonicTime deadline = clock.Now() + kLockPatience;
+  for (;;) {
+    absl::StatusOr<FileLock> lock = FileLock::Acquire(JoinPath(directory, "lock"));
+    if (!absl::IsFailedPrecondition(lock.status()) || clock.Now() >= deadline) return lock;
+    never.WaitFor(kLockPause);
+  }
+}
 
 absl::Status Validate(const Worker::Config& config) {
   if (config.servers.empty()) {
@@ -133,8 +149,7 @@ BlobClient::Config BlobConfig(const std::string& worker_id, const std::string& c
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Create(Config config, Dependencies dependencies) {
   DISTILL_RETURN_IF_ERROR(Validate(config));
   DISTILL_RETURN_IF_ERROR(CreateDirectories(config.data_directory));
-  DISTILL_ASSIGN_OR_RETURN(FileLock lock,
-                           FileLock::Acquire(JoinPath(config.data_directory, "lock")));
+  DISTILL_ASSIGN_OR_RETURN(FileLock lock, LockDirectory(config.data_directory, dependencies.clock));
   DISTILL_ASSIGN_OR_RETURN(DeviceInventory inventory, InventoryFor(config));
   if (!CanLeaveNetwork()) {
     LogWarning(

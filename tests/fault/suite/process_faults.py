@@ -60,9 +60,11 @@ def trainer_hangs(seed, strikes):
     def strike(stage):
         # One that hangs while it gets ready, or when it is given work, is the worker's to end, after two minutes.
         job = stage.product.json("job", "list")["jobs"][0]["id"]
-        trains = any(has_trained(task) for task in stage.product.tasks(job) if task["state"].endswith("RUNNING"))
+        while not any(has_trained(task) for task in stage.product.tasks(job) if task["state"].endswith("RUNNING")):
+            if not stage.is_running(job):
+                return False
         trainers = stage.trainers()
-        if not trains or not trainers:
+        if not trainers:
             return False
         os.kill(trainers[0], signal.SIGSTOP)
         products.eventually(lambda: trainers[0] not in stage.trainers(), "the hung trainer is ended", seconds=150)

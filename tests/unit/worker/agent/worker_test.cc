@@ -3,6 +3,7 @@
 #include "worker/agent/worker.h"
 
 #include <cstdlib>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
@@ -570,6 +571,16 @@ TEST_F(WorkerTest, ResumesUploadWhereItWasCut) {
     EXPECT_EQ(state.upload_offsets[0], 0);
     EXPECT_GT(state.upload_offsets[1], 0);
   });
+}
+
+// A trainer that was just being started outlives a killed worker for a moment, and has its lock.
+TEST_F(WorkerTest, WaitsForALockThatIsAboutToBeLetGo) {
+  absl::StatusOr<FileLock> lock = FileLock::Acquire(JoinPath(directory_.path(), "lock"));
+  ASSERT_THAT(lock, IsOk());
+  std::thread starting([&] { StartWorker(1); });
+  lock = absl::CancelledError();
+  starting.join();
+  EXPECT_NE(worker_, nullptr);
 }
 
 TEST_F(WorkerTest, TwoWorkersCannotShareADirectory) {
