@@ -36,17 +36,18 @@ execution: {checkpoint_interval_seconds: 0.05, max_infrastructure_failures: 1000
 """
 
 
-def orphans():
-    """Trainers whose worker is gone, by process id: nobody would ever end them."""
+def orphans(folder):
+    """Trainers that work below the folder and whose worker is gone, by process id: nobody would ever end them."""
     found = set()
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
                 name, rest = file.read().split("(", 1)[1].rsplit(")", 1)
+            place = os.readlink(f"/proc/{entry}/cwd")
         except OSError:
             continue
         state, parent = rest.split()[:2]
-        if name.startswith("distill-trainer") and parent == "1" and state != "Z":
+        if name.startswith("distill-trainer") and parent == "1" and state != "Z" and place.startswith(folder):
             found.add(int(entry))
     return found
 
@@ -58,7 +59,6 @@ class Stage:
     def __init__(self, seed, workers=2, through=None, server_flags=(), server_environment=None):
         self.random = random.Random(seed)
         self.product = products.Product()
-        self._orphans_before = orphans()
         self._flags = [*_SERVER_FLAGS, *server_flags]
         self._environment = server_environment(self.product.path("server")) if server_environment else {}
         try:
@@ -180,7 +180,7 @@ class Stage:
                 wrong.append(f"{os.path.basename(worker.data_dir)} ended with {worker.process.returncode}")
         if self.server.stop() != 0:
             wrong.append(f"the server ended with {self.server.process.returncode}")
-        left = orphans() - self._orphans_before
+        left = orphans(self.product.dir)
         if left:
             wrong.append(f"trainers are left: {sorted(left)}")
         return wrong
